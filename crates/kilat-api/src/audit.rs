@@ -1,0 +1,33 @@
+//! The figures that prove conservation.
+
+use serde::{Deserialize, Serialize};
+
+/// Reply of `GET /v1/sales/{sale}/audit`: units, read at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Units ever put on sale.
+    pub supply: u64,
+    /// Units that can be bought now.
+    pub available: u64,
+    /// Units set aside in holds.
+    pub held: u64,
+    /// Units sold.
+    pub sold: u64,
+    /// Units in confirmed orders; equals `sold`.
+    pub confirmed: u64,
+    /// Units in cancelled orders.
+    pub cancelled: u64,
+    /// Units in expired orders.
+    pub expired: u64,
+    /// `available + held + sold == supply` and `confirmed == sold`.
+    pub balanced: bool,
+}
+
+impl Audit {
+    /// Whether the figures conserve the supply, computed from the figures themselves.
+    #[must_use]
+    pub fn conserves(&self) -> bool {
+        let total = u128::from(self.available) + u128::from(self.held) + u128::from(self.sold);
+        total == u128::from(self.supply) && self.confirmed == self.sold
+    }
+}

@@ -1,0 +1,68 @@
+//! What must stand before the first buyer comes: the sale, and its figures.
+
+use super::options::{AttackOptions, Plan};
+use crate::http::{Api, CallError, decode, random_key};
+use crate::{ClientError, Lang};
+use kilat_api::audit::Audit;
+use kilat_api::sale::{Price, SaleRequest};
+use ureq::http::Method;
+
+/// How long a hold of a rehearsal sale lasts.
+const HOLD_SECONDS: u32 = 600;
+
+/// Makes the rehearsal sale if one is asked for, and reads the figures.
+///
+/// # Errors
+/// [`ClientError::Usage`] for a rehearsal without an admin token, else what the server said.
+pub(crate) fn prepare(
+    api: &Api,
+    plan: &Plan,
+    options: &AttackOptions,
+) -> Result<Audit, ClientError> {
+    let lang = options.lang;
+    if plan.is_rehearsal {
+        make_rehearsal(api, plan, options)?;
+    }
+    read_audit(api, plan).map_err(|error| explain(&error, plan, lang))
+}
+
+/// The sale's figures now.
+pub(crate) fn read_audit(api: &Api, plan: &Plan) -> Result<Audit, CallError> {
+    let body = api.get(&format!("/v1/sales/{}/audit", plan.sale))?;
+    decode(&body)
+}
+
+fn make_rehearsal(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(), ClientError> {
+    let lang = options.lang;
+    if !api.has_token() {
+        return Err(ClientError::Usage(lang.say("error.rehearsal_token", &[])));
+    }
+    let request = SaleRequest {
+        id: plan.sale.clone(),
+        title: format!("Rehearsal {}", plan.run),
+        sku: "REHEARSAL".to_owned(),
+        price: Price {
+            amount: "1".to_owned(),
+            currency: "IDR".to_owned(),
+        },
+        supply: options.supply,
+        per_customer: options.per_customer,
+        opens_at: None,
+        closes_at: None,
+        hold_seconds: HOLD_SECONDS,
+    };
+    // Numbers and strings only: nothing in it can fail to be written.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    api.send(Method::POST, "/v1/sales", Some(&random_key()), body)
+        .map(|_| ())
+        .map_err(|error| explain(&error, plan, lang))
+}
+
+fn explain(error: &CallError, plan: &Plan, lang: Lang) -> ClientError {
+    match error {
+        CallError::Refused {
+            status: 401 | 403, ..
+        } => ClientError::Usage(lang.say("error.admin_token", &[])),
+        error => error.explain(&plan.url, lang),
+    }
+}

@@ -1,0 +1,24 @@
+//! The outside witness: it buys, counts what it was promised, and proves that the sale kept it.
+//!
+//! Knows the HTTP contract (`kilat-api`) and nothing else of Kilat: it never
+//! sees the engine, the ledger, the journal or the server, because an audit
+//! that shares code with what it audits proves nothing.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`attack`] | a stampede of buyers, then the proof |
+//! | [`sale`] | creating, changing and showing sales as an operator |
+//! | [`health`] | the question that a container's health check asks |
+
+rust_i18n::i18n!("locales", fallback = "en");
+
+pub mod attack;
+mod error;
+pub mod health;
+mod http;
+mod lang;
+pub mod sale;
+
+pub use error::ClientError;
+pub use http::{Access, Token};
+pub use lang::Lang;

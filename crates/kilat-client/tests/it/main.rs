@@ -1,0 +1,8 @@
+//! The witness against servers that keep their promises, are unlucky, or lie.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by it")]
+
+mod attack;
+mod fake;
+mod report;
+mod sale;

@@ -1,0 +1,210 @@
+//! The deciding thread: takes what waits, decides it as one batch, hands it to the committer.
+//!
+//! It collects as late as it can: only when the committer can take another
+//! batch does it look into the queue, so that under load each batch is as
+//! large as one fdatasync allows.
+
+use crate::intake::{Intake, Taken, Waiting, Work};
+use crate::release::{Outgoing, Release, Settled};
+use crate::sale::Sale;
+use crate::snapshots::Snapshots;
+use crate::{Clock, Orders, Placed, QUEUE_WAIT_MS_MAX, Unavailable};
+use kilat_journal::{Committer, Frame};
+use kilat_ledger::{Batch, Command, Ledger, Outcome, STATUS_FACT_BYTES_MAX, Time};
+use metrics::{counter, histogram};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most holds that one batch expires; further due ones wait for the next batch.
+const EXPIRIES_PER_BATCH_MAX: usize = 8_192;
+/// Orders whose index lines are fetched ahead of deciding them.
+const WARM_ORDERS: usize = 64;
+/// Longest sleep without looking at the clock, so that a leaning clock can't oversleep a hold.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for a due hold's expiry to be tried again when there is no space to record it.
+const EXPIRY_RETRY: Duration = Duration::from_millis(100);
+
+/// The deciding thread's state.
+pub(crate) struct Batcher {
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Clock,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) committer: Committer,
+    pub(crate) release: Arc<Release>,
+    pub(crate) snapshots: Snapshots,
+    /// Facts of each sale that readers were shown, by the sale's number.
+    pub(crate) shown: Vec<u64>,
+    /// There was no space for the last batch's facts.
+    pub(crate) full: bool,
+}
+
+impl Batcher {
+    /// Runs until the intake is closed and empty; then everything taken is durable and answered.
+    pub(crate) fn run(mut self) {
+        let mut waiting = Vec::new();
+        loop {
+            self.committer.wait_ready();
+            let deadline = self.deadline();
+            match self.intake.take(&mut waiting, deadline) {
+                Taken::Closed => break,
+                Taken::Work | Taken::Deadline => self.batch(&mut waiting),
+            }
+        }
+        let position = self.committer.close().map(|journal| journal.position());
+        self.snapshots.finish(&self.ledger, position);
+    }
+
+    /// When to wake up though nobody asks: the next hold is due.
+    fn deadline(&mut self) -> Option<Instant> {
+        let due = self.ledger.next_expiry()?;
+        let wait = due
+            .as_millis()
+            .saturating_sub(self.clock.now().as_millis())
+            .max(0);
+        let soonest = if self.full {
+            EXPIRY_RETRY
+        } else {
+            Duration::ZERO
+        };
+        let wait = Duration::from_millis(wait.unsigned_abs()).clamp(soonest, SLEEP_MAX);
+        Some(Instant::now() + wait)
+    }
+
+    /// Decides what waits as one batch and hands it over.
+    fn batch(&mut self, waiting: &mut Vec<Waiting>) {
+        let now = self.ledger.clamp(self.clock.now());
+        self.full = self
+            .committer
+            .reserve(self.frame_bytes_max(now, waiting))
+            .is_err();
+        let mut facts = Batch::reusing(self.release.spare_buffer());
+        let mut outgoing = Outgoing::default();
+        if self.full {
+            self.read_only(waiting, &mut outgoing);
+        } else {
+            let expired = self
+                .ledger
+                .expire_due(now, EXPIRIES_PER_BATCH_MAX, &mut facts);
+            counter!("kilat_holds_expired_total").increment(expired as u64);
+            self.settle(waiting, now, &mut facts, &mut outgoing);
+        }
+        self.hand_over(facts, outgoing);
+    }
+
+    /// Space is reserved before anything is decided, so that what is decided can be recorded.
+    fn frame_bytes_max(&self, now: Time, waiting: &[Waiting]) -> usize {
+        let due = self.ledger.next_expiry().is_some_and(|end| now >= end);
+        let expiries = if due {
+            EXPIRIES_PER_BATCH_MAX.min(self.ledger.holds_len())
+        } else {
+            0
+        };
+        let work: usize = waiting.iter().map(|one| one.work.fact_bytes_max()).sum();
+        kilat_ledger::BATCH_HEADER_BYTES + expiries * STATUS_FACT_BYTES_MAX + work
+    }
+
+    /// Without space nothing may be decided; reads still may.
+    fn read_only(&self, waiting: &mut Vec<Waiting>, outgoing: &mut Outgoing) {
+        for Waiting { work, .. } in waiting.drain(..) {
+            match work {
+                Work::Query(query) => outgoing
+                    .settled
+                    .push(Settled::Read(query.run(&self.ledger))),
+                other => other.refuse(Unavailable::StorageFull),
+            }
+        }
+    }
+
+    fn settle(
+        &mut self,
+        waiting: &mut Vec<Waiting>,
+        now: Time,
+        facts: &mut Batch,
+        outgoing: &mut Outgoing,
+    ) {
+        let settled = &mut outgoing.settled;
+        settled.reserve(waiting.len());
+        for Waiting { work, since } in waiting.drain(..) {
+            if since.elapsed() > Duration::from_millis(QUEUE_WAIT_MS_MAX) {
+                counter!("kilat_queue_expired_total").increment(work.commands() as u64);
+                work.refuse(Unavailable::Overloaded);
+                continue;
+            }
+            settled.push(match work {
+                Work::Orders { orders, done } => {
+                    Settled::Orders(self.place(orders, now, facts), done)
+                }
+                Work::Change { change, reply } => Settled::Change(
+                    (self.ledger.execute(now, &change.command(), facts), now),
+                    reply,
+                ),
+                Work::Query(query) => Settled::Read(query.run(&self.ledger)),
+            });
+        }
+    }
+
+    /// Decides a group, a stretch at a time: first the index lines that a
+    /// stretch will need, all at once, so that their cache misses overlap.
+    fn place(&mut self, orders: Orders, now: Time, facts: &mut Batch) -> Placed {
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(orders.len());
+        let mut stretch = Vec::with_capacity(WARM_ORDERS);
+        let mut asked = orders.iter();
+        loop {
+            stretch.clear();
+            stretch.extend(asked.by_ref().take(WARM_ORDERS));
+            if stretch.is_empty() {
+                break;
+            }
+            if stretch.len() > 1 {
+                self.ledger.warm(stretch.iter());
+            }
+            outcomes.extend(stretch.iter().map(|order| {
+                self.ledger
+                    .execute(now, &Command::PlaceOrder(*order), facts)
+            }));
+        }
+        drop(asked);
+        drop(stretch);
+        Placed {
+            orders,
+            outcomes,
+            at: now,
+        }
+    }
+
+    fn hand_over(&mut self, facts: Batch, mut outgoing: Outgoing) {
+        if !facts.is_empty() {
+            histogram!("kilat_batch_facts").record(f64::from(facts.facts()));
+            outgoing.changed = self.changed_sales();
+            outgoing.snapshot = self.snapshots.when_due(facts.bytes().len(), &self.ledger);
+        } else if outgoing.settled.is_empty() {
+            return;
+        }
+        let payload = if facts.is_empty() {
+            Vec::new()
+        } else {
+            facts.into_bytes()
+        };
+        let release = Arc::clone(&self.release);
+        let done = Box::new(move |committed| release.run(committed, outgoing));
+        if let Err(error) = self.committer.submit(Frame { payload, done }) {
+            // The callers were answered when `outgoing` was dropped; the journal has said why.
+            tracing::error!(%error, "a batch was not taken");
+        }
+    }
+
+    /// Sales that have facts which readers were not shown.
+    fn changed_sales(&mut self) -> Vec<Sale> {
+        let mut changed = Vec::new();
+        for (index, view) in self.ledger.sales().enumerate() {
+            if self.shown.len() <= index {
+                self.shown.push(0);
+            }
+            if self.shown[index] != view.sequence {
+                self.shown[index] = view.sequence;
+                changed.push(Sale::from(view));
+            }
+        }
+        changed
+    }
+}

@@ -1,0 +1,165 @@
+//! Starting and stopping an engine whose ledger and journal are in this process.
+
+use crate::batcher::Batcher;
+use crate::board::Board;
+use crate::intake::Intake;
+use crate::recovery::{Recovery, recover};
+use crate::release::Release;
+use crate::snapshots::{SNAPSHOT_BYTES, Snapshots};
+use crate::{Clock, Handle, Sale};
+use kilat_journal::{Committer, DataDirectory, DirectoryError, SnapshotError};
+use kilat_ledger::{Corrupt, Time};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// How to start.
+pub struct Options {
+    /// The data directory; made when it does not exist.
+    pub data: PathBuf,
+    /// Bytes of facts after which a snapshot is written.
+    pub snapshot_bytes: usize,
+    /// Called once, with what happened, when nothing can be committed any
+    /// more. No reply leaves after that. A server ends its process here: what
+    /// is on disk is known only after a new start.
+    pub on_failure: Box<dyn FnOnce(String) + Send>,
+}
+
+impl Options {
+    /// The usual settings for the directory at `data`.
+    #[must_use]
+    pub fn new(data: PathBuf, on_failure: Box<dyn FnOnce(String) + Send>) -> Options {
+        Options {
+            data,
+            snapshot_bytes: SNAPSHOT_BYTES,
+            on_failure,
+        }
+    }
+}
+
+/// Why the engine did not start. What is on disk was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory can't be used: choose another, or do what the message says.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The journal is damaged or can't be read.
+    #[error("{0}")]
+    Journal(String),
+    /// A whole frame makes no sense to the ledger: report it.
+    #[error("frame {frame} of the journal can't be replayed: {error}")]
+    Ledger {
+        /// Its number.
+        frame: u64,
+        /// What is wrong with it.
+        error: Corrupt,
+    },
+    /// The snapshots can't be listed.
+    #[error("{0}")]
+    Snapshots(SnapshotError),
+    /// The system has no more threads.
+    #[error("a thread can't be started ({0}); free resources and start again")]
+    Threads(std::io::Error),
+}
+
+/// A running engine. Dropping it stops it as [`Engine::stop`] does.
+pub struct Engine {
+    handle: Handle,
+    recovery: Recovery,
+    batcher: Option<JoinHandle<()>>,
+    directory: DataDirectory,
+}
+
+impl Engine {
+    /// Opens the data directory, recovers the ledger and starts the threads.
+    ///
+    /// # Errors
+    /// [`StartError`], each with what to do.
+    pub fn start(options: Options) -> Result<Engine, StartError> {
+        let directory = DataDirectory::open_or_create(options.data)?;
+        let recovered = recover(&directory)?;
+        let (intake, board) = (Arc::new(Intake::default()), Arc::new(Board::default()));
+        let handle = Handle {
+            intake: Arc::clone(&intake),
+            board: Arc::clone(&board),
+            prints: recovered.prints,
+        };
+        let on_failure = options.on_failure;
+        let committer = Committer::spawn(
+            recovered.journal,
+            Box::new(move |failure| on_failure(failure.to_string())),
+        )
+        .map_err(StartError::Threads)?;
+        let snapshots = Snapshots::start(recovered.snapshots, options.snapshot_bytes)
+            .map_err(StartError::Threads)?;
+        let shown = recovered.ledger.sales().map(|sale| sale.sequence).collect();
+        recovered
+            .ledger
+            .sales()
+            .for_each(|sale| board.publish(Sale::from(sale)));
+        let batcher = Batcher {
+            clock: Clock::start(recovered.ledger.clamp(Time::from_millis(0))),
+            ledger: recovered.ledger,
+            intake: Arc::clone(&intake),
+            committer,
+            release: Arc::new(Release {
+                board,
+                intake,
+                spare: Mutex::default(),
+            }),
+            snapshots,
+            shown,
+            full: false,
+        };
+        let thread = std::thread::Builder::new().name("batcher".to_owned());
+        let batcher = Some(
+            thread
+                .spawn(move || batcher.run())
+                .map_err(StartError::Threads)?,
+        );
+        Ok(Engine {
+            handle,
+            recovery: recovered.report,
+            batcher,
+            directory,
+        })
+    }
+
+    /// A way in. Give clones to whoever sends commands.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What the start found and did.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// The data directory, locked for as long as the engine lives.
+    #[must_use]
+    pub fn data(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Takes no more commands, finishes those taken, writes a snapshot and ends the threads.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.handle.intake.close();
+        if let Some(batcher) = self.batcher.take()
+            && batcher.join().is_err()
+        {
+            tracing::error!("the batcher panicked; what was acknowledged is in the journal");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

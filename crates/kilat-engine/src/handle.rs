@@ -1,0 +1,105 @@
+//! What callers hold: a cheap, cloneable way to send commands and await outcomes.
+
+use crate::board::Board;
+use crate::intake::{Intake, Work};
+use crate::query::{OwnedOrder, Page, Query, Reply};
+use crate::{Change, Orders, Placed, PlacedCallback, Sale, Unavailable};
+use kilat_ledger::{Fingerprinter, OrderId, Outcome, Time};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A way to the engine. Clones share the same queue.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) prints: Fingerprinter,
+}
+
+impl Handle {
+    /// What hashes customers and keys for this ledger.
+    #[must_use]
+    pub fn fingerprinter(&self) -> Fingerprinter {
+        self.prints
+    }
+
+    /// The latest durable state of every sale, readable without the queue.
+    #[must_use]
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Sends a group of orders. `done` is called exactly once: with the
+    /// outcomes, on the committer's thread, or at once with the reason why the
+    /// group was not taken. It must only pass the result on.
+    pub fn place(&self, orders: Orders, done: PlacedCallback) {
+        if let Err((work, why)) = self.intake.put(Work::Orders { orders, done }) {
+            work.refuse(why);
+        }
+    }
+
+    /// Places a group of orders and awaits the outcomes.
+    ///
+    /// # Errors
+    /// [`Unavailable`], for the whole group.
+    pub async fn place_all(&self, orders: Orders) -> Result<Placed, Unavailable> {
+        let (reply, result) = oneshot::channel();
+        self.place(orders, Box::new(move |placed| drop(reply.send(placed))));
+        result.await.unwrap_or(Err(Unavailable::Failed))
+    }
+
+    /// Carries out a command; also tells the instant at which it was decided.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; refusals by the rules are outcomes, not errors.
+    pub async fn change(&self, change: Change) -> Result<(Outcome, Time), Unavailable> {
+        self.ask(|reply| Work::Change { change, reply }).await
+    }
+
+    /// A sale as it stands.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn sale(&self, sale: &str) -> Result<Option<Sale>, Unavailable> {
+        let sale = sale.to_owned();
+        self.ask(|reply| Work::Query(Query::Sale { sale, reply }))
+            .await
+    }
+
+    /// Every sale, in the order of creation.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn sales(&self) -> Result<Vec<Sale>, Unavailable> {
+        self.ask(|reply| Work::Query(Query::Sales { reply })).await
+    }
+
+    /// An order of a sale.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn order(
+        &self,
+        sale: &str,
+        order: OrderId,
+    ) -> Result<Option<OwnedOrder>, Unavailable> {
+        let sale = sale.to_owned();
+        self.ask(|reply| Work::Query(Query::Order { sale, order, reply }))
+            .await
+    }
+
+    /// A page of orders in sequence; `None` when there is no such sale.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn orders(&self, page: Page) -> Result<Option<Vec<OwnedOrder>>, Unavailable> {
+        self.ask(|reply| Work::Query(Query::Orders { page, reply }))
+            .await
+    }
+
+    async fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.intake.put(work(reply)).map_err(|(_, why)| why)?;
+        answer.await.unwrap_or(Err(Unavailable::Failed))
+    }
+}

@@ -1,0 +1,76 @@
+//! Order: from a queue of commands to durable facts and replies.
+//!
+//! ```text
+//! Handle ─▶ Intake (bounded) ─▶ Batcher: decide ▶ evolve ▶ encode ─▶ Committer: one write, one fdatasync ─▶ replies
+//!                                   ▲ expiry, when a hold is due            └▶ Board: what readers may see
+//! ```
+//!
+//! Two threads make the pipeline: while the committer waits for the disk, the
+//! batcher decides the next batch. Under load a batch grows by itself to what
+//! arrived during one fdatasync; when idle a batch of one goes at once.
+//!
+//! *Invariant:* a reply, a refusal or a read leaves only after every fact it
+//! could have seen is on stable storage. The one place where that happens is
+//! `Release::run` in [`mod@release`].
+//!
+//! Knows nothing about HTTP, environment variables or who is asking.
+
+mod batcher;
+mod board;
+mod change;
+mod clock;
+mod embedded;
+mod handle;
+mod intake;
+mod orders;
+mod query;
+mod recovery;
+mod release;
+mod sale;
+mod snapshots;
+mod verify;
+
+pub use board::Board;
+pub use change::{Change, OrderRef};
+pub use clock::Clock;
+pub use embedded::{Engine, Options, StartError};
+pub use handle::Handle;
+pub use kilat_ledger::{
+    Counters, Fingerprinter, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState,
+    SaleSwitch, SaleTerms, Time,
+};
+pub use orders::{OrderText, Orders, Placed, PlacedCallback};
+pub use query::{OwnedOrder, Page};
+pub use recovery::Recovery;
+pub use sale::Sale;
+pub use verify::{Verified, verify};
+
+/// Why the engine did not take or finish a command. Nothing was changed.
+///
+/// Every variant but [`Unavailable::Failed`] is safe to retry later with the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The queue is full or the command waited too long: retry after a moment.
+    #[error("the queue is full, try again in a moment")]
+    Overloaded,
+    /// No space is left to record facts: free space, then retry.
+    #[error("no space is left to record the change, free some and try again")]
+    StorageFull,
+    /// The engine is stopping: ask another node, or this one when it is back.
+    #[error("this node is stopping, try again shortly")]
+    ShuttingDown,
+    /// The journal failed and what became of the command is unknown: retry with the same key.
+    #[error(
+        "the journal failed, what became of the command is not known; try again with the same key"
+    )]
+    Failed,
+}
+
+/// Most commands waiting for a batch; one more is answered [`Unavailable::Overloaded`].
+pub const QUEUE_COMMANDS_MAX: usize = 65_536;
+/// Most commands in one batch.
+pub const BATCH_COMMANDS_MAX: usize = 8_192;
+/// Most bytes of facts in one batch; the journal's frame has room for expiries beside them.
+pub const BATCH_BYTES_MAX: usize = 7 << 20;
+/// Longest wait in the queue before a command is given up undecided, in milliseconds.
+pub const QUEUE_WAIT_MS_MAX: u64 = 2_000;

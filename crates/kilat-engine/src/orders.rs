@@ -1,0 +1,130 @@
+//! A group of orders that travels to the batcher as one.
+//!
+//! One buffer holds every text of the group, so that a group of any size costs
+//! two allocations, which its sender can use again.
+
+use crate::Unavailable;
+use kilat_ledger::{Fingerprinter, OrderId, Outcome, PlaceOrder, Prints, Time};
+
+/// Most bytes of an order's fact beside its texts.
+const FACT_BYTES_MAX: usize = 64;
+
+/// Orders to place, each decided by itself.
+#[derive(Default)]
+pub struct Orders {
+    text: String,
+    items: Vec<Item>,
+}
+
+struct Item {
+    id: OrderId,
+    prints: Prints,
+    start: u32,
+    sale_end: u32,
+    customer_end: u32,
+    key_end: u32,
+    quantity: u32,
+    hold: bool,
+}
+
+impl Orders {
+    /// Adds an order. Hashes here, on the sender's thread, to spare the batcher.
+    pub fn push(
+        &mut self,
+        hasher: Fingerprinter,
+        id: OrderId,
+        request: &OrderText<'_>,
+        quantity: u32,
+        hold: bool,
+    ) {
+        let prints = hasher.prints(request.sale, request.customer, request.key);
+        let start = self.offset();
+        self.text.push_str(request.sale);
+        let sale_end = self.offset();
+        self.text.push_str(request.customer);
+        let customer_end = self.offset();
+        self.text.push_str(request.key);
+        let key_end = self.offset();
+        self.items.push(Item {
+            id,
+            prints,
+            start,
+            sale_end,
+            customer_end,
+            key_end,
+            quantity,
+            hold,
+        });
+    }
+
+    /// Texts of a group are bounded by its number of orders, far below 4 GiB.
+    fn offset(&self) -> u32 {
+        u32::try_from(self.text.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Number of orders.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Most bytes that the facts of this group can take.
+    pub(crate) fn fact_bytes_max(&self) -> usize {
+        self.text.len() + self.items.len() * FACT_BYTES_MAX
+    }
+
+    /// Empties the group and keeps its buffers.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.items.clear();
+    }
+
+    /// The order at `index` as it was asked.
+    #[must_use]
+    pub fn get(&self, index: usize) -> PlaceOrder<'_> {
+        let item = &self.items[index];
+        PlaceOrder::with_prints(
+            item.prints,
+            item.id,
+            &self.text[item.start as usize..item.sale_end as usize],
+            &self.text[item.sale_end as usize..item.customer_end as usize],
+            &self.text[item.customer_end as usize..item.key_end as usize],
+            item.quantity,
+            item.hold,
+        )
+    }
+
+    /// The orders as they were asked, in turn.
+    pub fn iter(&self) -> impl Iterator<Item = PlaceOrder<'_>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+/// The texts of an order; all of them checked at the door.
+pub struct OrderText<'a> {
+    /// The sale's id.
+    pub sale: &'a str,
+    /// Who buys.
+    pub customer: &'a str,
+    /// The idempotency key.
+    pub key: &'a str,
+}
+
+/// What became of a group: one outcome for each order, in the same order.
+pub struct Placed {
+    /// The group as it was sent.
+    pub orders: Orders,
+    /// An [`Outcome::Order`] or [`Outcome::Refused`] each.
+    pub outcomes: Vec<Outcome>,
+    /// The instant at which they were decided.
+    pub at: Time,
+}
+
+/// Called once when the group is decided and durable, or was not taken.
+pub type PlacedCallback = Box<dyn FnOnce(Result<Placed, Unavailable>) + Send>;

@@ -1,0 +1,98 @@
+//! The one place where replies leave: after the facts behind them are durable.
+
+use crate::Unavailable;
+use crate::board::Board;
+use crate::intake::Intake;
+use crate::orders::{Placed, PlacedCallback};
+use crate::query::{Answer, Reply};
+use crate::sale::Sale;
+use crate::snapshots::Due;
+use kilat_journal::Committed;
+use kilat_ledger::{Outcome, Time};
+use metrics::{counter, gauge, histogram};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most payload buffers kept for reuse.
+const SPARE_BUFFERS_MAX: usize = 4;
+
+/// Something decided that waits for its facts.
+pub(crate) enum Settled {
+    Orders(Placed, PlacedCallback),
+    Change((Outcome, Time), Reply<(Outcome, Time)>),
+    Read(Answer),
+}
+
+/// What a batch will let out. Dropped without having been released, it tells
+/// every caller that the outcome is not known: nobody waits for ever.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    pub(crate) changed: Vec<Sale>,
+    pub(crate) settled: Vec<Settled>,
+    pub(crate) snapshot: Option<Due>,
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.settled
+            .drain(..)
+            .for_each(|one| one.send(Err(Unavailable::Failed)));
+    }
+}
+
+/// What follows a commit, on the committer's thread: it only passes results on.
+pub(crate) struct Release {
+    pub(crate) board: Arc<Board>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) spare: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Release {
+    /// Shows what is durable and lets the replies go, in this order, so that
+    /// nobody holds a reply that a reader can't see yet.
+    pub(crate) fn run(&self, committed: Committed, mut outgoing: Outgoing) {
+        self.measure(&committed);
+        if let Some(due) = outgoing.snapshot.take() {
+            due.start(committed.position);
+        }
+        outgoing
+            .changed
+            .drain(..)
+            .for_each(|sale| self.board.publish(sale));
+        outgoing.settled.drain(..).for_each(|one| one.send(Ok(())));
+        self.keep(committed.payload);
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "durations and depths are far below 2^52"
+    )]
+    fn measure(&self, committed: &Committed) {
+        histogram!("kilat_journal_write_seconds").record(committed.write_ns as f64 / 1e9);
+        histogram!("kilat_journal_fsync_seconds").record(committed.sync_ns as f64 / 1e9);
+        counter!("kilat_batches_total").increment(1);
+        gauge!("kilat_queue_depth").set(self.intake.depth() as f64);
+    }
+
+    fn keep(&self, buffer: Vec<u8>) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() > 0 {
+            spare.push(buffer);
+        }
+    }
+
+    /// A buffer that has grown to the size of a batch before.
+    pub(crate) fn spare_buffer(&self) -> Vec<u8> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.pop().unwrap_or_default()
+    }
+}
+
+impl Settled {
+    fn send(self, durable: Result<(), Unavailable>) {
+        match self {
+            Settled::Orders(placed, done) => done(durable.map(|()| placed)),
+            Settled::Change(outcome, reply) => drop(reply.send(durable.map(|()| outcome))),
+            Settled::Read(answer) => answer.send(durable),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine from outside: what callers are told, and what a restart remembers.
+//!
+//! | module | asks |
+//! |---|---|
+//! | `answers` | does every caller get an answer, and the right one? |
+//! | `restart` | is what was acknowledged there again after any stop? |
+
+mod answers;
+mod restart;
+mod sale;

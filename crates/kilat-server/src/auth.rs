@@ -1,0 +1,149 @@
+//! Who is asking, and what each may do.
+//!
+//! Every route states one [`Rule`]; a route without one can't be written. Must
+//! never know what a route does.
+
+use crate::limits::AUTHORIZATION_BYTES_MAX;
+use crate::problem::Fault;
+use crate::token::CustomerKey;
+use kilat_api::problem::{Code, Problem};
+
+/// The secrets of a server, hashed, so that a leaked memory image or log tells none of them.
+#[derive(Clone, Default)]
+pub struct Access {
+    admin: Option<blake3::Hash>,
+    shop: Option<blake3::Hash>,
+    customers: Option<CustomerKey>,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Everybody; credentials are not looked at.
+    Public,
+    /// The operator.
+    Admin,
+    /// The operator, the shop, a customer for itself; anybody while no shop or
+    /// customer secret is set.
+    Order,
+    /// The operator, the shop, a customer for itself. Lists name customers, so never anybody.
+    List,
+}
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The operator, who may do everything.
+    Admin,
+    /// The shop's own backend, which names the customer.
+    Shop,
+    /// A customer, by a signed token.
+    Customer(String),
+    /// Nobody in particular.
+    Anyone,
+}
+
+impl Caller {
+    /// On whose orders only this caller may act; `None` for any.
+    #[must_use]
+    pub fn own(&self) -> Option<&str> {
+        match self {
+            Caller::Customer(name) => Some(name),
+            Caller::Admin | Caller::Shop | Caller::Anyone => None,
+        }
+    }
+
+    /// Whether this caller may act for `customer`.
+    #[must_use]
+    pub fn may_act_for(&self, customer: &str) -> bool {
+        self.own().is_none_or(|own| own == customer)
+    }
+}
+
+impl Access {
+    /// With the secrets that are set: bearer tokens of operator and shop, and
+    /// the key with which the shop signs customers' tokens (HS256).
+    #[must_use]
+    pub fn new(
+        admin_token: Option<&str>,
+        shop_token: Option<&str>,
+        customer_key: Option<&[u8]>,
+    ) -> Self {
+        Access {
+            admin: admin_token.map(|token| blake3::hash(token.as_bytes())),
+            shop: shop_token.map(|token| blake3::hash(token.as_bytes())),
+            customers: customer_key.map(CustomerKey::new),
+        }
+    }
+
+    /// Whether anybody may order: neither a shop token nor a customer key is set.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shop.is_none() && self.customers.is_none()
+    }
+
+    /// Whether an order with this `Authorization` header may name any customer
+    /// and nobody has to look closer.
+    #[must_use]
+    pub fn is_plain_shop(&self, authorization: Option<&[u8]>) -> bool {
+        match authorization {
+            None => self.is_open(),
+            Some(header) => {
+                bearer(header).is_some_and(|token| is(self.shop, token) || is(self.admin, token))
+            }
+        }
+    }
+
+    /// Who is calling, if they may call a route with `rule`.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`] without valid credentials, [`Code::Forbidden`] with those of another role.
+    pub fn admit(&self, rule: Rule, authorization: Option<&[u8]>) -> Result<Caller, Fault> {
+        if rule == Rule::Public {
+            return Ok(Caller::Anyone);
+        }
+        let caller = match authorization {
+            None if rule == Rule::Order && self.is_open() => return Ok(Caller::Anyone),
+            None => return Err(Code::Unauthorized.into()),
+            Some(header) => self.identify(header).ok_or_else(wrong_credentials)?,
+        };
+        match (rule, &caller) {
+            (_, Caller::Admin) | (Rule::Order | Rule::List, _) => Ok(caller),
+            _ => Err(Code::Forbidden.into()),
+        }
+    }
+
+    fn identify(&self, header: &[u8]) -> Option<Caller> {
+        let token = bearer(header)?;
+        if is(self.admin, token) {
+            return Some(Caller::Admin);
+        }
+        if is(self.shop, token) {
+            return Some(Caller::Shop);
+        }
+        let customer = self
+            .customers
+            .as_ref()?
+            .customer(std::str::from_utf8(token).ok()?)?;
+        Some(Caller::Customer(customer))
+    }
+}
+
+/// `blake3::Hash` compares in constant time.
+fn is(expected: Option<blake3::Hash>, token: &[u8]) -> bool {
+    expected.is_some_and(|hash| hash == blake3::hash(token))
+}
+
+/// The token of `Bearer <token>` (RFC 6750); the scheme in any case.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    let fits = header.len() <= AUTHORIZATION_BYTES_MAX && scheme.eq_ignore_ascii_case(b"bearer ");
+    fits.then(|| token.trim_ascii())
+        .filter(|token| !token.is_empty())
+}
+
+fn wrong_credentials() -> Fault {
+    Problem::new(Code::Unauthorized)
+        .with_detail("the credentials are not valid here")
+        .into()
+}

@@ -1,0 +1,77 @@
+//! What other threads leave for a lane, and the bell that wakes it.
+
+use kilat_engine::{Placed, Unavailable};
+use mio::{Poll, Token, Waker};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::connection::Ticket;
+
+/// Token of the bell among the events.
+pub(super) const BELL: Token = Token(usize::MAX);
+
+/// A group whose outcomes are known.
+pub(super) struct Finished {
+    pub(super) placed: Result<Placed, Unavailable>,
+    pub(super) tickets: Vec<Ticket>,
+}
+
+/// All that waits for a lane.
+#[derive(Default)]
+pub(super) struct Mail {
+    pub(super) finished: Vec<Finished>,
+    pub(super) incoming: Vec<(mio::net::TcpStream, super::Seat)>,
+    pub(super) stop: bool,
+    rung: bool,
+}
+
+/// A lane's mailbox. Holds at most a group and a connection for each seat.
+pub(super) struct Mailbox {
+    mail: Mutex<Mail>,
+    bell: Waker,
+}
+
+impl Mailbox {
+    pub(super) fn new(poll: &Poll) -> io::Result<Mailbox> {
+        Ok(Mailbox {
+            mail: Mutex::default(),
+            bell: Waker::new(poll.registry(), BELL)?,
+        })
+    }
+
+    pub(super) fn finish(&self, finished: Finished) {
+        self.leave(|mail| mail.finished.push(finished));
+    }
+
+    pub(super) fn admit(&self, stream: mio::net::TcpStream, seat: super::Seat) {
+        self.leave(|mail| mail.incoming.push((stream, seat)));
+    }
+
+    pub(super) fn stop(&self) {
+        self.leave(|mail| mail.stop = true);
+    }
+
+    /// Takes everything into `into`, whose buffers the mailbox keeps in exchange.
+    pub(super) fn take(&self, into: &mut Mail) {
+        let mut mail = self.lock();
+        into.stop = mail.stop;
+        mail.rung = false;
+        std::mem::swap(&mut mail.finished, &mut into.finished);
+        std::mem::swap(&mut mail.incoming, &mut into.incoming);
+    }
+
+    /// Rings once for all that is left before the lane looks.
+    fn leave(&self, put: impl FnOnce(&mut Mail)) {
+        let mut mail = self.lock();
+        put(&mut mail);
+        let ring = !std::mem::replace(&mut mail.rung, true);
+        drop(mail);
+        if ring && let Err(error) = self.bell.wake() {
+            tracing::error!(%error, "a lane can't be woken");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

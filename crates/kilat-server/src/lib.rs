@@ -1,0 +1,209 @@
+//! The HTTP side of a sale: API, buy page, live stock, metrics and health.
+//!
+//! ```text
+//! lane (epoll, the one request that storms) ─▶ engine's Handle
+//!   └─ everything else ─▶ connection (hyper, deadlines) ─▶ router: who may (auth) ─▶ orders, sales, stream, pages ─▶ engine's Handle
+//!                                              └─ one table of routes; the tests are made from it too
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `lane` | the fast lane: accepts, serves the storming call, hands everything else over |
+//! | [`accept`], `full_lane`, [`connection`] | sockets, and every way in which a peer can be slow |
+//! | `router`, [`auth`] | which calls there are, and who may make them |
+//! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
+//! | `pages`, `visitor` | the buy page and its visitors |
+//! | `problem`, `reply`, [`render`], `show` | outcomes of the engine in the contract's words |
+//! | [`limits`] | every limit by name |
+//!
+//! Knows nothing about the journal, the environment or the command line.
+
+mod accept;
+mod auth;
+mod body;
+mod connection;
+mod full_lane;
+mod headers;
+mod health;
+mod ids;
+mod lane;
+pub mod limits;
+mod metrics;
+mod orders;
+mod pages;
+mod path;
+mod problem;
+mod render;
+mod reply;
+mod router;
+mod sales;
+mod show;
+mod state;
+mod stream;
+mod token;
+mod visitor;
+
+pub use auth::{Access, Caller, Rule};
+pub use lane::LaneOptions;
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use router::{ROUTES, Route, Takes};
+pub use state::{BadNode, Options};
+
+use full_lane::FullLane;
+use kilat_engine::Handle;
+use lane::{Handover, Lanes};
+use state::App;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    app: App,
+    fast: Option<Lanes>,
+    lane: Arc<FullLane>,
+    accepting: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves `listener` on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is served then.
+    pub fn start(
+        listener: std::net::TcpListener,
+        options: Options,
+        handle: Handle,
+    ) -> Result<Server, StartError> {
+        let address = listener.local_addr()?;
+        let lanes = options.lanes;
+        let metrics = Metrics::install().map_err(StartError::Metrics)?;
+        let app = App::new(options, handle, metrics.clone()).map_err(StartError::Node)?;
+        let lane = Arc::new(FullLane::new(app.clone()));
+        let (fast, accepting) = if lanes.threads == 0 {
+            (None, accept_alone(listener, &lane, &app)?)
+        } else {
+            let (fast, handovers) = Lanes::start(listener, lanes, &app)?;
+            (
+                Some(fast),
+                tokio::spawn(take_over(handovers, Arc::clone(&lane))),
+            )
+        };
+        let upkeep = tokio::spawn(keep_up(metrics));
+        Ok(Server {
+            address,
+            app,
+            fast,
+            lane,
+            accepting,
+            upkeep,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says 503 to readiness probes from now on and serves as before, so that a
+    /// load balancer sends new work elsewhere before [`Server::shutdown`].
+    pub fn leave(&self) {
+        self.app.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Accepts no more, is not ready any more, ends streams, answers what is in
+    /// flight, and cuts off after `deadline` who is still busy.
+    pub async fn shutdown(self, deadline: Duration) {
+        self.app.stopping.send_replace(true);
+        if let Some(fast) = self.fast {
+            // Its threads are joined, which would block the runtime.
+            drop(tokio::task::spawn_blocking(|| fast.stop()).await);
+        }
+        // Only a panic would be an error, and tokio has reported it.
+        let _ = self.accepting.await;
+        if let Some(lane) = Arc::into_inner(self.lane) {
+            lane.stop(deadline).await;
+        }
+        self.upkeep.abort();
+    }
+}
+
+/// Without a fast lane the full lane accepts for itself.
+fn accept_alone(
+    listener: std::net::TcpListener,
+    lane: &Arc<FullLane>,
+    app: &App,
+) -> io::Result<JoinHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    Ok(tokio::spawn(accept::accept(
+        listener,
+        Arc::clone(lane),
+        app.limits.connections_max,
+        Arc::clone(&app.node),
+        app.stopping.subscribe(),
+    )))
+}
+
+/// Serves what the fast lane hands over, until the fast lane ends.
+async fn take_over(mut handovers: mpsc::Receiver<Handover>, lane: Arc<FullLane>) {
+    while let Some(Handover {
+        stream,
+        already_read,
+        seat,
+    }) = handovers.recv().await
+    {
+        match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => lane.take(stream, already_read.into(), seat),
+            Err(error) => tracing::warn!(%error, "a connection can't be taken over and is closed"),
+        }
+    }
+}
+
+async fn keep_up(metrics: Metrics) {
+    let mut ticks = tokio::time::interval(metrics::UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.upkeep();
+    }
+}
+
+/// Why a server could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The socket can't be used.
+    Socket(io::Error),
+    /// The metrics recorder can't be installed: another library has installed one.
+    Metrics(metrics_exporter_prometheus::BuildError),
+    /// The node's name can't stand in a header.
+    Node(BadNode),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        StartError::Socket(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Socket(error) => write!(f, "the listening socket can't be used: {error}"),
+            StartError::Metrics(error) => {
+                write!(f, "the metrics recorder can't be installed: {error}")
+            }
+            StartError::Node(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

@@ -1,0 +1,60 @@
+//! Every limit of the HTTP side, by name, and what happens when it is reached.
+//!
+//! Knows numbers only.
+
+use std::time::Duration;
+
+/// Largest body of one order; a larger one is answered 413.
+pub const ORDER_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Largest body of a batch of orders; a larger one is answered 413.
+pub const BATCH_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest body of an admin call; a larger one is answered 413.
+pub const SALE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest form of the buy page; a larger one is answered 413.
+pub const FORM_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Largest head of a request; a larger one is answered 431.
+///
+/// hyper grows a connection's buffer up to this, so it also bounds memory.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most headers of a request; more are answered 431.
+pub const HEADERS_MAX: usize = 64;
+/// Longest request id that is taken over from the caller, in bytes; another one is made otherwise.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+/// Longest `Authorization` header that is looked at, in bytes; a longer one is refused.
+pub const AUTHORIZATION_BYTES_MAX: usize = 4 * 1024;
+/// Clocks of those who sign customer tokens may differ from ours by this, in seconds.
+pub const TOKEN_LEEWAY_SECONDS: u64 = 5;
+/// Silence after which a stream sends a comment, so that proxies keep it open.
+pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Shortest time between two events of a stream; changes within it are folded into one.
+pub const STREAM_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest that a readiness probe waits for the engine before it says 503.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The limits that an operator can set.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest time for a request's head to arrive, and longest silence between
+    /// requests: the connection is closed.
+    pub header_timeout: Duration,
+    /// Longest time for a whole body to arrive: 408, and the connection is closed.
+    pub body_timeout: Duration,
+    /// Longest time without the peer taking a byte of a reply: the connection is closed.
+    pub write_timeout: Duration,
+    /// Most connections; one more is told 503 and closed.
+    pub connections_max: usize,
+    /// Most event streams; one more is answered 503.
+    pub streams_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(30),
+            connections_max: 16_384,
+            streams_max: 8_192,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Styles, scripts and artwork, built into the binary.
+//!
+//! A file's address carries a hash of its content, so browsers may keep it for good.
+
+use crate::problem::Fault;
+use axum::body::Body;
+use axum::extract::RawQuery;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use kilat_api::problem::Code;
+use std::sync::LazyLock;
+
+struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    content: &'static str,
+    version: String,
+    etag: HeaderValue,
+}
+
+const HASH_DIGITS: usize = 16;
+
+static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+    [
+        load(
+            "kilat.css",
+            "text/css; charset=utf-8",
+            include_str!("../../../../web/assets/kilat.css"),
+        ),
+        load(
+            "sale.js",
+            "text/javascript; charset=utf-8",
+            include_str!("../../../../web/assets/sale.js"),
+        ),
+        load(
+            "hero.svg",
+            "image/svg+xml",
+            include_str!("../../../../web/assets/hero.svg"),
+        ),
+    ]
+});
+
+fn load(name: &'static str, kind: &'static str, content: &'static str) -> Asset {
+    let version = blake3::hash(content.as_bytes()).to_hex()[..HASH_DIGITS].to_owned();
+    // Quotes and hexadecimal digits are visible ASCII.
+    let etag = HeaderValue::from_str(&format!("\"{version}\""))
+        .unwrap_or(HeaderValue::from_static("\"0\""));
+    Asset {
+        name,
+        kind,
+        content,
+        version,
+        etag,
+    }
+}
+
+/// The address of a file.
+pub(super) fn address(name: &str) -> String {
+    let version = ASSETS
+        .iter()
+        .find(|asset| asset.name == name)
+        .map_or("", |asset| &asset.version);
+    format!("/assets/{name}?v={version}")
+}
+
+/// `GET /assets/{file}`
+pub(crate) async fn asset(uri: Uri, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let name = uri.path().trim_start_matches("/assets/");
+    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
+        return Fault::new(Code::NotFound).into_response();
+    };
+    let known = headers.get(header::IF_NONE_MATCH) == Some(&asset.etag);
+    let mut response = Response::new(if known {
+        Body::empty()
+    } else {
+        Body::from(asset.content)
+    });
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let exact = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(&asset.version);
+    let keep = if exact {
+        "public, max-age=31536000, immutable"
+    } else {
+        "public, no-cache"
+    };
+    let set = response.headers_mut();
+    set.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
+    set.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    set.insert(header::ETAG, asset.etag.clone());
+    set.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}

@@ -1,0 +1,67 @@
+//! The buy form: its fields, and whether it was posted from our own page.
+
+use crate::body::malformed;
+use crate::problem::Fault;
+use axum::http::{HeaderMap, Uri, header};
+use kilat_api::problem::Code;
+use kilat_api::text::{is_idempotency_key, is_sale_id};
+use serde::Deserialize;
+
+/// What the button posts. The customer is the visitor; quantity and price are the sale's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BuyForm {
+    /// The sale's id.
+    pub(super) sale: String,
+    /// One key an intent, made with the page.
+    pub(super) key: String,
+}
+
+impl BuyForm {
+    /// Reads the form; a missing, unknown or unreadable field is refused.
+    pub(super) fn read(bytes: &[u8]) -> Result<BuyForm, Fault> {
+        let form: BuyForm =
+            serde_urlencoded::from_bytes(bytes).map_err(|error| malformed(error.to_string()))?;
+        if !is_sale_id(&form.sale) {
+            return Err(Code::SaleNotFound.into());
+        }
+        if !is_idempotency_key(&form.key) {
+            return Err(malformed(
+                "the key must be 1 to 255 printable ASCII characters".to_owned(),
+            ));
+        }
+        Ok(form)
+    }
+}
+
+/// Whether a POST comes from a page of this site.
+///
+/// Browsers say so in `Sec-Fetch-Site`; older ones send an `Origin` that must
+/// be our own host. Programs send neither, and no cookie of a victim either.
+pub(super) fn comes_from_here(headers: &HeaderMap) -> bool {
+    let value = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &axum::http::HeaderValue| value.to_str().ok())
+    };
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    if !headers.contains_key(header::ORIGIN) {
+        return true;
+    }
+    let origin = value(header::ORIGIN)
+        .and_then(|origin| origin.split_once("://"))
+        .map(|(_, host)| host);
+    origin.is_some() && origin == value(header::HOST)
+}
+
+/// The refusal that a redirect brought along, if it is one.
+pub(super) fn refused(uri: &Uri) -> Option<Code> {
+    let mut pairs = uri
+        .query()?
+        .split('&')
+        .filter_map(|pair| pair.split_once('='));
+    let (_, code) = pairs.find(|(name, _)| *name == "refused")?;
+    Code::from_code(code).filter(|code| code.status() == 409)
+}

@@ -1,0 +1,119 @@
+//! What every handler of both lanes shares.
+
+use crate::auth::Access;
+use crate::lane::LaneOptions;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::visitor::VisitorKey;
+use axum::http::HeaderValue;
+use kilat_engine::{Handle, Time};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, watch};
+
+/// What a server is started with.
+pub struct Options {
+    /// Name of this node, in every reply: 1–64 characters of `[A-Za-z0-9._-]`.
+    pub node: String,
+    /// Who may do what.
+    pub access: Access,
+    /// From which the key of visitors' cookies is derived; the same on all replicas.
+    pub secret: Vec<u8>,
+    /// The site is served over TLS (here or by a proxy in front): cookies are `Secure`.
+    pub behind_tls: bool,
+    /// Limits.
+    pub limits: Limits,
+    /// The fast lane; with no threads the full lane serves everything.
+    pub lanes: LaneOptions,
+}
+
+/// What the handlers share; clones share the same.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// See [`App`].
+pub(crate) struct Shared {
+    /// The way to the engine.
+    pub handle: Handle,
+    /// Name of this node.
+    pub node: Arc<str>,
+    /// Who may do what.
+    pub access: Access,
+    /// Limits.
+    pub limits: Limits,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    pub(crate) node_header: HeaderValue,
+    pub(crate) visitors: VisitorKey,
+    /// Free places for event streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Set once, when no new work should be sent here; what comes is still served.
+    pub(crate) leaving: AtomicBool,
+    /// Turns `true` once, when the server begins to stop.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+impl App {
+    pub(crate) fn new(options: Options, handle: Handle, metrics: Metrics) -> Result<App, BadNode> {
+        if !crate::headers::is_request_id(&options.node) {
+            return Err(BadNode(options.node));
+        }
+        let node_header =
+            HeaderValue::from_str(&options.node).map_err(|_| BadNode(options.node.clone()))?;
+        Ok(App(Arc::new(Shared {
+            handle,
+            node: options.node.into(),
+            access: options.access,
+            visitors: VisitorKey::derive(&options.secret, options.behind_tls),
+            streams: Arc::new(Semaphore::new(options.limits.streams_max)),
+            limits: options.limits,
+            metrics,
+            node_header,
+            leaving: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
+        })))
+    }
+}
+
+impl Shared {
+    /// Whether work should be sent elsewhere: the server stops, or is about to.
+    #[must_use]
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || *self.stopping.borrow()
+    }
+
+    /// The wall clock, for what readers see; the engine decides by its own.
+    #[must_use]
+    pub(crate) fn now(&self) -> Time {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The name of the node can't stand in a header.
+#[derive(Debug)]
+pub struct BadNode(String);
+
+impl std::fmt::Display for BadNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "the node's name {:?} must be 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for BadNode {}

@@ -1,0 +1,212 @@
+//! Streams, health, metrics and stopping.
+
+use crate::http::{Connection, request};
+use crate::world::World;
+use kilat_server::Limits;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+struct Stream(Connection);
+
+impl Stream {
+    fn follow(world: &World) -> Stream {
+        let mut connection = world.connect();
+        connection.send(request("GET", "/v1/sales/s/stream", &[], ""));
+        let head = connection.read_head();
+        assert_eq!(
+            (head.status, head.header("content-type")),
+            (200, Some("text/event-stream"))
+        );
+        assert_eq!(head.header("cache-control"), Some("no-cache"));
+        Stream(connection)
+    }
+
+    fn next(&mut self) -> Value {
+        self.0.read_until(b"event: stock\n");
+        self.0.read_until(b"data: ");
+        serde_json::from_slice(&self.0.read_until(b"\n\n")).unwrap()
+    }
+
+    /// Reads events until one is as `wanted`; changes in between may be folded.
+    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let event = self.next();
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_begins_with_the_state_and_follows_it() {
+    let world = World::open();
+    world.make_sale(&[(r#""per_customer":2"#, r#""per_customer":null"#)]);
+    let mut stream = Stream::follow(&world);
+    assert_eq!(
+        stream.next(),
+        json!({"supply": 10, "available": 10, "held": 0, "sold": 0, "state": "open"})
+    );
+    for n in 0..10 {
+        assert_eq!(world.buy("budi", &format!("k{n}"), 1).status, 201);
+    }
+    let last = stream.until(|event| event["available"] == 0);
+    assert_eq!(
+        last,
+        json!({"supply": 10, "available": 0, "held": 0, "sold": 10, "state": "sold_out"})
+    );
+    world.change_sale("pause", r#"{"state":"paused"}"#);
+    assert_eq!(stream.next()["state"], "paused");
+}
+
+#[test]
+fn a_stream_tells_that_time_opened_and_closed_a_sale() {
+    let world = World::open();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    let at = |millis: u128| {
+        jiff::Timestamp::from_millisecond(i64::try_from(now + millis).unwrap())
+            .unwrap()
+            .to_string()
+    };
+    let opens = format!(r#""opens_at":"{}""#, at(700));
+    let closes = format!(r#""closes_at":"{}""#, at(1_200));
+    world.make_sale(&[
+        (r#""opens_at":null"#, &opens),
+        (r#""closes_at":null"#, &closes),
+    ]);
+    let mut stream = Stream::follow(&world);
+    let states = [0, 1, 2].map(|_| stream.next()["state"].as_str().unwrap().to_owned());
+    assert_eq!(states, ["scheduled", "open", "closed"]);
+}
+
+#[test]
+fn streams_are_bounded_and_a_place_comes_free() {
+    let world = World::limited(Limits {
+        streams_max: 1,
+        ..Limits::default()
+    });
+    world.make_sale(&[]);
+    let mut first = Stream::follow(&world);
+    first.next();
+    let refused = world.get("/v1/sales/s/stream");
+    assert_eq!(
+        (refused.code().as_str(), refused.header("retry-after")),
+        ("overloaded", Some("1"))
+    );
+    drop(first);
+    // The server hears of the end in its own time; each refusal is an answer to wait for.
+    let mut tries = 0;
+    loop {
+        let mut connection = world.connect();
+        connection.send(request("GET", "/v1/sales/s/stream", &[], ""));
+        if connection.read_head().status == 200 {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 10_000, "the place never came free");
+    }
+}
+
+#[test]
+fn stopping_ends_streams_and_idle_connections_and_answers_what_is_in_flight() {
+    let mut world = World::open();
+    world.make_sale(&[]);
+    let mut stream = Stream::follow(&world);
+    stream.next();
+    let mut idle = world.connect();
+    assert_eq!(idle.call("GET", "/readyz", &[], "").status, 200);
+    let mut busy = world.connect();
+    let body = r#"{"customer":"budi","quantity":1}"#;
+    let whole = request(
+        "POST",
+        "/v1/sales/s/orders",
+        &[
+            ("content-type", "application/json"),
+            ("idempotency-key", "k"),
+        ],
+        body,
+    );
+    let (most, rest) = whole.split_at(whole.len() - 5);
+    busy.send(most);
+    // A request behind it on the same thread shows that the server has read the first part.
+    assert_eq!(world.get("/livez").status, 200);
+    let stopped = world.spawn_shutdown(Duration::from_secs(10));
+    assert!(
+        stream.0.read_to_end().ends_with(b"0\r\n\r\n"),
+        "a stream ends whole"
+    );
+    assert!(idle.read_to_end().is_empty());
+    busy.send(rest);
+    assert_eq!(busy.read_reply().status, 201);
+    world.finish(stopped);
+    assert!(
+        std::net::TcpStream::connect(world.address).is_err(),
+        "the listener is closed"
+    );
+}
+
+#[test]
+fn a_node_that_leaves_says_so_and_serves_on() {
+    let world = World::open();
+    world.make_sale(&[]);
+    assert_eq!(world.get("/readyz").json()["status"], "ok");
+    world.leave();
+    for probe in ["/readyz", "/healthz"] {
+        let reply = world.get(probe);
+        assert_eq!(reply.code(), "shutting_down", "{probe}");
+        assert_eq!(reply.header("retry-after"), Some("1"));
+    }
+    assert_eq!(world.get("/livez").status, 200);
+    assert_eq!(world.buy("budi", "k", 1).status, 201);
+}
+
+#[test]
+fn metrics_count_what_became_of_requests() {
+    let world = World::open();
+    world.make_sale(&[]);
+    let counted = |status: &str| {
+        let text = world.get("/metrics").text().to_owned();
+        let start = format!("flash_sale_requests_total{{status=\"{status}\"}} ");
+        text.lines()
+            .find_map(|line| line.strip_prefix(&start))
+            .map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    let statuses = [
+        "confirmed",
+        "held",
+        "replayed",
+        "limit_reached",
+        "invalid",
+        "sale_not_found",
+    ];
+    // Tests may share a process and so its recorder: count from here on.
+    let before = statuses.map(counted);
+    world.buy("budi", "k", 1);
+    world.buy("budi", "k", 1);
+    world.hold("siti", "k");
+    world.buy("budi", "k2", 9);
+    world.buy("budi", "k2", 0);
+    world.call(
+        "POST",
+        "/v1/sales/x/orders",
+        &[
+            ("content-type", "application/json"),
+            ("idempotency-key", "k"),
+        ],
+        r#"{"customer":"a","quantity":1}"#,
+    );
+    for (status, before) in statuses.into_iter().zip(before) {
+        assert!(counted(status) > before, "{status}");
+    }
+    let text = world.get("/metrics").text().to_owned();
+    for name in [
+        "kilat_build_info{",
+        "kilat_http_request_seconds_bucket{",
+        "kilat_order_seconds_bucket{le=\"+Inf\"}",
+    ] {
+        assert!(text.contains(name), "{name}");
+    }
+}

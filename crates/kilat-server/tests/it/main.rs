@@ -1,0 +1,20 @@
+//! The server over a real loopback socket, in front of an in-process engine.
+//!
+//! | module | asks |
+//! |---|---|
+//! | `world`, `http` | a server of its own for each test, and a client that can misbehave |
+//! | `roles` | every route with every role |
+//! | `misuse` | every route with everything that can be wrong with a request |
+//! | `contract` | every refusal by code and in order, replays, batches, pages of orders |
+//! | `live` | streams, health, metrics, stopping |
+//! | `slow` | peers that are slow, large, many or broken |
+//! | `pages` | the buy page and its visitors |
+
+mod contract;
+mod http;
+mod live;
+mod misuse;
+mod pages;
+mod roles;
+mod slow;
+mod world;

@@ -1,0 +1,142 @@
+//! Peers that are slow, large, many or broken: they are cut, others are not affected.
+
+use crate::http::request;
+use crate::world::{NODE, World};
+use kilat_server::Limits;
+use std::time::Duration;
+
+const SHORT: Duration = Duration::from_millis(200);
+
+#[test]
+fn slow_headers_are_cut() {
+    let world = World::limited(Limits {
+        header_timeout: SHORT,
+        ..Limits::default()
+    });
+    for begun in ["", "GET /livez HTTP/1.1\r\nhost: h\r\n"] {
+        let mut connection = world.connect();
+        connection.send(begun);
+        connection.read_to_end();
+    }
+    let mut idle = world.connect();
+    assert_eq!(idle.call("GET", "/livez", &[], "").status, 200);
+    assert!(
+        idle.read_to_end().is_empty(),
+        "silence between requests has an end too"
+    );
+}
+
+#[test]
+fn a_body_that_trickles_is_cut_at_a_deadline_for_all_of_it() {
+    let world = World::limited(Limits {
+        body_timeout: SHORT,
+        ..Limits::default()
+    });
+    world.make_sale(&[]);
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "k"),
+        ("content-length", "10000"),
+    ];
+    let mut connection = world.connect();
+    connection.send(request("POST", "/v1/sales/s/orders", &headers, ""));
+    let reply = std::thread::scope(|scope| {
+        let mut trickle = connection.clone_for_sending();
+        // Each byte is in time by itself; only a deadline for the whole ends this.
+        scope.spawn(move || {
+            while trickle.try_send(b" ") {
+                std::thread::sleep(SHORT / 20)
+            }
+        });
+        let reply = connection.read_reply();
+        connection.read_to_end();
+        reply
+    });
+    assert_eq!(
+        (reply.code().as_str(), reply.header("connection")),
+        ("request_timeout", Some("close"))
+    );
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_cut() {
+    let world = World::limited(Limits {
+        write_timeout: SHORT,
+        ..Limits::default()
+    });
+    let mut connection = world.connect();
+    let one = request("GET", "/assets/kilat.css", &[], "");
+    // More than both sides' buffers can hold, and never read. The end shows as a failed write.
+    let many = one.repeat(500);
+    let mut sent = 0;
+    while connection.try_send(many.as_bytes()) {
+        sent += 1;
+        assert!(sent < 10_000, "the server took requests without end");
+    }
+}
+
+#[test]
+fn heads_that_are_too_large_are_refused() {
+    let world = World::open();
+    for headers in [
+        vec![("x-large", "x".repeat(32 * 1024))],
+        (0..100).map(|_| ("x-many", "1".to_owned())).collect(),
+    ] {
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let mut connection = world.connect();
+        connection.try_send(request("GET", "/livez", &headers, "").as_bytes());
+        assert_eq!(connection.read_head().status, 431);
+    }
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let world = World::limited(Limits {
+        connections_max: 2,
+        ..Limits::default()
+    });
+    let mut seats = [world.connect(), world.connect()];
+    for seat in &mut seats {
+        assert_eq!(seat.call("GET", "/livez", &[], "").status, 200);
+    }
+    let mut third = world.connect();
+    let refused = third.read_reply();
+    assert_eq!(
+        (refused.code().as_str(), refused.header("retry-after")),
+        ("overloaded", Some("1"))
+    );
+    assert_eq!(refused.header("x-kilat-node"), Some(NODE));
+    assert!(refused.header("x-request-id").is_some());
+    assert_eq!(
+        seats[0].call("GET", "/livez", &[], "").status,
+        200,
+        "others are not affected"
+    );
+}
+
+#[test]
+fn what_is_not_http_ends_the_connection() {
+    let world = World::open();
+    let broken: [&[u8]; 6] = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /livez\r\n\r\n",
+        b"GET /livez HTTP/9.9\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nbad header\r\n\r\n",
+        b"POST /v1/sales HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /v1/sales HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked, identity\r\n\r\n",
+    ];
+    for bytes in broken {
+        let mut connection = world.connect();
+        connection.send(bytes);
+        let all = connection.read_to_end();
+        assert!(
+            all.is_empty() || all.starts_with(b"HTTP/1.1 400"),
+            "{bytes:?}: {}",
+            String::from_utf8_lossy(&all)
+        );
+    }
+    assert_eq!(world.get("/livez").status, 200);
+}

@@ -1,0 +1,173 @@
+//! A server of its own for each test.
+
+use crate::http::{Connection, Reply};
+use kilat_engine::Engine;
+use kilat_server::{Access, Limits, Options, Server};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+pub(crate) const ADMIN: &str = "admin-token-of-the-test";
+pub(crate) const SHOP: &str = "shop-token-of-the-test";
+pub(crate) const CUSTOMER_KEY: &[u8] = b"customer-key-of-the-test-32-byte";
+pub(crate) const NODE: &str = "node-1";
+/// A sale with 10 units, 2 per customer.
+pub(crate) const SALE: &str = r#"{"id":"s","title":"Lampu <Kilat> & \"Co\"","sku":"SKU-1","price":{"amount":"24999000","currency":"IDR"},
+    "supply":10,"per_customer":2,"opens_at":null,"closes_at":null,"hold_seconds":60}"#;
+
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    server: Option<Server>,
+    runtime: Runtime,
+    // Dropped last: the engine stops, then its directory goes.
+    _engine: Engine,
+    _data: TempDir,
+}
+
+impl World {
+    /// Nobody needs credentials to order.
+    pub(crate) fn open() -> World {
+        World::start(Access::new(Some(ADMIN), None, None), Limits::default())
+    }
+
+    /// Orders need the shop's token or a customer's.
+    pub(crate) fn guarded() -> World {
+        World::start(
+            Access::new(Some(ADMIN), Some(SHOP), Some(CUSTOMER_KEY)),
+            Limits::default(),
+        )
+    }
+
+    pub(crate) fn limited(limits: Limits) -> World {
+        World::start(Access::new(Some(ADMIN), None, None), limits)
+    }
+
+    fn start(access: Access, limits: Limits) -> World {
+        let data = tempfile::tempdir().unwrap();
+        let failed = Box::new(|why: String| panic!("the engine failed: {why}"));
+        let engine =
+            Engine::start(kilat_engine::Options::new(data.path().join("data"), failed)).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = Options {
+            node: NODE.to_owned(),
+            access,
+            secret: b"secret of the test".to_vec(),
+            behind_tls: false,
+            limits,
+        };
+        let server = runtime
+            .block_on(async { Server::start(listener, options, engine.handle().clone()) })
+            .unwrap();
+        let address = server.local_addr();
+        World {
+            address,
+            server: Some(server),
+            runtime,
+            _engine: engine,
+            _data: data,
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
+        self.connect().call(method, path, headers, body)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, &[], "")
+    }
+
+    pub(crate) fn admin(&self, method: &str, path: &str, key: &str, body: &str) -> Reply {
+        let bearer = format!("Bearer {ADMIN}");
+        let json = ("content-type", "application/json");
+        self.call(
+            method,
+            path,
+            &[("authorization", &bearer), json, ("idempotency-key", key)],
+            body,
+        )
+    }
+
+    /// Makes the sale `s`, or another with some text replaced.
+    pub(crate) fn make_sale(&self, replace: &[(&str, &str)]) {
+        let body = replace.iter().fold(SALE.to_owned(), |body, (from, to)| {
+            assert!(body.contains(from), "{from}");
+            body.replace(from, to)
+        });
+        let reply = self.admin("POST", "/v1/sales", "make", &body);
+        assert_eq!(reply.status, 201, "{}", reply.text());
+    }
+
+    pub(crate) fn change_sale(&self, key: &str, body: &str) {
+        let reply = self.admin("PATCH", "/v1/sales/s", key, body);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    pub(crate) fn order(&self, key: &str, body: &str) -> Reply {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        self.call("POST", "/v1/sales/s/orders", &headers, body)
+    }
+
+    pub(crate) fn buy(&self, customer: &str, key: &str, quantity: u32) -> Reply {
+        self.order(
+            key,
+            &format!(r#"{{"customer":"{customer}","quantity":{quantity}}}"#),
+        )
+    }
+
+    pub(crate) fn hold(&self, customer: &str, key: &str) -> Reply {
+        self.order(
+            key,
+            &format!(r#"{{"customer":"{customer}","quantity":1,"hold":true}}"#),
+        )
+    }
+
+    pub(crate) fn batch(&self, body: &str) -> Reply {
+        self.call(
+            "POST",
+            "/v1/sales/s/orders:batch",
+            &[("content-type", "application/json")],
+            body,
+        )
+    }
+
+    pub(crate) fn leave(&self) {
+        self.server.as_ref().unwrap().leave();
+    }
+
+    pub(crate) fn spawn_shutdown(&mut self, deadline: Duration) -> tokio::task::JoinHandle<()> {
+        self.runtime
+            .spawn(self.server.take().unwrap().shutdown(deadline))
+    }
+
+    pub(crate) fn finish(&self, task: tokio::task::JoinHandle<()>) {
+        self.runtime.block_on(task).unwrap();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown(Duration::ZERO));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `kilat attack`: from flags to the client's options, and from its report to an exit code.
+
+use crate::failure::Failure;
+use crate::lang::Lang;
+use crate::secrets::find_admin_token;
+use clap::Args;
+use kilat_client::Token;
+use kilat_client::attack::{AttackOptions, AttackReport, Output};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Whom to storm, and how hard.
+#[derive(Debug, Args)]
+pub(crate) struct AttackArgs {
+    /// The server.
+    #[arg(long, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Storm this sale [default: make a rehearsal sale].
+    #[arg(long, value_name = "ID")]
+    sale: Option<String>,
+    /// Units of the rehearsal sale.
+    #[arg(long, default_value_t = 100, conflicts_with = "sale")]
+    supply: u64,
+    /// Most units for one customer in the rehearsal sale; 0 for no limit.
+    #[arg(long, default_value_t = 1, conflicts_with = "sale")]
+    per_customer: u32,
+    /// Buyers, each a customer of its own.
+    #[arg(long, default_value_t = 500)]
+    buyers: u32,
+    /// Orders in all [default: one a buyer].
+    #[arg(long)]
+    orders: Option<u64>,
+    /// Units of each order.
+    #[arg(long, default_value_t = 1)]
+    quantity: u32,
+    /// Open connections [default: one a buyer, at most 500].
+    #[arg(long)]
+    connections: Option<u32>,
+    /// New orders a second, whether or not earlier ones were answered
+    /// [default: a new one as soon as a connection is free].
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: Option<f64>,
+    /// No new orders after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<f64>,
+    /// Longest wait for one reply before the same key is sent again.
+    #[arg(long, default_value_t = 5_000, value_name = "MS")]
+    timeout_ms: u64,
+    /// Longest that one order is tried, and that the proof waits for a server that is down.
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    patience: f64,
+    /// Part of the acknowledged orders whose key is sent once more on purpose.
+    #[arg(long, default_value_t = 0.05, value_name = "FRACTION")]
+    replay: f64,
+    /// Part of the orders that hold first and confirm afterwards.
+    #[arg(long, default_value_t = 0.0, value_name = "FRACTION")]
+    hold: f64,
+    /// Repeats the choices of an earlier run.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The server's data directory: its admin token is read from there.
+    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Admin token.
+    #[arg(long, env = "KILAT_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true)]
+    admin_token: Option<String>,
+    /// Token that order calls need.
+    #[arg(long, env = "KILAT_API_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true)]
+    api_token: Option<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write a report for people to this file.
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+    /// No progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Attacks, proves, prints; exit code 1 when the result is not proven.
+///
+/// # Errors
+/// [`Failure`] when the attack can't be carried out as asked.
+pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    stop_on_interrupt(&cancel)?;
+    let mut output = if args.quiet { Output::quiet(lang) } else { Output::stderr(lang) };
+    let (json, html) = (args.json, args.html.clone());
+    let options = options(args, lang, Arc::clone(&cancel))?;
+    let report = kilat_client::attack::run(&options, &mut output)?;
+    if let Some(path) = html {
+        std::fs::write(&path, report.to_html(lang))
+            .map_err(|e| Failure::usage(format!("{} can't be written ({e}): choose another file", path.display())))?;
+    }
+    println!("{}", if json { report.to_json() } else { report.to_text(lang) });
+    Ok(exit_code(&report, cancel.load(Ordering::Relaxed)))
+}
+
+fn exit_code(report: &AttackReport, interrupted: bool) -> ExitCode {
+    match (report.proven(), interrupted) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(INTERRUPTED),
+        (true, false) => ExitCode::SUCCESS,
+    }
+}
+
+fn options(args: AttackArgs, lang: Lang, cancel: Arc<AtomicBool>) -> Result<AttackOptions, Failure> {
+    let seconds = |name: &str, value: f64| {
+        Duration::try_from_secs_f64(value)
+            .map_err(|_| Failure::usage(format!("--{name} is {value} and must be a number of seconds, 0 or more")))
+    };
+    Ok(AttackOptions {
+        url: args.url,
+        sale: args.sale,
+        supply: args.supply,
+        per_customer: (args.per_customer > 0).then_some(args.per_customer),
+        buyers: args.buyers,
+        orders: args.orders,
+        quantity: args.quantity,
+        connections: args.connections,
+        rate: args.rate,
+        duration: args.duration.map(|value| seconds("duration", value)).transpose()?,
+        timeout: Duration::from_millis(args.timeout_ms),
+        patience: seconds("patience", args.patience)?,
+        replay: args.replay,
+        hold: args.hold,
+        admin_token: find_admin_token(args.admin_token, &args.data)?.map(Token::from),
+        api_token: args.api_token.map(Token::from),
+        seed: args.seed,
+        lang,
+        cancel,
+    })
+}
+
+/// The first Ctrl-C ends the attack in good order; the second one ends the process.
+fn stop_on_interrupt(cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let cancel = Arc::clone(cancel);
+    ctrlc::set_handler(move || {
+        if cancel.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })
+    .map_err(|e| Failure::failed(format!("Ctrl-C can't be caught ({e})")))
+}

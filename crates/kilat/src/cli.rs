@@ -1,0 +1,123 @@
+//! The command line: what can be asked, not what it means.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A flash sale that cannot oversell.
+///
+/// `kilat up` starts everything on this machine; `kilat attack` storms it and
+/// proves that nothing was oversold and nothing acknowledged was lost.
+#[derive(Debug, Parser)]
+#[command(name = "kilat", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Language of messages: flag, then KILAT_LANG, then LANG.
+    #[arg(long, global = true, value_enum, env = "KILAT_LANG", hide_env_values = true)]
+    pub(crate) lang: Option<LangArg>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// A language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LangArg {
+    /// Bahasa Indonesia.
+    Id,
+    /// English.
+    En,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole system on this machine, with a demo sale on first start.
+    Up(ServeArgs),
+    /// Run one process with its own ledger: the simplest and fastest way to sell for real.
+    Serve(ServeArgs),
+    /// Storm a sale with buyers, then prove that it held.
+    Attack(crate::attack::AttackArgs),
+    /// Create, list, show, restock, pause, open, close or reschedule sales.
+    Sale(crate::sale::SaleArgs),
+    /// Check a data directory offline: frames, checksums, invariants, conservation.
+    Verify(VerifyArgs),
+    /// Ask a server whether it is ready; exit code 0 says yes.
+    Health(HealthArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Where and how to serve. Flags win over the environment, which wins over the file.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// Address for HTTP [default: 127.0.0.1:8080].
+    #[arg(long, env = "KILAT_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Directory that holds the ledger, made on first start [default: ./kilat-data].
+    #[arg(long, env = "KILAT_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Settings file; unknown keys are refused.
+    #[arg(long, env = "KILAT_CONFIG", value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of this process in replies and pages [default: the host's name].
+    #[arg(long, env = "KILAT_NODE", value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Take orders from anyone also on an address that others can reach.
+    #[arg(long, env = "KILAT_OPEN_TO_STRANGERS", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) open_to_strangers: Option<bool>,
+    /// Threads of the fast lane [default: half of the cores].
+    #[arg(long, env = "KILAT_LANES", value_name = "N")]
+    pub(crate) lanes: Option<usize>,
+    /// Most open connections [default: 16384].
+    #[arg(long, env = "KILAT_CONNECTIONS_MAX", value_name = "N")]
+    pub(crate) connections_max: Option<usize>,
+    /// Log lines on stderr: error, warn, info, debug or trace [default: info].
+    #[arg(long, env = "KILAT_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Log as JSON, one record a line.
+    #[arg(long, env = "KILAT_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) log_json: Option<bool>,
+    /// Buyers reach this server over TLS, for example through a proxy: cookies are marked Secure.
+    #[arg(long, env = "KILAT_BEHIND_TLS", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) behind_tls: Option<bool>,
+    /// Print the settings in force, without secrets, and stop.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Admin token, at least 32 characters; otherwise kept in the data directory.
+    #[arg(long, env = "KILAT_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true)]
+    pub(crate) admin_token: Option<String>,
+    /// Token that order calls need.
+    #[arg(long, env = "KILAT_API_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true)]
+    pub(crate) api_token: Option<String>,
+    /// Key that signs customer tokens.
+    #[arg(long, env = "KILAT_CUSTOMER_KEY", value_name = "KEY", hide_env_values = true, hide = true)]
+    pub(crate) customer_key: Option<String>,
+    /// Secret from which cookie keys are derived.
+    #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
+    pub(crate) secret: Option<String>,
+}
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A data directory. It may be in use.
+    pub(crate) path: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// The server.
+    #[arg(long, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// Longest wait, in milliseconds.
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) timeout_ms: u64,
+}

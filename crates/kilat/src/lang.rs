@@ -1,0 +1,36 @@
+//! Which language people are spoken to in: flag, then `KILAT_LANG`, then `LANG`.
+
+use crate::cli::LangArg;
+pub(crate) use kilat_client::Lang;
+
+/// The language to speak; the flag and `KILAT_LANG` arrive as one.
+pub(crate) fn choose(asked: Option<LangArg>) -> Lang {
+    match asked {
+        Some(LangArg::Id) => Lang::Indonesian,
+        Some(LangArg::En) => Lang::English,
+        None => of_the_system(std::env::var("LANG").ok().as_deref()),
+    }
+}
+
+/// A system that names neither language is most likely a server: English.
+fn of_the_system(tag: Option<&str>) -> Lang {
+    tag.and_then(Lang::from_tag).unwrap_or(Lang::English)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_wins_over_the_system() {
+        assert_eq!(choose(Some(LangArg::Id)), Lang::Indonesian);
+        for (tag, lang) in [
+            (Some("id_ID.UTF-8"), Lang::Indonesian),
+            (Some("en_GB.UTF-8"), Lang::English),
+            (Some("C"), Lang::English),
+            (None, Lang::English),
+        ] {
+            assert_eq!(of_the_system(tag), lang, "{tag:?}");
+        }
+    }
+}

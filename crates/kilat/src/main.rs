@@ -1,0 +1,65 @@
+//! The `kilat` binary: command line, configuration, wiring.
+//!
+//! It decides nothing about sales. Server and client meet only here, as two
+//! commands of one program; they share no state.
+
+mod attack;
+mod cli;
+mod demo;
+mod failure;
+mod lang;
+mod logging;
+mod sale;
+mod secrets;
+mod serve;
+mod settings;
+mod verify;
+
+rust_i18n::i18n!("locales", fallback = "en");
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command, HealthArgs};
+use failure::Failure;
+use kilat_client::health::Probe;
+use lang::Lang;
+use serve::Mode;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let lang = lang::choose(cli.lang);
+    run(cli.command, lang).unwrap_or_else(|failure| failure.report())
+}
+
+fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Up(args) => serve::run(args, Mode::Up, lang),
+        Command::Serve(args) => serve::run(args, Mode::Serve, lang),
+        Command::Attack(args) => attack::run(args, lang),
+        Command::Sale(args) => sale::run(args, lang),
+        Command::Verify(args) => verify::run(&args, lang),
+        Command::Health(args) => health(args, lang),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "kilat", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => manual(),
+    }
+}
+
+fn health(args: HealthArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let timeout = Duration::from_millis(args.timeout_ms);
+    let access = kilat_client::Access { url: args.url, token: None, timeout };
+    kilat_client::health::check(&access, Probe::Ready, lang)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn manual() -> Result<ExitCode, Failure> {
+    let page = clap_mangen::Man::new(Cli::command());
+    page.render(&mut std::io::stdout()).map_err(|e| Failure::failed(format!("the manual can't be written ({e})")))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,147 @@
+//! `kilat serve` and `kilat up`: an engine, a server in front of it, and their end.
+
+use crate::cli::ServeArgs;
+use crate::failure::Failure;
+use crate::lang::Lang;
+use crate::secrets::Secrets;
+use crate::settings::Settings;
+use crate::{demo, logging};
+use kilat_engine::Engine;
+use kilat_server::{Access, LaneOptions, Limits, Server};
+use rust_i18n::t;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Longest time for requests in flight to end after a signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Exit code when the journal failed: what is on disk is known only after a new start.
+const JOURNAL_FAILED: i32 = 1;
+
+/// Which of the two commands runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// One process, no demo sale.
+    Serve,
+    /// The whole system, with a demo sale on first start.
+    Up,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// [`Failure`] with exit code 2 when it can't start as asked.
+pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, Failure> {
+    let print_config = args.print_config;
+    let settings = Settings::resolve(args)?;
+    if print_config {
+        print!("{}", settings.print());
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::start(&settings)?;
+    // The port first: when another process has it, nothing on disk is touched.
+    let listener = listen(settings.listen)?;
+    let engine = open(&settings.data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.workers())
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format!("threads can't be started ({e}); free resources and start again")))?;
+    runtime.block_on(serve(settings, listener, engine, mode, lang))
+}
+
+async fn serve(
+    settings: Settings,
+    listener: TcpListener,
+    engine: Engine,
+    mode: Mode,
+    lang: Lang,
+) -> Result<ExitCode, Failure> {
+    let secrets = Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
+    if mode == Mode::Up {
+        demo::ensure(engine.handle()).await?;
+    }
+    let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
+    let options = kilat_server::Options {
+        node: settings.node.clone(),
+        access: Access::new(Some(&secrets.admin_token), settings.api_token.as_deref(), customer_key),
+        secret: secrets.secret.clone().into_bytes(),
+        behind_tls: settings.behind_tls,
+        limits: Limits { connections_max: settings.connections_max, ..Limits::default() },
+        lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
+    };
+    let server = Server::start(listener, options, engine.handle().clone())
+        .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
+    let address = server.local_addr();
+    tracing::info!(%address, node = settings.node, data = %settings.data.display(), "ready");
+    announce(mode, lang, address, &secrets);
+    wait_for_signal().await?;
+    tracing::info!("stopping: finishing what is in flight");
+    server.shutdown(DRAIN).await;
+    engine.stop();
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        Failure::usage(match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("{address} is in use by another process: stop it or choose another address with --listen")
+            }
+            _ => format!("{address} can't be listened on ({error}): choose another address with --listen"),
+        })
+    })
+}
+
+/// Opens the data directory and says what recovery found.
+fn open(data: &Path) -> Result<Engine, Failure> {
+    let options = kilat_engine::Options::new(data.to_owned(), Box::new(end_at_once));
+    let engine = Engine::start(options).map_err(Failure::usage)?;
+    let found = engine.recovery();
+    for why in &found.snapshots_skipped {
+        tracing::warn!(why, "a snapshot was passed over");
+    }
+    tracing::info!(
+        orders = found.orders,
+        snapshot_frame = found.snapshot_frame,
+        frames_replayed = found.frames,
+        bytes_cut = found.bytes_cut,
+        ms = u64::try_from(found.took.as_millis()).unwrap_or(u64::MAX),
+        "ledger recovered"
+    );
+    Ok(engine)
+}
+
+/// A failed fsync is never tried again: no reply, an end, and recovery from what is on disk.
+fn end_at_once(why: String) {
+    eprintln!("kilat: {why}; start again to recover from what is on disk");
+    std::process::exit(JOURNAL_FAILED);
+}
+
+/// On stdout, for people and for whoever waits for it.
+fn announce(mode: Mode, lang: Lang, address: SocketAddr, secrets: &Secrets) {
+    let url = format!("http://{address}");
+    let locale = lang.code();
+    if mode == Mode::Serve {
+        println!("{}", t!("serve.ready", locale = locale, url = url));
+    } else {
+        println!("{}", t!("up.banner", locale = locale, url = url));
+    }
+    if let Some(file) = &secrets.admin_token_file {
+        println!("{}", t!("serve.token", locale = locale, file = file.display()));
+    }
+}
+
+async fn wait_for_signal() -> Result<(), Failure> {
+    let cannot = |e| Failure::failed(format!("signals can't be received ({e})"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Settings of a server: flags over environment over file over defaults.
+
+use crate::cli::ServeArgs;
+use crate::failure::Failure;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Shortest token or secret, in characters: 32 hexadecimal digits are 128 bits.
+const SECRET_CHARS_MIN: usize = 32;
+
+/// The settings file. Every key may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    node: Option<String>,
+    open_to_strangers: Option<bool>,
+    lanes: Option<usize>,
+    connections_max: Option<usize>,
+    log: Option<String>,
+    log_json: Option<bool>,
+    behind_tls: Option<bool>,
+    admin_token: Option<String>,
+    api_token: Option<String>,
+    customer_key: Option<String>,
+    secret: Option<String>,
+}
+
+/// The settings in force.
+#[derive(Debug, Serialize)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) node: String,
+    pub(crate) open_to_strangers: bool,
+    pub(crate) lanes: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) log: String,
+    pub(crate) log_json: bool,
+    pub(crate) behind_tls: bool,
+    #[serde(skip)]
+    pub(crate) admin_token: Option<String>,
+    #[serde(skip)]
+    pub(crate) api_token: Option<String>,
+    #[serde(skip)]
+    pub(crate) customer_key: Option<String>,
+    #[serde(skip)]
+    pub(crate) secret: Option<String>,
+}
+
+impl Settings {
+    /// Puts the layers together and refuses what can't work, before anything is touched.
+    ///
+    /// # Errors
+    /// [`Failure::usage`] that names the setting and the remedy.
+    pub(crate) fn resolve(args: ServeArgs) -> Result<Settings, Failure> {
+        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let settings = Settings {
+            listen: args.listen.or(file.listen).unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)),
+            data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from("./kilat-data")),
+            node: args.node.or(file.node).unwrap_or_else(host_name),
+            open_to_strangers: args.open_to_strangers.or(file.open_to_strangers).unwrap_or(false),
+            lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
+            connections_max: args.connections_max.or(file.connections_max).unwrap_or(16_384),
+            log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_json: args.log_json.or(file.log_json).unwrap_or(false),
+            behind_tls: args.behind_tls.or(file.behind_tls).unwrap_or(false),
+            admin_token: args.admin_token.or(file.admin_token),
+            api_token: args.api_token.or(file.api_token),
+            customer_key: args.customer_key.or(file.customer_key),
+            secret: args.secret.or(file.secret),
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Threads of the full lane.
+    pub(crate) fn workers(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// The settings as a file would have them, without secrets.
+    pub(crate) fn print(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        self.check_secrets()?;
+        self.check_strangers()?;
+        let in_range = |value: usize, most: usize| (1..=most).contains(&value);
+        if !in_range(self.lanes, 64) {
+            return Err(Failure::usage(format!("lanes is {} and must be from 1 to 64", self.lanes)));
+        }
+        if !in_range(self.connections_max, 1_000_000) {
+            let given = self.connections_max;
+            return Err(Failure::usage(format!("connections_max is {given} and must be from 1 to 1000000")));
+        }
+        if !is_node_name(&self.node) {
+            let given = self.node.escape_default();
+            return Err(Failure::usage(format!(
+                "node is \"{given}\" and must be 1 to 64 characters A-Z, a-z, 0-9, '.', '_' and '-'"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_secrets(&self) -> Result<(), Failure> {
+        let secrets = [
+            ("KILAT_ADMIN_TOKEN", &self.admin_token),
+            ("KILAT_API_TOKEN", &self.api_token),
+            ("KILAT_CUSTOMER_KEY", &self.customer_key),
+            ("KILAT_SECRET", &self.secret),
+        ];
+        for (name, value) in secrets {
+            if value.as_ref().is_some_and(|v| v.chars().count() < SECRET_CHARS_MIN) {
+                return Err(Failure::usage(format!(
+                    "{name} is too short to be safe: give at least {SECRET_CHARS_MIN} random characters, \
+                     for example from `openssl rand -hex 32`"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_strangers(&self) -> Result<(), Failure> {
+        let guarded = self.api_token.is_some() || self.customer_key.is_some();
+        if guarded || self.open_to_strangers || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} can be reached by others and anyone could order in anyone's name: set KILAT_API_TOKEN or \
+             KILAT_CUSTOMER_KEY, or pass --open-to-strangers if that is what you want",
+            self.listen
+        )))
+    }
+}
+
+fn read(path: &Path) -> Result<File, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format!("the settings file {shown} can't be read ({e}): check path and rights")))?;
+    toml::from_str(&text).map_err(|e| Failure::usage(format!("the settings file {shown} has a mistake: {}", e.to_string().trim())))
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if is_node_name(&name) { name } else { "kilat".to_owned() }
+}
+
+fn is_node_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn half_of_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(args: ServeArgs, says: &str) {
+        let message = Settings::resolve(args).unwrap_err().to_string();
+        assert!(message.contains(says), "{message}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_a_remedy() {
+        let args = ServeArgs::default;
+        check(ServeArgs { listen: Some("0.0.0.0:1".parse().unwrap()), ..args() }, "--open-to-strangers");
+        check(ServeArgs { admin_token: Some("short".into()), ..args() }, "KILAT_ADMIN_TOKEN");
+        check(ServeArgs { lanes: Some(0), ..args() }, "lanes");
+        check(ServeArgs { connections_max: Some(0), ..args() }, "connections_max");
+        check(ServeArgs { node: Some("a b".into()), ..args() }, "node");
+        check(ServeArgs { config: Some("/nonexistent".into()), ..args() }, "can't be read");
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
+        let path = std::env::temp_dir().join(format!("kilat-settings-{}.toml", std::process::id()));
+        std::fs::write(&path, "node = \"from-file\"\nlanes = 3\n").unwrap();
+        let args = ServeArgs { config: Some(path.clone()), node: Some("from-flag".into()), ..Default::default() };
+        let settings = Settings::resolve(args.clone()).unwrap();
+        assert_eq!((settings.node.as_str(), settings.lanes), ("from-flag", 3));
+        std::fs::write(&path, "nodes = 1\n").unwrap();
+        check(args, "unknown field `nodes`");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let token = "s".repeat(40);
+        let args = ServeArgs { admin_token: Some(token.clone()), ..Default::default() };
+        assert!(!Settings::resolve(args).unwrap().print().contains(&token));
+    }
+}

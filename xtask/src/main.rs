@@ -1,0 +1,119 @@
+//! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `setup`.
+//! Must never be needed to build or run Kilat itself.
+
+mod bench;
+mod process;
+mod report;
+mod setup;
+mod steps;
+mod suites;
+mod tally;
+mod tidy;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every check and test, installing what they need where that is possible
+    Test {
+        /// The inner loop: no servers, no mounts, no browser, smaller sizes
+        #[arg(long)]
+        quick: bool,
+        /// Exit 0 even when a step could not run because a prerequisite is missing
+        #[arg(long)]
+        allow_missing: bool,
+    },
+    /// Check the rules of the house over every file that git knows or would add
+    Tidy,
+    /// Run benchmarks, or list them when no name is given
+    Bench {
+        /// Which benchmarks to run; with --smoke, none means all
+        names: Vec<String>,
+        /// Seconds instead of minutes: proves that each benchmark still runs, measures nothing
+        #[arg(long)]
+        smoke: bool,
+        /// Only these parts of a benchmark that has parts, such as T1,T4
+        #[arg(long, value_delimiter = ',', value_name = "ID,…")]
+        only: Vec<String>,
+        /// Also write the figures to this file, for benchmarks that can
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// The load generator of `bench sale`, which starts it
+    #[command(hide = true)]
+    GenerateOrders(bench::sale::generator::Plan),
+    /// Install what `test` needs, and say what it could not install
+    Setup,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `Ok(false)` means that what was checked does not hold; the reason has been printed.
+fn run(command: Command) -> Result<bool> {
+    env::set_current_dir(root()?).context("cannot enter the project's folder")?;
+    match command {
+        Command::Test {
+            quick,
+            allow_missing,
+        } => steps::run_all(steps::Scope::new(quick), allow_missing),
+        Command::Tidy => tidy::run(&command_names()),
+        Command::Bench {
+            names,
+            smoke,
+            only,
+            json,
+        } => {
+            let size = bench::Size::new(smoke);
+            bench::run(&names, &bench::Options { size, only, json })
+        }
+        Command::GenerateOrders(plan) => bench::sale::generator::run(&plan),
+        Command::Setup => Ok(steps::provide_all()),
+    }
+}
+
+/// The names that documentation may mention after `cargo xtask`.
+fn command_names() -> Vec<String> {
+    Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect()
+}
+
+/// The workspace's folder: cargo tells where this crate is, one level below.
+fn root() -> Result<PathBuf> {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let parent = manifest.parent().context("xtask has no parent folder")?;
+    Ok(parent.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

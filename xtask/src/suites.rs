@@ -1,0 +1,146 @@
+//! The test suites: which tests belong to which, and how each is run by cargo-nextest.
+//! Must never know what a test needs from the machine: the steps say that.
+
+use anyhow::Result;
+
+use crate::process::{self, Shown};
+use crate::steps::{Outcome, Scope};
+use crate::tally::{self, Tally};
+
+/// One part of the workspace's tests. Together the parts are all of it: what is in no
+/// named suite is in [`Suite::Own`], so a test can't fall between them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Suite {
+    /// Unit and integration tests that need nothing but their crate.
+    Own,
+    /// Real processes, killed and traced.
+    Process,
+    /// File systems made, mounted and cut off.
+    Mount,
+    /// A real browser.
+    Browser,
+}
+
+const BROWSER: &str = "kind(test) & test(/^browser::/)";
+const MOUNT: &str = "kind(test) & test(/^mount::/)";
+const PROCESS: &str = "kind(test) & (package(kilat) | test(/^process::/))";
+
+impl Suite {
+    /// The suite's tests in the runner's filter language.
+    fn filter(self) -> String {
+        match self {
+            Self::Own => format!("not (({PROCESS}) | ({MOUNT}) | ({BROWSER}))"),
+            Self::Process => format!("({PROCESS}) - ({MOUNT}) - ({BROWSER})"),
+            Self::Mount => MOUNT.to_owned(),
+            Self::Browser => BROWSER.to_owned(),
+        }
+    }
+}
+
+/// Compiles all tests of the workspace, once for all suites.
+pub(crate) fn build(scope: Scope) -> Result<bool> {
+    let arguments = nextest(scope, &["--no-run"]);
+    process::succeeds(&process::cargo(arguments))
+}
+
+/// Runs one suite to its end, failures included.
+pub(crate) fn run(suite: Suite, scope: Scope) -> Result<Outcome> {
+    let filter = suite.filter();
+    let arguments = nextest(scope, &["--no-tests", "pass", "-E", &filter]);
+    let mut command = process::cargo(arguments);
+    if scope.quick {
+        println!("KILAT_QUICK=1: suites that can be scaled run at their smallest size");
+        command = command.env("KILAT_QUICK", "1");
+    }
+    let shown = process::show(&command, tally::is_nextest_summary)?;
+    Ok(judge(
+        shown,
+        tally::nextest_summary,
+        "the suite has no tests yet",
+    ))
+}
+
+/// Runs the examples in the documentation comments.
+pub(crate) fn run_doc_tests() -> Result<Outcome> {
+    let command = process::cargo(["test", "--doc", "--workspace", "--all-features"]);
+    let shown = process::show(&command, tally::is_libtest_summary)?;
+    let outcome = judge(shown, tally::libtest_summary, "there are no doc tests yet");
+    Ok(outcome.without_closing_lines())
+}
+
+fn nextest<'a>(scope: Scope, more: &[&'a str]) -> Vec<&'a str> {
+    let profile = if scope.quick { "default" } else { "ci" };
+    let common = ["nextest", "run", "--workspace", "--all-features"];
+    [&common, &["--profile", profile][..], more].concat()
+}
+
+/// The exit code decides, and the closing lines must agree with it.
+fn judge(shown: Shown, parse: fn(&str) -> Option<Tally>, none: &str) -> Outcome {
+    let tally = shown
+        .kept
+        .iter()
+        .filter_map(|line| parse(line))
+        .fold(Tally::default(), |sum, tally| sum + tally);
+    match (shown.success, tally) {
+        (
+            true,
+            Tally {
+                passed: 0,
+                failed: 0,
+            },
+        ) => Outcome::NotRun(none.to_owned()),
+        (true, Tally { failed: 0, .. }) => Outcome::Passed {
+            tally,
+            closing: shown.kept,
+        },
+        (_, tally) => Outcome::Failed {
+            tally,
+            closing: shown.kept,
+            why: "see above".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(success: bool, line: &str, expected: &str) {
+        let shown = Shown {
+            success,
+            kept: vec![line.to_owned()],
+        };
+        let judged = match judge(shown, tally::nextest_summary, "none") {
+            Outcome::Passed { .. } => "passed",
+            Outcome::Failed { .. } => "failed",
+            Outcome::NotRun(_) => "not run",
+            Outcome::Missing(_) => "missing",
+        };
+        assert_eq!(judged, expected, "success {success}, {line}");
+    }
+
+    #[test]
+    fn exit_code_and_closing_line_must_agree() {
+        check(
+            true,
+            "Summary [ 1s] 2 tests run: 2 passed, 0 skipped",
+            "passed",
+        );
+        check(
+            true,
+            "Summary [ 1s] 2 tests run: 1 passed, 1 failed, 0 skipped",
+            "failed",
+        );
+        check(
+            false,
+            "Summary [ 1s] 2 tests run: 2 passed, 0 skipped",
+            "failed",
+        );
+        check(
+            true,
+            "Summary [ 1s] 0 tests run: 0 passed, 9 skipped",
+            "not run",
+        );
+        check(false, "error: could not compile", "failed");
+    }
+}
