@@ -1,28 +1,62 @@
 //! The deciding thread: takes what waits, decides it as one batch, hands it to the committer.
 //!
-//! It collects as late as it can: only when the committer can take another
-//! batch does it look into the queue, so that under load each batch is as
-//! large as one fdatasync allows.
+//! It collects as late as it can, so that under load each batch is as large as
+//! one fdatasync allows. Only a long queue is decided ahead of it.
 
-use crate::intake::{Intake, Taken, Waiting, Work};
+use crate::intake::{Intake, Waited, Waiting, Work};
 use crate::release::{Outgoing, Release, Settled};
 use crate::sale::Sale;
 use crate::snapshots::Snapshots;
 use crate::{Clock, Orders, Placed, QUEUE_WAIT_MS_MAX, Unavailable};
 use kilat_journal::{Committer, Frame};
 use kilat_ledger::{Batch, Command, Ledger, Outcome, STATUS_FACT_BYTES_MAX, Time};
-use metrics::{counter, histogram};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// From this many waiting commands on, the next batch is decided while the
+/// last one is being committed. Fewer are decided in less time than the commit
+/// of a batch of their own would cost, so they wait and let others join.
+const DECIDE_AHEAD_COMMANDS: usize = 1_024;
 /// Most holds that one batch expires; further due ones wait for the next batch.
 const EXPIRIES_PER_BATCH_MAX: usize = 8_192;
 /// Orders whose index lines are fetched ahead of deciding them.
 const WARM_ORDERS: usize = 64;
+/// Longest wait for others to join a batch.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 /// Longest sleep without looking at the clock, so that a leaning clock can't oversleep a hold.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a due hold's expiry to be tried again when there is no space to record it.
 const EXPIRY_RETRY: Duration = Duration::from_millis(100);
+
+/// How long the next batch lets others join.
+///
+/// A commit costs the processor about as much as a dozen requests, so at full
+/// load two half batches cost more than one whole. Callers who have just been
+/// answered tend to come back: after a commit the batcher waits until as many
+/// commands wait as were on their way, but never longer than that commit took,
+/// nor [`GATHER_MAX`]. A lone caller is never made to wait: alone, one command
+/// is all that was on its way.
+pub(crate) struct Pace {
+    expected: usize,
+    until: Instant,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            expected: 0,
+            until: Instant::now(),
+        }
+    }
+}
+
+impl Pace {
+    /// Notes a commit of `committed` commands, after which `waiting` others wait.
+    fn note(&mut self, committed: usize, waiting: usize, took: Duration) {
+        self.expected = committed + waiting;
+        self.until = Instant::now() + took.min(GATHER_MAX);
+    }
+}
 
 /// The deciding thread's state.
 pub(crate) struct Batcher {
@@ -34,6 +68,9 @@ pub(crate) struct Batcher {
     pub(crate) snapshots: Snapshots,
     /// Facts of each sale that readers were shown, by the sale's number.
     pub(crate) shown: Vec<u64>,
+    /// The queue is long: decide the next batch while this one is being committed.
+    pub(crate) ahead: bool,
+    pub(crate) pace: Pace,
     /// There was no space for the last batch's facts.
     pub(crate) full: bool,
 }
@@ -43,12 +80,20 @@ impl Batcher {
     pub(crate) fn run(mut self) {
         let mut waiting = Vec::new();
         loop {
-            self.committer.wait_ready();
             let deadline = self.deadline();
-            match self.intake.take(&mut waiting, deadline) {
-                Taken::Closed => break,
-                Taken::Work | Taken::Deadline => self.batch(&mut waiting),
+            self.ahead = match self.intake.wait(deadline) {
+                Waited::Closed => break,
+                Waited::Deadline => false,
+                Waited::Work { commands } => commands >= DECIDE_AHEAD_COMMANDS,
+            };
+            if self.ahead {
+                self.committer.wait_ready();
+            } else {
+                self.committer.wait_idle();
+                self.intake.gather(self.pace.expected, self.pace.until);
             }
+            self.intake.take(&mut waiting);
+            self.batch(&mut waiting);
         }
         let position = self.committer.close().map(|journal| journal.position());
         self.snapshots.finish(&self.ledger, position);
@@ -73,6 +118,7 @@ impl Batcher {
     /// Decides what waits as one batch and hands it over.
     fn batch(&mut self, waiting: &mut Vec<Waiting>) {
         let now = self.ledger.clamp(self.clock.now());
+        let commands = waiting.iter().map(|one| one.work.commands()).sum();
         self.full = self
             .committer
             .reserve(self.frame_bytes_max(now, waiting))
@@ -85,10 +131,10 @@ impl Batcher {
             let expired = self
                 .ledger
                 .expire_due(now, EXPIRIES_PER_BATCH_MAX, &mut facts);
-            counter!("kilat_holds_expired_total").increment(expired as u64);
+            self.release.meters.holds_expired(expired);
             self.settle(waiting, now, &mut facts, &mut outgoing);
         }
-        self.hand_over(facts, outgoing);
+        self.hand_over(facts, outgoing, commands);
     }
 
     /// Space is reserved before anything is decided, so that what is decided can be recorded.
@@ -126,7 +172,7 @@ impl Batcher {
         settled.reserve(waiting.len());
         for Waiting { work, since } in waiting.drain(..) {
             if since.elapsed() > Duration::from_millis(QUEUE_WAIT_MS_MAX) {
-                counter!("kilat_queue_expired_total").increment(work.commands() as u64);
+                self.release.meters.waited_too_long(work.commands());
                 work.refuse(Unavailable::Overloaded);
                 continue;
             }
@@ -172,9 +218,9 @@ impl Batcher {
         }
     }
 
-    fn hand_over(&mut self, facts: Batch, mut outgoing: Outgoing) {
+    fn hand_over(&mut self, facts: Batch, mut outgoing: Outgoing, commands: usize) {
         if !facts.is_empty() {
-            histogram!("kilat_batch_facts").record(f64::from(facts.facts()));
+            self.release.meters.decided(facts.facts());
             outgoing.changed = self.changed_sales();
             outgoing.snapshot = self.snapshots.when_due(facts.bytes().len(), &self.ledger);
         } else if outgoing.settled.is_empty() {
@@ -187,10 +233,19 @@ impl Batcher {
         };
         let release = Arc::clone(&self.release);
         let done = Box::new(move |committed| release.run(committed, outgoing));
-        if let Err(error) = self.committer.submit(Frame { payload, done }) {
+        let frame = Frame { payload, done };
+        let started = Instant::now();
+        let taken = if self.ahead {
+            self.committer.submit(frame)
+        } else {
+            self.committer.commit(frame)
+        };
+        if let Err(error) = taken {
             // The callers were answered when `outgoing` was dropped; the journal has said why.
             tracing::error!(%error, "a batch was not taken");
         }
+        self.pace
+            .note(commands, self.intake.depth(), started.elapsed());
     }
 
     /// Sales that have facts which readers were not shown.

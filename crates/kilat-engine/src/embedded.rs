@@ -1,8 +1,9 @@
 //! Starting and stopping an engine whose ledger and journal are in this process.
 
-use crate::batcher::Batcher;
+use crate::batcher::{Batcher, Pace};
 use crate::board::Board;
 use crate::intake::Intake;
+use crate::meters::Meters;
 use crate::recovery::{Recovery, recover};
 use crate::release::Release;
 use crate::snapshots::{SNAPSHOT_BYTES, Snapshots};
@@ -106,9 +107,12 @@ impl Engine {
                 board,
                 intake,
                 spare: Mutex::default(),
+                meters: Meters::new(),
             }),
             snapshots,
             shown,
+            ahead: false,
+            pace: Pace::default(),
             full: false,
         };
         let thread = std::thread::Builder::new().name("batcher".to_owned());

@@ -61,9 +61,9 @@ pub(crate) struct Waiting {
 }
 
 /// What the batcher found when it looked.
-pub(crate) enum Taken {
-    /// The work was put into the batcher's buffer.
-    Work,
+pub(crate) enum Waited {
+    /// So many commands wait.
+    Work { commands: usize },
     /// Nothing came until the deadline.
     Deadline,
     /// No more will come, and all is taken.
@@ -82,7 +82,8 @@ struct State {
     queue: VecDeque<Waiting>,
     commands: usize,
     closed: bool,
-    taker_waits: bool,
+    /// Commands for which the batcher wants to be woken; 0 while it does not wait.
+    wake_at: usize,
 }
 
 impl Intake {
@@ -105,7 +106,10 @@ impl Intake {
             work,
             since: Instant::now(),
         });
-        let wake = std::mem::take(&mut state.taker_waits);
+        let wake = state.wake_at != 0 && state.commands >= state.wake_at;
+        if wake {
+            state.wake_at = 0;
+        }
         drop(state);
         if wake {
             self.arrived.notify_one();
@@ -113,16 +117,16 @@ impl Intake {
         Ok(())
     }
 
-    /// Moves at most one batch of work into `batch`; waits for the first until `deadline`.
-    pub(crate) fn take(&self, batch: &mut Vec<Waiting>, deadline: Option<Instant>) -> Taken {
+    /// Waits until there is work, until `deadline`, or until there will be none.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Waited {
         let mut state = self.lock();
         while state.queue.is_empty() {
             if state.closed {
-                return Taken::Closed;
+                return Waited::Closed;
             }
-            state.taker_waits = true;
+            state.wake_at = 1;
             state = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
-                Some(Duration::ZERO) => return Taken::Deadline,
+                Some(Duration::ZERO) => return Waited::Deadline,
                 Some(wait) => {
                     self.arrived
                         .wait_timeout(state, wait)
@@ -135,6 +139,32 @@ impl Intake {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+        Waited::Work {
+            commands: state.commands,
+        }
+    }
+
+    /// Waits until `commands` wait, but no longer than until `deadline`.
+    pub(crate) fn gather(&self, commands: usize, deadline: Instant) {
+        let mut state = self.lock();
+        while state.commands < commands && !state.closed {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                break;
+            }
+            state.wake_at = commands;
+            state = self
+                .arrived
+                .wait_timeout(state, wait)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        state.wake_at = 0;
+    }
+
+    /// Moves at most one batch of work into `batch`.
+    pub(crate) fn take(&self, batch: &mut Vec<Waiting>) {
+        let mut state = self.lock();
         let (mut commands, mut bytes) = (0, 0);
         while let Some(next) = state.queue.front() {
             commands += next.work.commands();
@@ -145,7 +175,6 @@ impl Intake {
             state.commands -= next.work.commands();
             batch.extend(state.queue.pop_front());
         }
-        Taken::Work
     }
 
     /// Takes no more; what is queued will still be carried out.

@@ -22,6 +22,7 @@ mod clock;
 mod embedded;
 mod handle;
 mod intake;
+mod meters;
 mod orders;
 mod query;
 mod recovery;

@@ -3,13 +3,13 @@
 use crate::Unavailable;
 use crate::board::Board;
 use crate::intake::Intake;
+use crate::meters::Meters;
 use crate::orders::{Placed, PlacedCallback};
 use crate::query::{Answer, Reply};
 use crate::sale::Sale;
 use crate::snapshots::Due;
 use kilat_journal::Committed;
 use kilat_ledger::{Outcome, Time};
-use metrics::{counter, gauge, histogram};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most payload buffers kept for reuse.
@@ -44,13 +44,14 @@ pub(crate) struct Release {
     pub(crate) board: Arc<Board>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) spare: Mutex<Vec<Vec<u8>>>,
+    pub(crate) meters: Meters,
 }
 
 impl Release {
     /// Shows what is durable and lets the replies go, in this order, so that
     /// nobody holds a reply that a reader can't see yet.
     pub(crate) fn run(&self, committed: Committed, mut outgoing: Outgoing) {
-        self.measure(&committed);
+        self.meters.committed(&committed, self.intake.depth());
         if let Some(due) = outgoing.snapshot.take() {
             due.start(committed.position);
         }
@@ -60,17 +61,6 @@ impl Release {
             .for_each(|sale| self.board.publish(sale));
         outgoing.settled.drain(..).for_each(|one| one.send(Ok(())));
         self.keep(committed.payload);
-    }
-
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "durations and depths are far below 2^52"
-    )]
-    fn measure(&self, committed: &Committed) {
-        histogram!("kilat_journal_write_seconds").record(committed.write_ns as f64 / 1e9);
-        histogram!("kilat_journal_fsync_seconds").record(committed.sync_ns as f64 / 1e9);
-        counter!("kilat_batches_total").increment(1);
-        gauge!("kilat_queue_depth").set(self.intake.depth() as f64);
     }
 
     fn keep(&self, buffer: Vec<u8>) {

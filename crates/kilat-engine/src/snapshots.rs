@@ -110,7 +110,10 @@ fn write(store: &mut SnapshotStore<Directory>, frozen: &Frozen, position: Positi
         encode: Box::new(move |out| {
             let mut bytes = Vec::new();
             if !frozen.encode(part, &mut bytes) {
-                return Err(std::io::Error::other(format!("the frozen ledger has no part {}", part.name)));
+                return Err(std::io::Error::other(format!(
+                    "the frozen ledger has no part {}",
+                    part.name
+                )));
             }
             out.write_all(&bytes)
         }),

@@ -19,11 +19,14 @@ use crate::storage::{Directory, Storage};
 /// Called once when what was submitted is durable; dropped uncalled if that can't be known.
 pub type Done = Box<dyn FnOnce(Committed) + Send>;
 
+/// Called once when nothing more can be committed.
+pub type OnFailure = Box<dyn FnOnce(JournalFailure) + Send>;
+
 /// Something to commit.
 pub struct Frame {
     /// The bytes. Empty: nothing is written, `done` only waits for earlier frames.
     pub payload: Vec<u8>,
-    /// Called on the committer's thread, in the order of submission. It must not block.
+    /// Called on the thread that committed it, in the order of submission. It must not block.
     pub done: Done,
 }
 
@@ -137,7 +140,7 @@ impl std::error::Error for SubmitError {}
 /// The threads that run a journal. Dropping it does what [`Committer::close`] does.
 pub struct Committer<S: Storage = Directory> {
     shared: Arc<Shared<S>>,
-    writer: Option<JoinHandle<Option<Journal<S>>>>,
+    writer: Option<JoinHandle<()>>,
     maker: Option<JoinHandle<()>>,
 }
 
@@ -154,24 +157,27 @@ struct Shared<S: Storage> {
 
 struct State<S: Storage> {
     slot: Option<Frame>,
+    /// Here while nobody writes; whoever takes it commits one frame and puts it back.
+    journal: Option<Journal<S>>,
+    on_failure: Option<OnFailure>,
     space: Space<S::File>,
     /// No new frames; those taken are still committed.
     closing: bool,
-    /// The writer is gone.
+    /// Nothing will be committed any more.
     stopped: bool,
 }
 
 impl<S: Storage> Committer<S> {
-    /// Starts the threads. `on_failure` is called at most once, on the writer's thread, when
-    /// nothing more can be committed; the frames concerned are dropped after it returns.
-    pub fn spawn(
-        mut journal: Journal<S>,
-        on_failure: Box<dyn FnOnce(JournalFailure) + Send>,
-    ) -> std::io::Result<Self> {
+    /// Starts the threads. `on_failure` is called at most once, on the thread that was writing,
+    /// when nothing more can be committed; the frames concerned are dropped after it returns.
+    pub fn spawn(mut journal: Journal<S>, on_failure: OnFailure) -> std::io::Result<Self> {
         let next = journal.next_segment();
         let space = Space::new(journal.room(), std::mem::take(&mut journal.spares));
+        let (storage, options) = (journal.storage.clone(), journal.options);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
+                journal: Some(journal),
+                on_failure: Some(on_failure),
                 slot: None,
                 space,
                 closing: false,
@@ -180,9 +186,9 @@ impl<S: Storage> Committer<S> {
             for_writer: Condvar::new(),
             for_maker: Condvar::new(),
             for_callers: Condvar::new(),
-            options: journal.options,
+            options,
         });
-        let (storage, for_maker) = (journal.storage.clone(), Arc::clone(&shared));
+        let for_maker = Arc::clone(&shared);
         let for_writer = Arc::clone(&shared);
         let mut committer = Self {
             shared,
@@ -197,7 +203,7 @@ impl<S: Storage> Committer<S> {
         committer.writer = Some(
             thread::Builder::new()
                 .name("journal".into())
-                .spawn(move || write_frames(journal, &for_writer, on_failure))?,
+                .spawn(move || write_frames(&for_writer))?,
         );
         Ok(committer)
     }
@@ -236,10 +242,46 @@ impl<S: Storage> Committer<S> {
         }
     }
 
-    /// Hands a frame over; waits while the one before it has not been picked up. A frame that was
-    /// not reserved also waits for room on disk.
+    /// Blocks until nothing is being committed (or the committer has stopped). A caller with a
+    /// small batch waits for this: what arrives meanwhile joins the batch, and the batch is
+    /// decided in less time than a second commit would cost.
+    pub fn wait_idle(&self) {
+        let mut state = self.shared.lock();
+        while !state.is_idle() && !state.stopped {
+            state = wait(&self.shared.for_callers, state);
+        }
+    }
+
+    /// Hands a frame over to the writer's thread; waits while the one before it has not been
+    /// picked up. A frame that was not reserved also waits for room on disk.
     pub fn submit(&self, frame: Frame) -> Result<(), SubmitError> {
-        let bytes = frame.payload.len();
+        let mut state = self.place(frame.payload.len())?;
+        state.slot = Some(frame);
+        drop(state);
+        self.shared.for_writer.notify_one();
+        Ok(())
+    }
+
+    /// Commits a frame on the calling thread if nothing is being committed, which spares two
+    /// changes of thread; otherwise hands it over as [`Committer::submit`] does.
+    pub fn commit(&self, frame: Frame) -> Result<(), SubmitError> {
+        let mut state = self.place(frame.payload.len())?;
+        match state.take_journal() {
+            Some(journal) => {
+                drop(state);
+                self.shared.commit(journal, frame);
+            }
+            None => {
+                state.slot = Some(frame);
+                drop(state);
+                self.shared.for_writer.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for an empty hand-over place and takes room on disk for a frame.
+    fn place(&self, bytes: usize) -> Result<MutexGuard<'_, State<S>>, SubmitError> {
         let bytes_max = self.shared.options.payload_bytes_max;
         if bytes > bytes_max {
             return Err(SubmitError::TooLarge { bytes_max });
@@ -254,22 +296,20 @@ impl<S: Storage> Committer<S> {
                 continue;
             }
             if bytes == 0 {
-                break;
+                return Ok(state);
             }
             match self.shared.room_for(&mut state, bytes) {
                 Room::Yes => {
                     state.space.place(sectors_of(bytes));
-                    self.shared.for_maker.notify_one();
-                    break;
+                    if state.space.is_wanted() {
+                        self.shared.for_maker.notify_one();
+                    }
+                    return Ok(state);
                 }
                 Room::No { .. } => state = wait_a_while(&self.shared.for_callers, state),
                 Room::Soon => state = wait(&self.shared.for_callers, state),
             }
         }
-        state.slot = Some(frame);
-        drop(state);
-        self.shared.for_writer.notify_one();
-        Ok(())
     }
 
     /// Calls `done` once everything submitted before is durable.
@@ -289,16 +329,16 @@ impl<S: Storage> Committer<S> {
     fn stop(&mut self) -> Option<Journal<S>> {
         self.shared.lock().closing = true;
         self.shared.notify_all();
-        let journal = self
-            .writer
-            .take()
-            .and_then(|writer| writer.join().ok().flatten());
+        if let Some(writer) = self.writer.take() {
+            // What it had to say it has said: a panic in it is caught and reported.
+            let _ = writer.join();
+        }
         if let Some(maker) = self.maker.take() {
             // It has nothing to say; a panic there left a temporary file at worst.
             let _ = maker.join();
         }
-        let mut journal = journal?;
         let mut state = self.shared.lock();
+        let mut journal = state.journal.take()?;
         journal.spares.extend(state.space.take_all());
         Some(journal)
     }
@@ -330,31 +370,74 @@ impl<S: Storage> Shared<S> {
         room
     }
 
-    /// The next frame, with the segments that it and its predecessors need, or `None` at the end.
-    fn next_frame(&self, journal: &mut Journal<S>) -> Option<Frame> {
+    /// The next frame with the journal to write it to, or `None` at the end.
+    fn next_frame(&self) -> Option<(Journal<S>, Frame)> {
         let mut state = self.lock();
         loop {
-            if let Some(frame) = state.slot.take() {
-                journal.spares.extend(state.space.take_promised());
+            if state.stopped || (state.closing && state.is_idle()) {
+                return None;
+            }
+            if state.slot.is_some()
+                && let Some(journal) = state.take_journal()
+            {
+                let frame = state.slot.take();
                 drop(state);
                 self.for_callers.notify_all();
-                return Some(frame);
-            }
-            if state.closing {
-                return None;
+                return frame.map(|frame| (journal, frame));
             }
             state = wait(&self.for_writer, state);
         }
     }
 
+    /// Commits one frame and puts the journal back, or ends everything.
+    fn commit(&self, mut journal: Journal<S>, frame: Frame) {
+        let failure = match catch_unwind(AssertUnwindSafe(|| commit(&mut journal, frame))) {
+            Ok(Ok(())) => return self.put_back(journal),
+            Ok(Err((error, frame))) => (JournalFailure::Append(error), Some(frame)),
+            Err(_) => (JournalFailure::Panicked, None),
+        };
+        // Callers learn of the failure before their frames are let go.
+        let (failure, failed) = failure;
+        let (waiting, on_failure) = self.stop();
+        if let Some(on_failure) = on_failure {
+            on_failure(failure);
+        }
+        drop((failed, waiting));
+    }
+
+    fn put_back(&self, journal: Journal<S>) {
+        let mut state = self.lock();
+        state.journal = Some(journal);
+        let wanted = state.slot.is_some() || state.closing;
+        drop(state);
+        if wanted {
+            self.for_writer.notify_one();
+        }
+        self.for_callers.notify_all();
+    }
+
     /// Ends everything and gives back the frame that will never be written.
-    fn stop(&self) -> Option<Frame> {
+    fn stop(&self) -> (Option<Frame>, Option<OnFailure>) {
         let mut state = self.lock();
         state.stopped = true;
-        let frame = state.slot.take();
+        let left = (state.slot.take(), state.on_failure.take());
         drop(state);
         self.notify_all();
-        frame
+        left
+    }
+}
+
+impl<S: Storage> State<S> {
+    /// Nothing is being committed and nothing waits for it.
+    fn is_idle(&self) -> bool {
+        self.slot.is_none() && self.journal.is_some()
+    }
+
+    /// The journal, with the segments that the frames placed so far need.
+    fn take_journal(&mut self) -> Option<Journal<S>> {
+        let mut journal = self.journal.take()?;
+        journal.spares.extend(self.space.take_promised());
+        Some(journal)
     }
 }
 
@@ -372,31 +455,10 @@ fn wait_a_while<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGu
 }
 
 /// The writer's thread.
-fn write_frames<S: Storage>(
-    mut journal: Journal<S>,
-    shared: &Shared<S>,
-    on_failure: Box<dyn FnOnce(JournalFailure) + Send>,
-) -> Option<Journal<S>> {
-    let run = AssertUnwindSafe(|| {
-        while let Some(frame) = shared.next_frame(&mut journal) {
-            commit(&mut journal, frame)?;
-        }
-        Ok(())
-    });
-    let failure = match catch_unwind(run) {
-        Ok(Ok(())) => {
-            shared.stop();
-            return Some(journal);
-        }
-        Ok(Err((error, frame))) => (JournalFailure::Append(error), Some(frame)),
-        Err(_) => (JournalFailure::Panicked, None),
-    };
-    // Callers learn of the failure before their frames are let go.
-    let (failure, failed) = failure;
-    let waiting = shared.stop();
-    on_failure(failure);
-    drop((failed, waiting));
-    None
+fn write_frames<S: Storage>(shared: &Shared<S>) {
+    while let Some((journal, frame)) = shared.next_frame() {
+        shared.commit(journal, frame);
+    }
 }
 
 /// Writes one frame and says so. This is the only place where anything is acknowledged, and it

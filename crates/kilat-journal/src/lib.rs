@@ -27,7 +27,8 @@ mod verify;
 mod walk;
 
 pub use committer::{
-    Committed, Committer, Done, Frame, JournalFailure, ReserveError, StorageFull, SubmitError,
+    Committed, Committer, Done, Frame, JournalFailure, OnFailure, ReserveError, StorageFull,
+    SubmitError,
 };
 pub use data_directory::{DataDirectory, DirectoryError, Identity, PeekedDirectory};
 pub use error::{AppendError, Corruption, IoFailure, Problem, RecoverError};

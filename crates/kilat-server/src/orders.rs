@@ -372,7 +372,7 @@ fn page_body(app: &App, sale: &str, orders: &[OwnedOrder], more: bool) -> Vec<u8
     out.extend_from_slice(b"],\"next\":");
     match orders.last().filter(|_| more) {
         Some(last) => {
-            out.extend_from_slice(itoa::Buffer::new().format(last.order.sequence).as_bytes())
+            out.extend_from_slice(itoa::Buffer::new().format(last.order.sequence).as_bytes());
         }
         None => out.extend_from_slice(b"null"),
     }

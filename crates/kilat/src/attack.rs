@@ -65,13 +65,30 @@ pub(crate) struct AttackArgs {
     #[arg(long)]
     seed: Option<u64>,
     /// The server's data directory: its admin token is read from there.
-    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "KILAT_DATA",
+        default_value = "./kilat-data",
+        value_name = "DIR"
+    )]
     data: PathBuf,
     /// Admin token.
-    #[arg(long, env = "KILAT_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true)]
+    #[arg(
+        long,
+        env = "KILAT_ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
     admin_token: Option<String>,
     /// Token that order calls need.
-    #[arg(long, env = "KILAT_API_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true)]
+    #[arg(
+        long,
+        env = "KILAT_API_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
     api_token: Option<String>,
     /// Print the result as JSON.
     #[arg(long)]
@@ -91,15 +108,30 @@ pub(crate) struct AttackArgs {
 pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&cancel)?;
-    let mut output = if args.quiet { Output::quiet(lang) } else { Output::stderr(lang) };
+    let mut output = if args.quiet {
+        Output::quiet(lang)
+    } else {
+        Output::stderr(lang)
+    };
     let (json, html) = (args.json, args.html.clone());
     let options = options(args, lang, Arc::clone(&cancel))?;
     let report = kilat_client::attack::run(&options, &mut output)?;
     if let Some(path) = html {
-        std::fs::write(&path, report.to_html(lang))
-            .map_err(|e| Failure::usage(format!("{} can't be written ({e}): choose another file", path.display())))?;
+        std::fs::write(&path, report.to_html(lang)).map_err(|e| {
+            Failure::usage(format!(
+                "{} can't be written ({e}): choose another file",
+                path.display()
+            ))
+        })?;
     }
-    println!("{}", if json { report.to_json() } else { report.to_text(lang) });
+    println!(
+        "{}",
+        if json {
+            report.to_json()
+        } else {
+            report.to_text(lang)
+        }
+    );
     Ok(exit_code(&report, cancel.load(Ordering::Relaxed)))
 }
 
@@ -111,10 +143,17 @@ fn exit_code(report: &AttackReport, interrupted: bool) -> ExitCode {
     }
 }
 
-fn options(args: AttackArgs, lang: Lang, cancel: Arc<AtomicBool>) -> Result<AttackOptions, Failure> {
+fn options(
+    args: AttackArgs,
+    lang: Lang,
+    cancel: Arc<AtomicBool>,
+) -> Result<AttackOptions, Failure> {
     let seconds = |name: &str, value: f64| {
-        Duration::try_from_secs_f64(value)
-            .map_err(|_| Failure::usage(format!("--{name} is {value} and must be a number of seconds, 0 or more")))
+        Duration::try_from_secs_f64(value).map_err(|_| {
+            Failure::usage(format!(
+                "--{name} is {value} and must be a number of seconds, 0 or more"
+            ))
+        })
     };
     Ok(AttackOptions {
         url: args.url,
@@ -126,7 +165,10 @@ fn options(args: AttackArgs, lang: Lang, cancel: Arc<AtomicBool>) -> Result<Atta
         quantity: args.quantity,
         connections: args.connections,
         rate: args.rate,
-        duration: args.duration.map(|value| seconds("duration", value)).transpose()?,
+        duration: args
+            .duration
+            .map(|value| seconds("duration", value))
+            .transpose()?,
         timeout: Duration::from_millis(args.timeout_ms),
         patience: seconds("patience", args.patience)?,
         replay: args.replay,

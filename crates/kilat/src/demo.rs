@@ -13,7 +13,12 @@ const SALE: &str = "iphone-17-pro-max";
 pub(crate) async fn ensure(handle: &Handle) -> Result<(), Failure> {
     let failed = |why| Failure::failed(format!("the demo sale can't be made: {why}"));
     if handle.sales().await.map_err(failed)?.is_empty() {
-        handle.change(Change::CreateSale { terms: Box::new(terms()) }).await.map_err(failed)?;
+        handle
+            .change(Change::CreateSale {
+                terms: Box::new(terms()),
+            })
+            .await
+            .map_err(failed)?;
     }
     Ok(())
 }

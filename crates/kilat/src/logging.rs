@@ -10,9 +10,14 @@ use tracing_subscriber::EnvFilter;
 /// [`Failure::usage`] when the level is none.
 pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&settings.log).map_err(|_| {
-        Failure::usage(format!("log is \"{}\" and must be error, warn, info, debug or trace", settings.log.escape_default()))
+        Failure::usage(format!(
+            "log is \"{}\" and must be error, warn, info, debug or trace",
+            settings.log.escape_default()
+        ))
     })?;
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter);
     if settings.log_json {
         lines.json().flatten_event(true).init();
     } else {
@@ -24,5 +29,6 @@ pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
 /// Colour only for people who look at a terminal and did not say no (no-color.org).
 fn wants_colour() -> bool {
     use std::io::IsTerminal;
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -53,13 +53,18 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
 
 fn health(args: HealthArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let timeout = Duration::from_millis(args.timeout_ms);
-    let access = kilat_client::Access { url: args.url, token: None, timeout };
+    let access = kilat_client::Access {
+        url: args.url,
+        token: None,
+        timeout,
+    };
     kilat_client::health::check(&access, Probe::Ready, lang)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn manual() -> Result<ExitCode, Failure> {
     let page = clap_mangen::Man::new(Cli::command());
-    page.render(&mut std::io::stdout()).map_err(|e| Failure::failed(format!("the manual can't be written ({e})")))?;
+    page.render(&mut std::io::stdout())
+        .map_err(|e| Failure::failed(format!("the manual can't be written ({e})")))?;
     Ok(ExitCode::SUCCESS)
 }

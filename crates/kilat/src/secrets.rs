@@ -24,14 +24,22 @@ impl Secrets {
     ///
     /// # Errors
     /// [`Failure`] when a file can't be read or written.
-    pub(crate) fn load(data: &Path, admin_token: Option<String>, secret: Option<String>) -> Result<Secrets, Failure> {
+    pub(crate) fn load(
+        data: &Path,
+        admin_token: Option<String>,
+        secret: Option<String>,
+    ) -> Result<Secrets, Failure> {
         let file = data.join(ADMIN_TOKEN_FILE);
         let (admin_token, admin_token_file) = match admin_token {
             Some(given) => (given, None),
             None => (read_or_make(&file)?, Some(file)),
         };
         let secret = secret.map_or_else(|| read_or_make(&data.join(SECRET_FILE)), Ok)?;
-        Ok(Secrets { admin_token, secret, admin_token_file })
+        Ok(Secrets {
+            admin_token,
+            secret,
+            admin_token_file,
+        })
     }
 }
 
@@ -39,7 +47,10 @@ impl Secrets {
 ///
 /// # Errors
 /// [`Failure`] when there is a token that can't be read.
-pub(crate) fn find_admin_token(given: Option<String>, data: &Path) -> Result<Option<String>, Failure> {
+pub(crate) fn find_admin_token(
+    given: Option<String>,
+    data: &Path,
+) -> Result<Option<String>, Failure> {
     match given {
         Some(token) => Ok(Some(token)),
         None => read(&data.join(ADMIN_TOKEN_FILE)),
@@ -61,22 +72,36 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
             path.display()
         ))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::usage(format!("{} can't be read ({error}): check its rights", path.display()))),
+        Err(error) => Err(Failure::usage(format!(
+            "{} can't be read ({error}): check its rights",
+            path.display()
+        ))),
     }
 }
 
 /// Written whole under another name first, so that a crash leaves no half secret.
 fn make(path: &Path) -> Result<String, Failure> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| Failure::failed(format!("the system gives no random numbers ({e})")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Failure::failed(format!("the system gives no random numbers ({e})")))?;
     let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let temporary = path.with_extension("tmp");
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         writeln!(file, "{secret}")?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    write().map_err(|e| Failure::failed(format!("{} can't be written ({e}): check rights and space", path.display())))?;
+    write().map_err(|e| {
+        Failure::failed(format!(
+            "{} can't be written ({e}): check rights and space",
+            path.display()
+        ))
+    })?;
     Ok(secret)
 }

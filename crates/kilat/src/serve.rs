@@ -7,7 +7,7 @@ use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{demo, logging};
 use kilat_engine::Engine;
-use kilat_server::{Access, LaneOptions, Limits, Server};
+use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
 use rust_i18n::t;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -41,6 +41,8 @@ pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, F
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&settings)?;
+    // Before the engine, which looks its meters up once.
+    Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
     // The port first: when another process has it, nothing on disk is touched.
     let listener = listen(settings.listen)?;
     let engine = open(&settings.data)?;
@@ -48,7 +50,11 @@ pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, F
         .worker_threads(settings.workers())
         .enable_all()
         .build()
-        .map_err(|e| Failure::failed(format!("threads can't be started ({e}); free resources and start again")))?;
+        .map_err(|e| {
+            Failure::failed(format!(
+                "threads can't be started ({e}); free resources and start again"
+            ))
+        })?;
     runtime.block_on(serve(settings, listener, engine, mode, lang))
 }
 
@@ -59,18 +65,32 @@ async fn serve(
     mode: Mode,
     lang: Lang,
 ) -> Result<ExitCode, Failure> {
-    let secrets = Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
+    let secrets = Secrets::load(
+        &settings.data,
+        settings.admin_token.clone(),
+        settings.secret.clone(),
+    )?;
     if mode == Mode::Up {
         demo::ensure(engine.handle()).await?;
     }
     let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
     let options = kilat_server::Options {
         node: settings.node.clone(),
-        access: Access::new(Some(&secrets.admin_token), settings.api_token.as_deref(), customer_key),
+        access: Access::new(
+            Some(&secrets.admin_token),
+            settings.api_token.as_deref(),
+            customer_key,
+        ),
         secret: secrets.secret.clone().into_bytes(),
         behind_tls: settings.behind_tls,
-        limits: Limits { connections_max: settings.connections_max, ..Limits::default() },
-        lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
+        limits: Limits {
+            connections_max: settings.connections_max,
+            ..Limits::default()
+        },
+        lanes: LaneOptions {
+            threads: settings.lanes,
+            ..LaneOptions::default()
+        },
     };
     let server = Server::start(listener, options, engine.handle().clone())
         .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
@@ -131,7 +151,10 @@ fn announce(mode: Mode, lang: Lang, address: SocketAddr, secrets: &Secrets) {
         println!("{}", t!("up.banner", locale = locale, url = url));
     }
     if let Some(file) = &secrets.admin_token_file {
-        println!("{}", t!("serve.token", locale = locale, file = file.display()));
+        println!(
+            "{}",
+            t!("serve.token", locale = locale, file = file.display())
+        );
     }
 }
 

@@ -56,14 +56,31 @@ impl Settings {
     /// # Errors
     /// [`Failure::usage`] that names the setting and the remedy.
     pub(crate) fn resolve(args: ServeArgs) -> Result<Settings, Failure> {
-        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let file = args
+            .config
+            .as_deref()
+            .map(read)
+            .transpose()?
+            .unwrap_or_default();
         let settings = Settings {
-            listen: args.listen.or(file.listen).unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)),
-            data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from("./kilat-data")),
+            listen: args
+                .listen
+                .or(file.listen)
+                .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)),
+            data: args
+                .data
+                .or(file.data)
+                .unwrap_or_else(|| PathBuf::from("./kilat-data")),
             node: args.node.or(file.node).unwrap_or_else(host_name),
-            open_to_strangers: args.open_to_strangers.or(file.open_to_strangers).unwrap_or(false),
+            open_to_strangers: args
+                .open_to_strangers
+                .or(file.open_to_strangers)
+                .unwrap_or(false),
             lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
-            connections_max: args.connections_max.or(file.connections_max).unwrap_or(16_384),
+            connections_max: args
+                .connections_max
+                .or(file.connections_max)
+                .unwrap_or(16_384),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_json: args.log_json.or(file.log_json).unwrap_or(false),
             behind_tls: args.behind_tls.or(file.behind_tls).unwrap_or(false),
@@ -91,11 +108,16 @@ impl Settings {
         self.check_strangers()?;
         let in_range = |value: usize, most: usize| (1..=most).contains(&value);
         if !in_range(self.lanes, 64) {
-            return Err(Failure::usage(format!("lanes is {} and must be from 1 to 64", self.lanes)));
+            return Err(Failure::usage(format!(
+                "lanes is {} and must be from 1 to 64",
+                self.lanes
+            )));
         }
         if !in_range(self.connections_max, 1_000_000) {
             let given = self.connections_max;
-            return Err(Failure::usage(format!("connections_max is {given} and must be from 1 to 1000000")));
+            return Err(Failure::usage(format!(
+                "connections_max is {given} and must be from 1 to 1000000"
+            )));
         }
         if !is_node_name(&self.node) {
             let given = self.node.escape_default();
@@ -114,7 +136,10 @@ impl Settings {
             ("KILAT_SECRET", &self.secret),
         ];
         for (name, value) in secrets {
-            if value.as_ref().is_some_and(|v| v.chars().count() < SECRET_CHARS_MIN) {
+            if value
+                .as_ref()
+                .is_some_and(|v| v.chars().count() < SECRET_CHARS_MIN)
+            {
                 return Err(Failure::usage(format!(
                     "{name} is too short to be safe: give at least {SECRET_CHARS_MIN} random characters, \
                      for example from `openssl rand -hex 32`"
@@ -139,14 +164,29 @@ impl Settings {
 
 fn read(path: &Path) -> Result<File, Failure> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::usage(format!("the settings file {shown} can't be read ({e}): check path and rights")))?;
-    toml::from_str(&text).map_err(|e| Failure::usage(format!("the settings file {shown} has a mistake: {}", e.to_string().trim())))
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Failure::usage(format!(
+            "the settings file {shown} can't be read ({e}): check path and rights"
+        ))
+    })?;
+    toml::from_str(&text).map_err(|e| {
+        Failure::usage(format!(
+            "the settings file {shown} has a mistake: {}",
+            e.to_string().trim()
+        ))
+    })
 }
 
 fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if is_node_name(&name) { name } else { "kilat".to_owned() }
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    if is_node_name(&name) {
+        name
+    } else {
+        "kilat".to_owned()
+    }
 }
 
 fn is_node_name(name: &str) -> bool {
@@ -170,19 +210,59 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_with_a_remedy() {
         let args = ServeArgs::default;
-        check(ServeArgs { listen: Some("0.0.0.0:1".parse().unwrap()), ..args() }, "--open-to-strangers");
-        check(ServeArgs { admin_token: Some("short".into()), ..args() }, "KILAT_ADMIN_TOKEN");
-        check(ServeArgs { lanes: Some(0), ..args() }, "lanes");
-        check(ServeArgs { connections_max: Some(0), ..args() }, "connections_max");
-        check(ServeArgs { node: Some("a b".into()), ..args() }, "node");
-        check(ServeArgs { config: Some("/nonexistent".into()), ..args() }, "can't be read");
+        check(
+            ServeArgs {
+                listen: Some("0.0.0.0:1".parse().unwrap()),
+                ..args()
+            },
+            "--open-to-strangers",
+        );
+        check(
+            ServeArgs {
+                admin_token: Some("short".into()),
+                ..args()
+            },
+            "KILAT_ADMIN_TOKEN",
+        );
+        check(
+            ServeArgs {
+                lanes: Some(0),
+                ..args()
+            },
+            "lanes",
+        );
+        check(
+            ServeArgs {
+                connections_max: Some(0),
+                ..args()
+            },
+            "connections_max",
+        );
+        check(
+            ServeArgs {
+                node: Some("a b".into()),
+                ..args()
+            },
+            "node",
+        );
+        check(
+            ServeArgs {
+                config: Some("/nonexistent".into()),
+                ..args()
+            },
+            "can't be read",
+        );
     }
 
     #[test]
     fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
         let path = std::env::temp_dir().join(format!("kilat-settings-{}.toml", std::process::id()));
         std::fs::write(&path, "node = \"from-file\"\nlanes = 3\n").unwrap();
-        let args = ServeArgs { config: Some(path.clone()), node: Some("from-flag".into()), ..Default::default() };
+        let args = ServeArgs {
+            config: Some(path.clone()),
+            node: Some("from-flag".into()),
+            ..Default::default()
+        };
         let settings = Settings::resolve(args.clone()).unwrap();
         assert_eq!((settings.node.as_str(), settings.lanes), ("from-flag", 3));
         std::fs::write(&path, "nodes = 1\n").unwrap();
@@ -193,7 +273,10 @@ mod tests {
     #[test]
     fn secrets_are_never_printed() {
         let token = "s".repeat(40);
-        let args = ServeArgs { admin_token: Some(token.clone()), ..Default::default() };
+        let args = ServeArgs {
+            admin_token: Some(token.clone()),
+            ..Default::default()
+        };
         assert!(!Settings::resolve(args).unwrap().print().contains(&token));
     }
 }

@@ -18,20 +18,33 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     } else {
         print!("{}", as_text(&found, lang));
     }
-    Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.holds() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn as_text(found: &Verified, lang: Lang) -> String {
     let locale = lang.code();
     let mut text = format!(
         "{}\n",
-        t!("verify.journal", locale = locale, frames = found.frames, segments = found.segments, orders = found.orders)
+        t!(
+            "verify.journal",
+            locale = locale,
+            frames = found.frames,
+            segments = found.segments,
+            orders = found.orders
+        )
     );
     for sale in &found.sales {
         text.push_str(&sale_line(sale, lang));
     }
     if found.torn_bytes > 0 {
-        text.push_str(&format!("{}\n", t!("verify.torn", locale = locale, bytes = found.torn_bytes)));
+        text.push_str(&format!(
+            "{}\n",
+            t!("verify.torn", locale = locale, bytes = found.torn_bytes)
+        ));
     }
     let verdict = match &found.corruption {
         Some(damage) => t!("verify.damaged", locale = locale, damage = damage),

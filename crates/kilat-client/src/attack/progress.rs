@@ -12,8 +12,10 @@ use kilat_api::problem::Code;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// Orders whose answer scrolls by; later ones are only counted.
-const SCROLL_LINES_MAX: u32 = 40;
+/// Acknowledged orders that scroll by; later ones are only counted.
+const SCROLL_ACKNOWLEDGED_MAX: u32 = 30;
+/// Other answers that scroll by.
+const SCROLL_OTHERS_MAX: u32 = 10;
 /// Time between two updates of the bar.
 const BAR_EVERY: Duration = Duration::from_millis(100);
 /// Time between two plain lines.
@@ -23,7 +25,8 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 pub struct Output {
     lang: Lang,
     view: View,
-    scroll_left: u32,
+    scroll_acknowledged: u32,
+    scroll_others: u32,
     updated: Duration,
     requests_before: u64,
     outage: Outage,
@@ -72,7 +75,8 @@ impl Output {
         Output {
             lang,
             view,
-            scroll_left: SCROLL_LINES_MAX,
+            scroll_acknowledged: SCROLL_ACKNOWLEDGED_MAX,
+            scroll_others: SCROLL_OTHERS_MAX,
             updated: Duration::ZERO,
             requests_before: 0,
             outage: Outage::default(),
@@ -107,10 +111,17 @@ impl Output {
         reply: &Reply<'_>,
         witness: &Witness,
     ) {
-        if self.scroll_left == 0 || matches!(self.view, View::Quiet) || job.step != Step::Order {
+        if matches!(self.view, View::Quiet) || job.step != Step::Order {
             return;
         }
-        self.scroll_left -= 1;
+        let left = match job.ack {
+            Some(_) => &mut self.scroll_acknowledged,
+            None => &mut self.scroll_others,
+        };
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
         let buyer = plan.buyer_name(plan.buyer_of(job.order));
         let (status, node) = (reply.status, printable(reply.node));
         let outcome = match job.ack.and_then(|ack| witness.acks.get(ack)) {
@@ -120,7 +131,7 @@ impl Output {
                 .to_owned(),
         };
         self.line(&format!("[{buyer}] {status} {outcome} node {node}"));
-        if self.scroll_left == 0 {
+        if self.scroll_acknowledged + self.scroll_others == 0 {
             self.say("progress.scroll_end", &[]);
         }
     }

@@ -22,6 +22,8 @@ pub(crate) fn prepare(
     let lang = options.lang;
     if plan.is_rehearsal {
         make_rehearsal(api, plan, options)?;
+    } else if options.admin_token.is_some() {
+        try_token(api, plan).map_err(|error| explain(&error, plan, lang))?;
     }
     read_audit(api, plan).map_err(|error| explain(&error, plan, lang))
 }
@@ -30,6 +32,12 @@ pub(crate) fn prepare(
 pub(crate) fn read_audit(api: &Api, plan: &Plan) -> Result<Audit, CallError> {
     let body = api.get(&format!("/v1/sales/{}/audit", plan.sale))?;
     decode(&body)
+}
+
+/// Whether the token lists orders: better known before the attack than in its proof.
+fn try_token(api: &Api, plan: &Plan) -> Result<(), CallError> {
+    let path = format!("/v1/sales/{}/orders?limit=1", plan.sale);
+    api.get(&path).map(|_| ())
 }
 
 fn make_rehearsal(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(), ClientError> {

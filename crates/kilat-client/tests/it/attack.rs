@@ -87,7 +87,7 @@ fn every_lie_is_noticed() {
     check_lie(Fault::SecondOrderForOneKey, "replays_are_the_same", as_is);
     check_lie(Fault::SecondOrderForOneKey, "no_strays", as_is);
     check_lie(Fault::SecondOrderAfterLostReply, "no_strays", |o| {
-        o.per_customer = None
+        (o.per_customer, o.replay) = (None, 0.0);
     });
     check_lie(
         Fault::SecondOrderAfterLostReply,
@@ -104,10 +104,10 @@ fn every_lie_is_noticed() {
     check_lie(Fault::AuditDoesNotBalance, "conserved", as_is);
     check_lie(Fault::AuditSaysUnbalanced, "conserved", as_is);
     check_lie(Fault::ConfirmsWithoutEffect, "acknowledged_exist", |o| {
-        o.hold = 1.0
+        o.hold = 1.0;
     });
     check_lie(Fault::ConfirmsWithoutEffect, "sold_is_acknowledged", |o| {
-        o.hold = 1.0
+        o.hold = 1.0;
     });
 }
 
@@ -338,6 +338,14 @@ fn what_can_not_start_says_so() {
         ..options(&fake)
     });
     assert!(matches!(&error, ClientError::Usage(_)), "{error}");
+    fake.make_sale("s", 1, None);
+    let error = start(&AttackOptions {
+        admin_token: Some(Token::from("wrong")),
+        sale: Some("s".to_owned()),
+        ..options(&fake)
+    });
+    assert!(matches!(&error, ClientError::Usage(_)), "{error}");
+    assert_eq!(fake.orders_asked(), 0);
     let error = start(&AttackOptions {
         sale: Some("none".to_owned()),
         ..options(&fake)

@@ -4,6 +4,31 @@ use crate::http::{Reply, request};
 use crate::world::{NODE, World};
 use serde_json::{Value, json};
 
+/// Makes a test of each question to the fast lane and one to the full lane.
+macro_rules! ask_both_lanes {
+    ($($question:ident)*) => {
+        mod fast {
+            $(#[test] fn $question() { super::$question(&crate::world::World::open()); })*
+        }
+        mod full {
+            use kilat_server::Limits;
+            $(#[test] fn $question() { super::$question(&crate::world::World::full_lane(Limits::default())); })*
+        }
+    };
+}
+
+ask_both_lanes! {
+    an_order_is_placed_once_and_repeated_as_often_as_asked
+    refusals_come_in_the_contract_s_order
+    fields_out_of_range_are_named
+    a_hold_is_confirmed_or_cancelled_as_often_as_asked
+    a_sale_is_made_once_and_only_its_operator_changes_it
+    a_batch_answers_each_order_in_turn
+    a_batch_has_1_to_8192_valid_orders_or_none_is_decided
+    orders_are_listed_in_pages_that_miss_none
+    pipelined_requests_are_answered_in_order
+}
+
 fn order_id(reply: &Reply) -> String {
     assert_eq!(reply.status, 201, "{}", reply.text());
     reply.json()["order"].as_str().unwrap().to_owned()
@@ -16,9 +41,7 @@ fn audit(world: &World) -> [u64; 4] {
     ["supply", "available", "held", "sold"].map(|name| audit[name].as_u64().unwrap())
 }
 
-#[test]
-fn an_order_is_placed_once_and_repeated_as_often_as_asked() {
-    let world = World::open();
+fn an_order_is_placed_once_and_repeated_as_often_as_asked(world: &World) {
     world.make_sale(&[]);
     let first = world.buy("budi", "k1", 1);
     let body = first.json();
@@ -45,12 +68,10 @@ fn an_order_is_placed_once_and_repeated_as_often_as_asked() {
         id,
         "keys belong to a customer"
     );
-    assert_eq!(audit(&world), [10, 8, 0, 2]);
+    assert_eq!(audit(world), [10, 8, 0, 2]);
 }
 
-#[test]
-fn refusals_come_in_the_contract_s_order() {
-    let world = World::open();
+fn refusals_come_in_the_contract_s_order(world: &World) {
     assert_eq!(world.buy("budi", "k", 1).code(), "sale_not_found");
     world.make_sale(&[
         (r#""supply":10"#, r#""supply":3"#),
@@ -107,12 +128,10 @@ fn refusals_come_in_the_contract_s_order() {
         (201, Some("true")),
         "keys outlive the sale"
     );
-    assert_eq!(audit(&world), [4, 0, 0, 4]);
+    assert_eq!(audit(world), [4, 0, 0, 4]);
 }
 
-#[test]
-fn fields_out_of_range_are_named() {
-    let world = World::open();
+fn fields_out_of_range_are_named(world: &World) {
     world.make_sale(&[]);
     let cases = [
         (r#"{"customer":"budi"}"#, "quantity"),
@@ -142,12 +161,10 @@ fn fields_out_of_range_are_named() {
         );
         assert_eq!(reply.json()["errors"][0]["field"], field, "{body}");
     }
-    assert_eq!(audit(&world), [10, 10, 0, 0]);
+    assert_eq!(audit(world), [10, 10, 0, 0]);
 }
 
-#[test]
-fn a_hold_is_confirmed_or_cancelled_as_often_as_asked() {
-    let world = World::open();
+fn a_hold_is_confirmed_or_cancelled_as_often_as_asked(world: &World) {
     world.make_sale(&[]);
     let post = |order: &str, verb: &str| {
         world.call(
@@ -166,7 +183,7 @@ fn a_hold_is_confirmed_or_cancelled_as_often_as_asked() {
         "limit_reached",
         "holds count"
     );
-    assert_eq!(audit(&world), [10, 8, 2, 0]);
+    assert_eq!(audit(world), [10, 8, 2, 0]);
     for replayed in [None, Some("true")] {
         let confirmed = post(&kept, "confirm");
         assert_eq!(
@@ -195,12 +212,10 @@ fn a_hold_is_confirmed_or_cancelled_as_often_as_asked() {
         (shown["status"].as_str(), shown["customer"].as_str()),
         (Some("cancelled"), Some("budi"))
     );
-    assert_eq!(audit(&world), [10, 9, 0, 1]);
+    assert_eq!(audit(world), [10, 9, 0, 1]);
 }
 
-#[test]
-fn a_sale_is_made_once_and_only_its_operator_changes_it() {
-    let world = World::open();
+fn a_sale_is_made_once_and_only_its_operator_changes_it(world: &World) {
     world.make_sale(&[]);
     let again = world.admin("POST", "/v1/sales", "make", crate::world::SALE);
     assert_eq!(
@@ -261,9 +276,7 @@ fn a_sale_is_made_once_and_only_its_operator_changes_it() {
     }
 }
 
-#[test]
-fn a_batch_answers_each_order_in_turn() {
-    let world = World::open();
+fn a_batch_answers_each_order_in_turn(world: &World) {
     world.make_sale(&[]);
     let reply = world.batch(
         r#"{"orders":[{"key":"a","customer":"budi","quantity":2},{"key":"b","customer":"siti \"x\"","quantity":1,"hold":true},
@@ -300,12 +313,10 @@ fn a_batch_answers_each_order_in_turn() {
         ),
         (None, Some("siti \"x\""))
     );
-    assert_eq!(audit(&world), [10, 7, 1, 2]);
+    assert_eq!(audit(world), [10, 7, 1, 2]);
 }
 
-#[test]
-fn a_batch_has_1_to_8192_valid_orders_or_none_is_decided() {
-    let world = World::open();
+fn a_batch_has_1_to_8192_valid_orders_or_none_is_decided(world: &World) {
     world.make_sale(&[
         (r#""supply":10"#, r#""supply":10000"#),
         (r#""per_customer":2"#, r#""per_customer":null"#),
@@ -328,12 +339,12 @@ fn a_batch_has_1_to_8192_valid_orders_or_none_is_decided() {
         fields,
         ["orders[1].key", "orders[1].customer", "orders[1].quantity"]
     );
-    assert_eq!(audit(&world), [10_000, 10_000, 0, 0]);
+    assert_eq!(audit(world), [10_000, 10_000, 0, 0]);
     assert_eq!(
         batch(8_192).json()["outcomes"].as_array().unwrap().len(),
         8_192
     );
-    assert_eq!(audit(&world), [10_000, 1_808, 0, 8_192]);
+    assert_eq!(audit(world), [10_000, 1_808, 0, 8_192]);
     assert!(
         batch(8_192).json()["outcomes"]
             .as_array()
@@ -341,12 +352,10 @@ fn a_batch_has_1_to_8192_valid_orders_or_none_is_decided() {
             .iter()
             .all(|outcome| outcome["replayed"] == true)
     );
-    assert_eq!(audit(&world), [10_000, 1_808, 0, 8_192]);
+    assert_eq!(audit(world), [10_000, 1_808, 0, 8_192]);
 }
 
-#[test]
-fn orders_are_listed_in_pages_that_miss_none() {
-    let world = World::open();
+fn orders_are_listed_in_pages_that_miss_none(world: &World) {
     world.make_sale(&[]);
     let mut placed: Vec<String> = Vec::new();
     for n in 0..7 {
@@ -356,7 +365,7 @@ fn orders_are_listed_in_pages_that_miss_none() {
                     if n % 3 == 0 {
                         "budi"
                     } else {
-                        &["siti", "agus"][n % 2]
+                        ["siti", "agus"][n % 2]
                     },
                     &format!("k{n}"),
                     1,
@@ -407,9 +416,7 @@ fn orders_are_listed_in_pages_that_miss_none() {
     );
 }
 
-#[test]
-fn pipelined_requests_are_answered_in_order() {
-    let world = World::open();
+fn pipelined_requests_are_answered_in_order(world: &World) {
     world.make_sale(&[(r#""per_customer":2"#, r#""per_customer":null"#)]);
     let mut all = String::new();
     for n in 0..6 {

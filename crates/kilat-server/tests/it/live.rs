@@ -84,7 +84,7 @@ fn a_stream_tells_that_time_opened_and_closed_a_sale() {
 
 #[test]
 fn streams_are_bounded_and_a_place_comes_free() {
-    let world = World::limited(Limits {
+    let world = World::full_lane(Limits {
         streams_max: 1,
         ..Limits::default()
     });
@@ -119,28 +119,31 @@ fn stopping_ends_streams_and_idle_connections_and_answers_what_is_in_flight() {
     let mut idle = world.connect();
     assert_eq!(idle.call("GET", "/readyz", &[], "").status, 200);
     let mut busy = world.connect();
-    let body = r#"{"customer":"budi","quantity":1}"#;
+    let body = r#"{"orders":[{"key":"k","customer":"budi","quantity":1}]}"#;
+    let json = ("content-type", "application/json");
     let whole = request(
         "POST",
-        "/v1/sales/s/orders",
-        &[
-            ("content-type", "application/json"),
-            ("idempotency-key", "k"),
-        ],
+        "/v1/sales/s/orders:batch",
+        &[json, ("expect", "100-continue")],
         body,
     );
-    let (most, rest) = whole.split_at(whole.len() - 5);
-    busy.send(most);
-    // A request behind it on the same thread shows that the server has read the first part.
-    assert_eq!(world.get("/livez").status, 200);
+    busy.send(whole.strip_suffix(body).unwrap());
+    assert_eq!(
+        busy.read_head().status,
+        100,
+        "the request is in flight: its body is asked for"
+    );
     let stopped = world.spawn_shutdown(Duration::from_secs(10));
     assert!(
         stream.0.read_to_end().ends_with(b"0\r\n\r\n"),
         "a stream ends whole"
     );
     assert!(idle.read_to_end().is_empty());
-    busy.send(rest);
-    assert_eq!(busy.read_reply().status, 201);
+    busy.send(body);
+    assert_eq!(
+        busy.read_reply().json()["outcomes"][0]["status"],
+        "confirmed"
+    );
     world.finish(stopped);
     assert!(
         std::net::TcpStream::connect(world.address).is_err(),

@@ -1,15 +1,15 @@
 //! Peers that are slow, large, many or broken: they are cut, others are not affected.
 
 use crate::http::request;
-use crate::world::{NODE, World};
-use kilat_server::Limits;
+use crate::world::World;
+use kilat_server::{LaneOptions, Limits};
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(200);
 
 #[test]
 fn slow_headers_are_cut() {
-    let world = World::limited(Limits {
+    let world = World::full_lane(Limits {
         header_timeout: SHORT,
         ..Limits::default()
     });
@@ -28,7 +28,7 @@ fn slow_headers_are_cut() {
 
 #[test]
 fn a_body_that_trickles_is_cut_at_a_deadline_for_all_of_it() {
-    let world = World::limited(Limits {
+    let world = World::full_lane(Limits {
         body_timeout: SHORT,
         ..Limits::default()
     });
@@ -45,7 +45,7 @@ fn a_body_that_trickles_is_cut_at_a_deadline_for_all_of_it() {
         // Each byte is in time by itself; only a deadline for the whole ends this.
         scope.spawn(move || {
             while trickle.try_send(b" ") {
-                std::thread::sleep(SHORT / 20)
+                std::thread::sleep(SHORT / 20);
             }
         });
         let reply = connection.read_reply();
@@ -60,7 +60,7 @@ fn a_body_that_trickles_is_cut_at_a_deadline_for_all_of_it() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_cut() {
-    let world = World::limited(Limits {
+    let world = World::full_lane(Limits {
         write_timeout: SHORT,
         ..Limits::default()
     });
@@ -94,27 +94,29 @@ fn heads_that_are_too_large_are_refused() {
 
 #[test]
 fn one_connection_too_many_is_told_so() {
-    let world = World::limited(Limits {
+    let limits = Limits {
         connections_max: 2,
         ..Limits::default()
-    });
-    let mut seats = [world.connect(), world.connect()];
-    for seat in &mut seats {
-        assert_eq!(seat.call("GET", "/livez", &[], "").status, 200);
+    };
+    for world in [
+        World::full_lane(limits),
+        World::fast_lane(limits, LaneOptions::default()),
+    ] {
+        let mut seats = [world.connect(), world.connect()];
+        for seat in &mut seats {
+            assert_eq!(seat.call("GET", "/livez", &[], "").status, 200);
+        }
+        let refused = world.connect().read_reply();
+        assert_eq!(
+            (refused.code().as_str(), refused.header("retry-after")),
+            ("overloaded", Some("1"))
+        );
+        assert_eq!(
+            seats[0].call("GET", "/livez", &[], "").status,
+            200,
+            "others are not affected"
+        );
     }
-    let mut third = world.connect();
-    let refused = third.read_reply();
-    assert_eq!(
-        (refused.code().as_str(), refused.header("retry-after")),
-        ("overloaded", Some("1"))
-    );
-    assert_eq!(refused.header("x-kilat-node"), Some(NODE));
-    assert!(refused.header("x-request-id").is_some());
-    assert_eq!(
-        seats[0].call("GET", "/livez", &[], "").status,
-        200,
-        "others are not affected"
-    );
 }
 
 #[test]
@@ -139,4 +141,19 @@ fn what_is_not_http_ends_the_connection() {
         );
     }
     assert_eq!(world.get("/livez").status, 200);
+}
+
+#[test]
+fn the_fast_lane_cuts_slow_requests_and_silent_connections() {
+    let lanes = LaneOptions {
+        request_timeout: SHORT,
+        idle_timeout: SHORT,
+        ..LaneOptions::default()
+    };
+    let world = World::fast_lane(Limits::default(), lanes);
+    let mut slow = world.connect();
+    slow.send("POST /v1/sales/s/orders HTTP/1.1\r\nhost: h\r\n");
+    assert_eq!(slow.read_reply().code(), "request_timeout");
+    assert!(slow.read_to_end().is_empty());
+    assert!(world.connect().read_to_end().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use crate::http::{Connection, Reply};
 use kilat_engine::Engine;
-use kilat_server::{Access, Limits, Options, Server};
+use kilat_server::{Access, LaneOptions, Limits, Options, Server};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -16,6 +16,17 @@ pub(crate) const NODE: &str = "node-1";
 pub(crate) const SALE: &str = r#"{"id":"s","title":"Lampu <Kilat> & \"Co\"","sku":"SKU-1","price":{"amount":"24999000","currency":"IDR"},
     "supply":10,"per_customer":2,"opens_at":null,"closes_at":null,"hold_seconds":60}"#;
 
+/// The full lane accepts for itself.
+const NO_LANE: LaneOptions = LaneOptions {
+    threads: 0,
+    request_timeout: Duration::ZERO,
+    idle_timeout: Duration::ZERO,
+};
+
+fn open_access() -> Access {
+    Access::new(Some(ADMIN), None, None)
+}
+
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     server: Option<Server>,
@@ -28,22 +39,26 @@ pub(crate) struct World {
 impl World {
     /// Nobody needs credentials to order.
     pub(crate) fn open() -> World {
-        World::start(Access::new(Some(ADMIN), None, None), Limits::default())
+        World::start(open_access(), Limits::default(), LaneOptions::default())
     }
 
     /// Orders need the shop's token or a customer's.
     pub(crate) fn guarded() -> World {
-        World::start(
-            Access::new(Some(ADMIN), Some(SHOP), Some(CUSTOMER_KEY)),
-            Limits::default(),
-        )
+        let access = Access::new(Some(ADMIN), Some(SHOP), Some(CUSTOMER_KEY));
+        World::start(access, Limits::default(), LaneOptions::default())
     }
 
-    pub(crate) fn limited(limits: Limits) -> World {
-        World::start(Access::new(Some(ADMIN), None, None), limits)
+    /// Open, without the fast lane.
+    pub(crate) fn full_lane(limits: Limits) -> World {
+        World::start(open_access(), limits, NO_LANE)
     }
 
-    fn start(access: Access, limits: Limits) -> World {
+    /// Open, with limits of the fast lane.
+    pub(crate) fn fast_lane(limits: Limits, lanes: LaneOptions) -> World {
+        World::start(open_access(), limits, lanes)
+    }
+
+    fn start(access: Access, limits: Limits, lanes: LaneOptions) -> World {
         let data = tempfile::tempdir().unwrap();
         let failed = Box::new(|why: String| panic!("the engine failed: {why}"));
         let engine =
@@ -60,6 +75,7 @@ impl World {
             secret: b"secret of the test".to_vec(),
             behind_tls: false,
             limits,
+            lanes,
         };
         let server = runtime
             .block_on(async { Server::start(listener, options, engine.handle().clone()) })

@@ -1,0 +1,137 @@
+//! A browser, spoken to in the W3C WebDriver protocol: JSON over HTTP.
+
+use crate::http;
+use crate::program::{Running, wait_for};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{ChildStdout, Command, Stdio};
+use tempfile::TempDir;
+
+/// Under which name the protocol returns an element (W3C WebDriver, 12.2).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Nothing but the test's own pages, and no traffic that the test didn't ask for.
+const FLAGS: [&str; 8] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+/// A browser with its own profile; it ends with its driver.
+pub(super) struct Browser {
+    url: String,
+    session: String,
+    _driver: Running,
+    _stdout: BufReader<ChildStdout>,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts a browser, with JavaScript or without.
+    pub(super) fn start(javascript: bool) -> Browser {
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = Running::start(&mut command);
+        let mut stdout = driver.take_stdout();
+        let url = format!("http://127.0.0.1:{}", port(&mut stdout));
+        let profile = tempfile::tempdir().unwrap();
+        let own = format!("--user-data-dir={}", profile.path().display());
+        let arguments: Vec<&str> = FLAGS.into_iter().chain([own.as_str()]).collect();
+        // 2 forbids what a site may run.
+        let scripts = if javascript { 1 } else { 2 };
+        let settings = json!({"profile.managed_default_content_settings.javascript": scripts});
+        let options = json!({"args": arguments, "prefs": settings});
+        let wanted = json!({"browserName": "chrome", "goog:chromeOptions": options});
+        let body = json!({"capabilities": {"alwaysMatch": wanted}});
+        let session = ask(&url, "POST", "/session", &body);
+        Browser {
+            url,
+            session: session["sessionId"].as_str().unwrap().to_owned(),
+            _driver: driver,
+            _stdout: stdout,
+            _profile: profile,
+        }
+    }
+
+    pub(super) fn open(&self, url: &str) {
+        self.post("url", &json!({"url": url}));
+    }
+
+    pub(super) fn reload(&self) {
+        self.post("refresh", &json!({}));
+    }
+
+    pub(super) fn address(&self) -> String {
+        let value = self.ask("GET", "url", &Value::Null);
+        value.as_str().unwrap().to_owned()
+    }
+
+    /// What a reader sees of the element; waits until it is there.
+    pub(super) fn text(&self, css: &str) -> String {
+        let element = self.find(css);
+        let text = self.ask("GET", &format!("element/{element}/text"), &Value::Null);
+        text.as_str().unwrap().to_owned()
+    }
+
+    pub(super) fn click(&self, css: &str) {
+        let element = self.find(css);
+        self.post(&format!("element/{element}/click"), &json!({}));
+    }
+
+    /// Waits until the element reads so.
+    pub(super) fn wait_for_text(&self, css: &str, text: &str) {
+        wait_for(&format!("{css} to read {text}"), || {
+            (self.text(css) == text).then_some(())
+        });
+    }
+
+    fn find(&self, css: &str) -> String {
+        let by = json!({"using": "css selector", "value": css});
+        let found = wait_for(css, || {
+            let found = self.ask("POST", "elements", &by);
+            found.as_array().unwrap().first().cloned()
+        });
+        found[ELEMENT].as_str().unwrap().to_owned()
+    }
+
+    fn post(&self, command: &str, body: &Value) {
+        self.ask("POST", command, body);
+    }
+
+    fn ask(&self, method: &str, command: &str, body: &Value) -> Value {
+        let path = format!("/session/{}/{command}", self.session);
+        ask(&self.url, method, &path, body)
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Ending the session ends the browser; the driver itself is killed after that.
+        let path = format!("/session/{}", self.session);
+        let _ = http::call(&self.url, "DELETE", &path, &[], "");
+    }
+}
+
+fn ask(url: &str, method: &str, path: &str, body: &Value) -> Value {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let headers = [("content-type", "application/json; charset=utf-8")];
+    let reply = http::call(url, method, path, &headers, &body).unwrap();
+    assert_eq!(reply.status, 200, "{method} {path}: {}", reply.text());
+    reply.json()["value"].clone()
+}
+
+fn port(stdout: &mut impl BufRead) -> u16 {
+    let mut said = String::new();
+    while stdout.read_line(&mut said).unwrap() > 0 {
+        let after = said.rsplit_once("successfully on port ");
+        let port = after.and_then(|(_, rest)| rest.trim().trim_end_matches('.').parse().ok());
+        if let Some(port) = port {
+            return port;
+        }
+    }
+    panic!("chromedriver did not start: {said}");
+}

@@ -1,0 +1,24 @@
+//! The program as its users meet it: real processes, real files, a real browser.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `program`, `http` | starting `kilat`, ending it whatever happens, and asking it |
+//! | `witness` | a client that remembers what it was told, and checks it later |
+//! | `trace` | system calls that fail or kill on request |
+//! | `process` | tests with processes only |
+//! | `mount` | tests with file systems of their own: root only |
+//! | `browser` | tests with a browser |
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking; clippy sees only functions marked as tests"
+)]
+
+mod browser;
+mod http;
+mod mount;
+mod process;
+mod program;
+mod trace;
+mod witness;

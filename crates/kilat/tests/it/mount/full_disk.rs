@@ -1,0 +1,66 @@
+//! No space left: a clear no, reads as ever, and selling by itself when there is space again.
+
+use super::disk::{Disk, Sectors, fill, may_mount};
+use crate::program::{Server, verify, wait_for};
+
+/// Room for the first segment (8 MiB), not for the second (16 MiB).
+const LEFT_BYTES: u64 = 12 << 20;
+const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
+
+/// Batches of orders until the answer is no; how many orders were taken.
+fn sell_until_full(server: &Server) -> u64 {
+    let customer = "c".repeat(120);
+    let mut taken = 0;
+    for batch in 0..400 {
+        let order = |number| {
+            format!(r#"{{"key":"{batch}-{number}","customer":"{customer}-{number}","quantity":1}}"#)
+        };
+        let orders: Vec<String> = (0..2_000).map(order).collect();
+        let body = format!(r#"{{"orders":[{}]}}"#, orders.join(","));
+        let reply = server.admin("POST", "/v1/sales/s/orders:batch", "-", &body);
+        if reply.status != 200 {
+            assert_eq!(reply.status, 503, "{}", reply.text());
+            return taken;
+        }
+        let outcomes = reply.json();
+        let outcomes = outcomes["outcomes"].as_array().unwrap();
+        let sold = outcomes.iter().filter(|outcome| outcome["order"].is_string());
+        let sold = sold.count();
+        taken += sold as u64;
+        if sold < outcomes.len() {
+            return taken;
+        }
+    }
+    panic!("the disk never became full: {taken} orders");
+}
+
+#[test]
+fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
+    if !may_mount() {
+        return;
+    }
+    let disk = Disk::new(64, Sectors::Small);
+    let filler = fill(&disk.path(), LEFT_BYTES);
+    let data = disk.path().join("data");
+    let server = Server::start(&data);
+    server.make_sale("s", 10_000_000, 60);
+    let taken = sell_until_full(&server);
+    println!("{taken} orders until the disk was full");
+    let refused = wait_for("a refusal", || {
+        let reply = server.order("s", "small", ORDER);
+        (reply.status != 201).then_some(reply)
+    });
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.json()["code"], "storage_full");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let audit = server.get("/v1/sales/s/audit");
+    assert_eq!(audit.status, 200, "{}", audit.text());
+    assert_eq!(audit.json()["balanced"], true);
+    assert_eq!(server.get("/").status, 200);
+    std::fs::remove_file(filler).unwrap();
+    wait_for("an order", || (server.order("s", "later", ORDER).status == 201).then_some(()));
+    let sold = server.get("/v1/sales/s/audit").json()["sold"].as_u64().unwrap();
+    assert!(sold > taken, "{sold} sold, {taken} acknowledged before");
+    server.stop();
+    assert_eq!(verify(&data)["sales"][0]["sold"], sold);
+}

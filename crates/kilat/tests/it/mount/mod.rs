@@ -1,0 +1,5 @@
+//! File systems made, mounted, filled and cut off. Only root may do that.
+
+mod disk;
+mod full_disk;
+mod power_cut;

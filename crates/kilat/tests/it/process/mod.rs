@@ -1,0 +1,8 @@
+//! Processes killed, starved, misled and asked for the wrong thing.
+
+mod attack;
+mod bad_input;
+mod cli;
+mod clock;
+mod failing_disk;
+mod kills;

@@ -1,0 +1,58 @@
+//! System calls that kill or fail on request, by `strace`.
+//!
+//! The tracer is detached: the child of the test is `kilat` itself, so that its
+//! exit status is its own.
+
+use crate::program::{kilat, serve, wait_for};
+use std::path::Path;
+use std::process::Command;
+
+/// Calls that change files or make changes durable.
+pub(crate) const CALLS: [&str; 6] = [
+    "pwrite64",
+    "fdatasync",
+    "fsync",
+    "rename",
+    "ftruncate",
+    "mkdir",
+];
+
+/// `kilat serve` under a tracer that does `inject`, as in `fdatasync:error=EIO:when=3`.
+pub(crate) fn server(data: &Path, log: &Path, inject: Option<&str>) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-y", "--seccomp-bpf", "-o"]).arg(log);
+    command.arg(format!("--trace={}", CALLS.join(",")));
+    if let Some(inject) = inject {
+        command.arg(format!("--inject={inject}"));
+    }
+    let program = kilat(serve(data));
+    command.arg(program.get_program()).args(program.get_args());
+    command.arg("--listen=127.0.0.1:0");
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// The lines of a log whose process has ended.
+pub(crate) fn lines(log: &Path) -> Vec<String> {
+    let text = wait_for("the tracer", || {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let last = text.lines().last().unwrap_or_default();
+        let ended = last.contains("+++ exited") || last.contains("+++ killed");
+        ended.then_some(text)
+    });
+    text.lines().map(str::to_owned).collect()
+}
+
+/// How often `call` was made.
+pub(crate) fn count(lines: &[String], call: &str) -> usize {
+    let begins = |line: &&String| {
+        let (_, rest) = line.split_once(' ').unwrap_or_default();
+        rest.trim_start().starts_with(&format!("{call}("))
+    };
+    lines.iter().filter(begins).count()
+}
