@@ -44,6 +44,10 @@ pub(crate) const MKFS_EXT4: Need = program("mkfs.ext4", Source::Debian("e2fsprog
 pub(crate) const MOUNT: Need = program("mount", Source::Debian("mount"));
 pub(crate) const CHROMIUM: Need = program("chromium", Source::Debian("chromium"));
 pub(crate) const CHROMEDRIVER: Need = program("chromedriver", Source::Debian("chromium-driver"));
+/// Sends the request that cuts a file system off: no other program on Debian can.
+pub(crate) const PERL: Need = program("perl", Source::Debian("perl-base"));
+/// Its library makes the wall clock jump for one process.
+pub(crate) const FAKETIME: Need = program("faketime", Source::Debian("faketime"));
 pub(crate) const UTIL_LINUX: Need = program("taskset", Source::Debian("util-linux"));
 pub(crate) const WRK: Need = program("wrk", Source::Debian("wrk"));
 pub(crate) const NGINX: Need = program("nginx", Source::Debian("nginx-light"));

@@ -167,7 +167,7 @@ static STEPS: &[Step] = &[
         name: "process tests",
         quick: false,
         after: Some(BUILD),
-        needs: &[setup::NEXTEST, setup::STRACE],
+        needs: &[setup::NEXTEST, setup::STRACE, setup::FAKETIME],
         run: |scope| suites::run(Suite::Process, scope),
     },
     Step {
@@ -180,6 +180,8 @@ static STEPS: &[Step] = &[
             setup::MKFS_EXT4,
             setup::MOUNT,
             setup::LOOP_DEVICES,
+            setup::PERL,
+            setup::STRACE,
         ],
         run: |scope| suites::run(Suite::Mount, scope),
     },

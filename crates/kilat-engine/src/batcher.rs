@@ -21,42 +21,10 @@ const DECIDE_AHEAD_COMMANDS: usize = 1_024;
 const EXPIRIES_PER_BATCH_MAX: usize = 8_192;
 /// Orders whose index lines are fetched ahead of deciding them.
 const WARM_ORDERS: usize = 64;
-/// Longest wait for others to join a batch.
-const GATHER_MAX: Duration = Duration::from_millis(1);
 /// Longest sleep without looking at the clock, so that a leaning clock can't oversleep a hold.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a due hold's expiry to be tried again when there is no space to record it.
 const EXPIRY_RETRY: Duration = Duration::from_millis(100);
-
-/// How long the next batch lets others join.
-///
-/// A commit costs the processor about as much as a dozen requests, so at full
-/// load two half batches cost more than one whole. Callers who have just been
-/// answered tend to come back: after a commit the batcher waits until as many
-/// commands wait as were on their way, but never longer than that commit took,
-/// nor [`GATHER_MAX`]. A lone caller is never made to wait: alone, one command
-/// is all that was on its way.
-pub(crate) struct Pace {
-    expected: usize,
-    until: Instant,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
-            expected: 0,
-            until: Instant::now(),
-        }
-    }
-}
-
-impl Pace {
-    /// Notes a commit of `committed` commands, after which `waiting` others wait.
-    fn note(&mut self, committed: usize, waiting: usize, took: Duration) {
-        self.expected = committed + waiting;
-        self.until = Instant::now() + took.min(GATHER_MAX);
-    }
-}
 
 /// The deciding thread's state.
 pub(crate) struct Batcher {
@@ -70,7 +38,6 @@ pub(crate) struct Batcher {
     pub(crate) shown: Vec<u64>,
     /// The queue is long: decide the next batch while this one is being committed.
     pub(crate) ahead: bool,
-    pub(crate) pace: Pace,
     /// There was no space for the last batch's facts.
     pub(crate) full: bool,
 }
@@ -90,7 +57,6 @@ impl Batcher {
                 self.committer.wait_ready();
             } else {
                 self.committer.wait_idle();
-                self.intake.gather(self.pace.expected, self.pace.until);
             }
             self.intake.take(&mut waiting);
             self.batch(&mut waiting);
@@ -118,7 +84,6 @@ impl Batcher {
     /// Decides what waits as one batch and hands it over.
     fn batch(&mut self, waiting: &mut Vec<Waiting>) {
         let now = self.ledger.clamp(self.clock.now());
-        let commands = waiting.iter().map(|one| one.work.commands()).sum();
         self.full = self
             .committer
             .reserve(self.frame_bytes_max(now, waiting))
@@ -134,7 +99,7 @@ impl Batcher {
             self.release.meters.holds_expired(expired);
             self.settle(waiting, now, &mut facts, &mut outgoing);
         }
-        self.hand_over(facts, outgoing, commands);
+        self.hand_over(facts, outgoing);
     }
 
     /// Space is reserved before anything is decided, so that what is decided can be recorded.
@@ -218,7 +183,7 @@ impl Batcher {
         }
     }
 
-    fn hand_over(&mut self, facts: Batch, mut outgoing: Outgoing, commands: usize) {
+    fn hand_over(&mut self, facts: Batch, mut outgoing: Outgoing) {
         if !facts.is_empty() {
             self.release.meters.decided(facts.facts());
             outgoing.changed = self.changed_sales();
@@ -234,7 +199,6 @@ impl Batcher {
         let release = Arc::clone(&self.release);
         let done = Box::new(move |committed| release.run(committed, outgoing));
         let frame = Frame { payload, done };
-        let started = Instant::now();
         let taken = if self.ahead {
             self.committer.submit(frame)
         } else {
@@ -244,8 +208,6 @@ impl Batcher {
             // The callers were answered when `outgoing` was dropped; the journal has said why.
             tracing::error!(%error, "a batch was not taken");
         }
-        self.pace
-            .note(commands, self.intake.depth(), started.elapsed());
     }
 
     /// Sales that have facts which readers were not shown.

@@ -1,6 +1,6 @@
 //! Starting and stopping an engine whose ledger and journal are in this process.
 
-use crate::batcher::{Batcher, Pace};
+use crate::batcher::Batcher;
 use crate::board::Board;
 use crate::intake::Intake;
 use crate::meters::Meters;
@@ -8,11 +8,15 @@ use crate::recovery::{Recovery, recover};
 use crate::release::Release;
 use crate::snapshots::{SNAPSHOT_BYTES, Snapshots};
 use crate::{Clock, Handle, Sale};
-use kilat_journal::{Committer, DataDirectory, DirectoryError, SnapshotError};
+use kilat_journal::{Committer, DataDirectory, DirectoryError, JournalFailure, SnapshotError};
 use kilat_ledger::{Corrupt, Time};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+
+/// Told once, with the reason, when nothing can be committed any more.
+pub type OnFailure = Box<dyn FnOnce(String) + Send>;
 
 /// How to start.
 pub struct Options {
@@ -23,13 +27,13 @@ pub struct Options {
     /// Called once, with what happened, when nothing can be committed any
     /// more. No reply leaves after that. A server ends its process here: what
     /// is on disk is known only after a new start.
-    pub on_failure: Box<dyn FnOnce(String) + Send>,
+    pub on_failure: OnFailure,
 }
 
 impl Options {
     /// The usual settings for the directory at `data`.
     #[must_use]
-    pub fn new(data: PathBuf, on_failure: Box<dyn FnOnce(String) + Send>) -> Options {
+    pub fn new(data: PathBuf, on_failure: OnFailure) -> Options {
         Options {
             data,
             snapshot_bytes: SNAPSHOT_BYTES,
@@ -63,6 +67,28 @@ pub enum StartError {
     Threads(std::io::Error),
 }
 
+/// What to call when nothing can be committed any more; it is called once.
+#[derive(Clone)]
+struct Alarm(Arc<Mutex<Option<OnFailure>>>);
+
+impl Alarm {
+    fn raise(&self, why: String) {
+        let on_failure = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(on_failure) = on_failure {
+            on_failure(why);
+        }
+    }
+}
+
+/// A broken invariant of the ledger is a panic of the batcher: selling on could
+/// oversell, so it is as final as a failed fsync, and nobody is left waiting.
+fn decide_until_closed(batcher: Batcher, intake: &Intake, alarm: &Alarm) {
+    if catch_unwind(AssertUnwindSafe(|| batcher.run())).is_err() {
+        alarm.raise("the ledger found itself inconsistent and stopped".to_owned());
+        intake.fail();
+    }
+}
+
 /// A running engine. Dropping it stops it as [`Engine::stop`] does.
 pub struct Engine {
     handle: Handle,
@@ -85,12 +111,11 @@ impl Engine {
             board: Arc::clone(&board),
             prints: recovered.prints,
         };
-        let on_failure = options.on_failure;
-        let committer = Committer::spawn(
-            recovered.journal,
-            Box::new(move |failure| on_failure(failure.to_string())),
-        )
-        .map_err(StartError::Threads)?;
+        let alarm = Alarm(Arc::new(Mutex::new(Some(options.on_failure))));
+        let failed = alarm.clone();
+        let on_failure = Box::new(move |failure: JournalFailure| failed.raise(failure.to_string()));
+        let committer =
+            Committer::spawn(recovered.journal, on_failure).map_err(StartError::Threads)?;
         let snapshots = Snapshots::start(recovered.snapshots, options.snapshot_bytes)
             .map_err(StartError::Threads)?;
         let shown = recovered.ledger.sales().map(|sale| sale.sequence).collect();
@@ -105,22 +130,18 @@ impl Engine {
             committer,
             release: Arc::new(Release {
                 board,
-                intake,
+                intake: Arc::clone(&intake),
                 spare: Mutex::default(),
                 meters: Meters::new(),
             }),
             snapshots,
             shown,
             ahead: false,
-            pace: Pace::default(),
             full: false,
         };
         let thread = std::thread::Builder::new().name("batcher".to_owned());
-        let batcher = Some(
-            thread
-                .spawn(move || batcher.run())
-                .map_err(StartError::Threads)?,
-        );
+        let deciding = move || decide_until_closed(batcher, &intake, &alarm);
+        let batcher = Some(thread.spawn(deciding).map_err(StartError::Threads)?);
         Ok(Engine {
             handle,
             recovery: recovered.report,
@@ -157,7 +178,9 @@ impl Engine {
         if let Some(batcher) = self.batcher.take()
             && batcher.join().is_err()
         {
-            tracing::error!("the batcher panicked; what was acknowledged is in the journal");
+            tracing::error!(
+                "the batcher could not end in good order; what was acknowledged is in the journal"
+            );
         }
     }
 }

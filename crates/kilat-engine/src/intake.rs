@@ -82,8 +82,8 @@ struct State {
     queue: VecDeque<Waiting>,
     commands: usize,
     closed: bool,
-    /// Commands for which the batcher wants to be woken; 0 while it does not wait.
-    wake_at: usize,
+    /// The batcher waits for the first arrival.
+    taker_waits: bool,
 }
 
 impl Intake {
@@ -106,10 +106,7 @@ impl Intake {
             work,
             since: Instant::now(),
         });
-        let wake = state.wake_at != 0 && state.commands >= state.wake_at;
-        if wake {
-            state.wake_at = 0;
-        }
+        let wake = std::mem::take(&mut state.taker_waits);
         drop(state);
         if wake {
             self.arrived.notify_one();
@@ -124,7 +121,7 @@ impl Intake {
             if state.closed {
                 return Waited::Closed;
             }
-            state.wake_at = 1;
+            state.taker_waits = true;
             state = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => return Waited::Deadline,
                 Some(wait) => {
@@ -142,24 +139,6 @@ impl Intake {
         Waited::Work {
             commands: state.commands,
         }
-    }
-
-    /// Waits until `commands` wait, but no longer than until `deadline`.
-    pub(crate) fn gather(&self, commands: usize, deadline: Instant) {
-        let mut state = self.lock();
-        while state.commands < commands && !state.closed {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            if wait.is_zero() {
-                break;
-            }
-            state.wake_at = commands;
-            state = self
-                .arrived
-                .wait_timeout(state, wait)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        state.wake_at = 0;
     }
 
     /// Moves at most one batch of work into `batch`.
@@ -181,6 +160,16 @@ impl Intake {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_all();
+    }
+
+    /// Takes no more and tells all who wait that nothing is known of what they asked.
+    pub(crate) fn fail(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let left = std::mem::take(&mut state.queue);
+        drop(state);
+        left.into_iter()
+            .for_each(|waiting| waiting.work.refuse(Unavailable::Failed));
     }
 
     /// Commands that wait now.

@@ -34,7 +34,7 @@ mod verify;
 pub use board::Board;
 pub use change::{Change, OrderRef};
 pub use clock::Clock;
-pub use embedded::{Engine, Options, StartError};
+pub use embedded::{Engine, OnFailure, Options, StartError};
 pub use handle::Handle;
 pub use kilat_ledger::{
     Counters, Fingerprinter, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState,

@@ -1,11 +1,9 @@
 //! Accepts connections and hands each to the full lane, at most so many at once.
 
 use crate::full_lane::FullLane;
-use crate::ids::RequestId;
-use crate::render;
+use crate::lane::write_busy;
 use bytes::Bytes;
-use kilat_api::problem::Code;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -56,15 +54,7 @@ fn is_passing(error: &io::Error) -> bool {
 
 /// Tells a connection without a seat so, if it listens; it is closed either way.
 fn turn_away(stream: TcpStream, node: &str) {
-    let body = render::problem_body(Code::Overloaded);
-    let id = RequestId::of(None);
-    let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\nx-request-id: {}\r\nx-kilat-node: {node}\r\n\r\n",
-        body.len(),
-        id.as_str(),
-    );
     if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write_all(&[head.as_bytes(), body].concat());
+        write_busy(&mut stream, node);
     }
 }

@@ -1,7 +1,7 @@
 //! Secrets that a first start makes and keeps beside the data, readable by the owner only.
 
 use crate::failure::Failure;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,8 @@ fn make(path: &Path) -> Result<String, Failure> {
             .open(&temporary)?;
         writeln!(file, "{secret}")?;
         file.sync_all()?;
-        fs::rename(&temporary, path)
+        fs::rename(&temporary, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|e| {
         Failure::failed(format!(

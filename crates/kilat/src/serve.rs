@@ -9,6 +9,8 @@ use crate::{demo, logging};
 use kilat_engine::Engine;
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
 use rust_i18n::t;
+use socket2::{Domain, Socket, Type};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
@@ -105,8 +107,11 @@ async fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Connections that the system keeps for us until they are accepted.
+const BACKLOG: i32 = 4_096;
+
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
+    bind(address).map_err(|error| {
         Failure::usage(match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 format!("{address} is in use by another process: stop it or choose another address with --listen")
@@ -114,6 +119,16 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
             _ => format!("{address} can't be listened on ({error}): choose another address with --listen"),
         })
     })
+}
+
+/// As the standard library binds, but with a backlog for a stampede: its 128
+/// make thousands of buyers wait a second for their first packet to be sent again.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Opens the data directory and says what recovery found.
@@ -137,7 +152,11 @@ fn open(data: &Path) -> Result<Engine, Failure> {
 
 /// A failed fsync is never tried again: no reply, an end, and recovery from what is on disk.
 fn end_at_once(why: String) {
-    eprintln!("kilat: {why}; start again to recover from what is on disk");
+    // A log that can't be written either must not keep the process from ending.
+    let _ = writeln!(
+        std::io::stderr(),
+        "kilat: {why}; start again to recover from what is on disk"
+    );
     std::process::exit(JOURNAL_FAILED);
 }
 

@@ -170,11 +170,24 @@ fn read(path: &Path) -> Result<File, Failure> {
         ))
     })?;
     toml::from_str(&text).map_err(|e| {
+        let (place, mistake) = (place_of(&e, &text), e.message());
         Failure::usage(format!(
-            "the settings file {shown} has a mistake: {}",
-            e.to_string().trim()
+            "the settings file {shown} has a mistake{place}: {mistake}"
         ))
     })
+}
+
+/// Line and key of a mistake, as the end of a phrase; never the value, which may be a secret.
+fn place_of(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(number) = before.map(|before| before.matches('\n').count()) else {
+        return String::new();
+    };
+    let line = text.lines().nth(number).unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) => format!(" in line {} ({})", number + 1, key.trim()),
+        None => format!(" in line {}", number + 1),
+    }
 }
 
 fn host_name() -> String {

@@ -27,10 +27,15 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
 
 fn as_text(found: &Verified, lang: Lang) -> String {
     let locale = lang.code();
+    let read = if found.corruption.is_none() {
+        "verify.journal"
+    } else {
+        "verify.until"
+    };
     let mut text = format!(
         "{}\n",
         t!(
-            "verify.journal",
+            read,
             locale = locale,
             frames = found.frames,
             segments = found.segments,

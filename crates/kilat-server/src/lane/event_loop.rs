@@ -21,6 +21,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 const DOOR: Token = Token(usize::MAX - 1);
+/// Longest wait for a commit without a look at the sockets.
+///
+/// What arrives during a commit can't be committed before it ends, so a lane
+/// that waits for one sleeps through it and then finds all requests at once,
+/// instead of waking up for each.
+const COMMIT_PATIENCE: Duration = Duration::from_micros(500);
 /// Events taken from the system at once.
 const EVENTS_PER_ROUND: usize = 1_024;
 /// Orders after which a group is sent without waiting for the end of the round.
@@ -80,6 +86,8 @@ pub(super) struct EventLoop {
     output: Vec<u8>,
     envelope: Envelope,
     counts: crate::metrics::OrderCounts,
+    /// Groups that the engine has and this lane waits for.
+    groups_in_flight: usize,
     serial: u64,
     now: Instant,
     swept: Instant,
@@ -97,6 +105,7 @@ impl EventLoop {
             output: Vec::new(),
             envelope: Envelope::new(Arc::clone(&setup.app.node)),
             counts: crate::metrics::OrderCounts::default(),
+            groups_in_flight: 0,
             serial: 0,
             now: Instant::now(),
             swept: Instant::now(),
@@ -110,6 +119,11 @@ impl EventLoop {
         let mut events = Events::with_capacity(EVENTS_PER_ROUND);
         let mut mail = Mail::default();
         while !(self.stopping && self.connections.is_empty()) {
+            if self.groups_in_flight > 0 {
+                self.setup.mailbox.wait(COMMIT_PATIENCE);
+                // Answers first: who is quick to ask again joins the next group.
+                self.collect(&mut mail);
+            }
             match self.setup.poll.poll(&mut events, self.patience()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -126,8 +140,12 @@ impl EventLoop {
         }
     }
 
-    /// A lane without connections sleeps until it is called.
+    /// A lane without connections sleeps until it is called; one that has
+    /// waited for a commit only looks what has come meanwhile.
     fn patience(&self) -> Option<Duration> {
+        if self.groups_in_flight > 0 {
+            return Some(Duration::ZERO);
+        }
         let rests = self.setup.door.as_ref().is_some_and(|door| door.rests);
         (rests || !self.connections.is_empty()).then_some(SWEEP_EVERY)
     }
@@ -165,7 +183,7 @@ impl EventLoop {
                     let Some(seat) =
                         Seat::take(&self.setup.seats, self.setup.app.limits.connections_max)
                     else {
-                        reply::write_busy(&mut stream);
+                        reply::write_busy(&mut stream, &self.setup.app.node);
                         continue;
                     };
                     drop(stream.set_nodelay(true));
@@ -190,6 +208,7 @@ impl EventLoop {
             self.admit(stream, seat);
         }
         for finished in mail.finished.drain(..) {
+            self.groups_in_flight -= 1;
             self.answer(finished);
         }
         if mail.stop && !self.stopping {
@@ -337,6 +356,7 @@ impl EventLoop {
         let tickets = std::mem::replace(&mut self.tickets, tickets);
         let mailbox = Arc::clone(&self.setup.mailbox);
         let done = Box::new(move |placed| mailbox.finish(Finished { placed, tickets }));
+        self.groups_in_flight += 1;
         self.setup.app.handle.place(orders, done);
     }
 
@@ -426,7 +446,7 @@ impl EventLoop {
         }) {
             let (mpsc::error::TrySendError::Full(mut handover)
             | mpsc::error::TrySendError::Closed(mut handover)) = refused;
-            reply::write_busy(&mut handover.stream);
+            reply::write_busy(&mut handover.stream, &self.setup.app.node);
         }
     }
 

@@ -3,7 +3,8 @@
 use kilat_engine::{Placed, Unavailable};
 use mio::{Poll, Token, Waker};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::connection::Ticket;
 
@@ -22,12 +23,22 @@ pub(super) struct Mail {
     pub(super) finished: Vec<Finished>,
     pub(super) incoming: Vec<(mio::net::TcpStream, super::Seat)>,
     pub(super) stop: bool,
+    /// The bell was rung and the lane has not looked yet.
     rung: bool,
+    /// The lane waits for mail alone and needs no bell.
+    awaited: bool,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.finished.is_empty() && self.incoming.is_empty() && !self.stop
+    }
 }
 
 /// A lane's mailbox. Holds at most a group and a connection for each seat.
 pub(super) struct Mailbox {
     mail: Mutex<Mail>,
+    arrived: Condvar,
     bell: Waker,
 }
 
@@ -35,6 +46,7 @@ impl Mailbox {
     pub(super) fn new(poll: &Poll) -> io::Result<Mailbox> {
         Ok(Mailbox {
             mail: Mutex::default(),
+            arrived: Condvar::new(),
             bell: Waker::new(poll.registry(), BELL)?,
         })
     }
@@ -51,6 +63,17 @@ impl Mailbox {
         self.leave(|mail| mail.stop = true);
     }
 
+    /// Waits for mail, but no longer than `patience`.
+    pub(super) fn wait(&self, patience: Duration) {
+        let mut mail = self.lock();
+        if mail.is_empty() {
+            mail.awaited = true;
+            let waited = self.arrived.wait_timeout(mail, patience);
+            mail = waited.unwrap_or_else(PoisonError::into_inner).0;
+            mail.awaited = false;
+        }
+    }
+
     /// Takes everything into `into`, whose buffers the mailbox keeps in exchange.
     pub(super) fn take(&self, into: &mut Mail) {
         let mut mail = self.lock();
@@ -64,6 +87,10 @@ impl Mailbox {
     fn leave(&self, put: impl FnOnce(&mut Mail)) {
         let mut mail = self.lock();
         put(&mut mail);
+        if mail.awaited {
+            drop(mail);
+            return self.arrived.notify_one();
+        }
         let ring = !std::mem::replace(&mut mail.rung, true);
         drop(mail);
         if ring && let Err(error) = self.bell.wake() {

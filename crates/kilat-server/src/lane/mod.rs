@@ -25,6 +25,7 @@ mod request;
 
 use crate::state::App;
 use mailbox::Mailbox;
+pub(crate) use reply::write_busy;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;

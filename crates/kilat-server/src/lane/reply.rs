@@ -1,5 +1,6 @@
 //! Writes the replies of the fast lane into a reused buffer.
 
+use crate::ids::RequestId;
 use crate::problem;
 use crate::render;
 use axum::http::StatusCode;
@@ -136,17 +137,15 @@ const ORDER_REPLAYED: &str =
 const PROBLEM: &str = "\r\ncontent-type: application/problem+json";
 const PROBLEM_RETRY: &str = "\r\ncontent-type: application/problem+json\r\nretry-after: 1";
 
-/// A reply to a connection that gets no seat: no allocation, no parsing.
-pub(super) fn write_busy(stream: &mut impl Write) {
+/// A reply to a connection that gets no seat.
+pub(crate) fn write_busy(stream: &mut impl Write, node: &str) {
     let body = render::problem_body(Code::Overloaded);
-    let mut reply = Vec::with_capacity(256 + body.len());
-    reply.extend_from_slice(
-        b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n",
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\nx-request-id: {}\r\nx-kilat-node: {node}\r\n\r\n",
+        body.len(),
+        RequestId::of(None).as_str(),
     );
-    reply.extend_from_slice(b"retry-after: 1\r\nconnection: close\r\ncontent-length: ");
-    reply.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-    reply.extend_from_slice(b"\r\n\r\n");
-    reply.extend_from_slice(body);
     // The peer may be gone; there is nothing left to tell it.
-    drop(stream.write(&reply));
+    drop(stream.write(&[head.as_bytes(), body].concat()));
 }

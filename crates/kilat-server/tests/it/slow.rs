@@ -111,6 +111,9 @@ fn one_connection_too_many_is_told_so() {
             (refused.code().as_str(), refused.header("retry-after")),
             ("overloaded", Some("1"))
         );
+        for name in ["x-request-id", "x-kilat-node"] {
+            assert!(refused.header(name).is_some(), "{name}");
+        }
         assert_eq!(
             seats[0].call("GET", "/livez", &[], "").status,
             200,

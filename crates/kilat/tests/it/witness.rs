@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard};
 /// The sale that all operations are about.
 pub(crate) const SALE: &str = "crash";
 /// Small enough to be sold out now and then, large enough not to be always.
-const SUPPLY: u64 = 600;
+const SUPPLY: u64 = 1_500;
 const HOLD_SECONDS: u32 = 3_600;
 const CUSTOMERS: u64 = 20;
 
@@ -40,7 +40,9 @@ impl Random {
 
 /// The seed of this run: `KILAT_SEED`, or a new one. Printed, so that it can be given again.
 pub(crate) fn seed() -> u64 {
-    let given = std::env::var("KILAT_SEED").ok().and_then(|n| n.parse().ok());
+    let given = std::env::var("KILAT_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok());
     let seed = given.unwrap_or_else(|| u64::from(std::process::id()) << 20);
     println!("KILAT_SEED={seed}");
     seed
@@ -120,7 +122,11 @@ impl Witness {
         let intent = self.state().keys[key].clone();
         let reply = connection.call("POST", &path("orders"), &headers(key), &intent.body())?;
         if reply.status != 201 {
-            assert!(intent.order.is_none(), "{key} was acknowledged: {}", reply.text());
+            assert!(
+                intent.order.is_none(),
+                "{key} was acknowledged: {}",
+                reply.text()
+            );
             return Ok(());
         }
         let replayed = reply.header("idempotency-replayed") == Some("true");
@@ -186,7 +192,10 @@ impl Witness {
         self.state().proven();
         self.check(server);
         let (orders, keys) = self.state().orders_and_keys();
-        assert_eq!(orders, keys, "each key with an order has one, and each order a key");
+        assert_eq!(
+            orders, keys,
+            "each key with an order has one, and each order a key"
+        );
     }
 }
 

@@ -50,11 +50,19 @@ fn check(javascript: bool, words: &Words) {
     assert_eq!(browser.text("#available"), "100");
     browser.click("button.buy");
     let order = browser.text("#order");
-    assert!(browser.text("main").contains(words.thanks), "{}", browser.text("main"));
+    assert!(
+        browser.text("main").contains(words.thanks),
+        "{}",
+        browser.text("main")
+    );
     assert_eq!(browser.text("footer"), words.served_by);
     assert_eq!(sold(&server), 1);
     browser.reload();
-    assert_eq!(browser.text("#order"), order, "a reload shows the same order");
+    assert_eq!(
+        browser.text("#order"),
+        order,
+        "a reload shows the same order"
+    );
     assert!(browser.address().contains("/orders/"));
     assert_eq!(sold(&server), 1, "a reload makes no second order");
     browser.open(&server.url);
@@ -84,11 +92,15 @@ fn a_visitor_without_scripts_buys_once() {
 fn the_page_follows_the_stock_while_it_is_open() {
     let (server, _folder) = up();
     let browser = Browser::start(true);
-    browser.open(&server.url);
+    browser.open(&format!("{}/?lang=id", server.url));
     browser.wait_for_text("#available", "100");
     let order = |customer: &str| format!(r#"{{"customer":"{customer}","quantity":1}}"#);
     for number in 0..3 {
-        let reply = server.order("iphone-17-pro-max", &format!("k{number}"), &order(&format!("c{number}")));
+        let reply = server.order(
+            "iphone-17-pro-max",
+            &format!("k{number}"),
+            &order(&format!("c{number}")),
+        );
         assert_eq!(reply.status, 201, "{}", reply.text());
     }
     browser.wait_for_text("#available", "97");

@@ -40,7 +40,10 @@ impl Disk {
     pub(crate) fn new(megabytes: u64, sectors: Sectors) -> Disk {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
-        File::create(&image).unwrap().set_len(megabytes << 20).unwrap();
+        File::create(&image)
+            .unwrap()
+            .set_len(megabytes << 20)
+            .unwrap();
         std::fs::create_dir(folder.path().join("mount")).unwrap();
         let size = match sectors {
             Sectors::Small => "--sector-size=512",

@@ -7,15 +7,24 @@ use crate::program::{Server, verify, wait_for};
 const LEFT_BYTES: u64 = 12 << 20;
 const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
 
-/// Batches of orders until the answer is no; how many orders were taken.
+/// Sells in ever smaller batches until there is no room for a single order; how many were taken.
 fn sell_until_full(server: &Server) -> u64 {
+    [2_000, 100, 1]
+        .into_iter()
+        .map(|size| sell(server, size))
+        .sum()
+}
+
+/// Batches of `size` orders until one is refused.
+fn sell(server: &Server, size: usize) -> u64 {
     let customer = "c".repeat(120);
     let mut taken = 0;
-    for batch in 0..400 {
+    for batch in 0..4_000 {
         let order = |number| {
-            format!(r#"{{"key":"{batch}-{number}","customer":"{customer}-{number}","quantity":1}}"#)
+            let key = format!("{size}-{batch}-{number}");
+            format!(r#"{{"key":"{key}","customer":"{customer}-{number}","quantity":1}}"#)
         };
-        let orders: Vec<String> = (0..2_000).map(order).collect();
+        let orders: Vec<String> = (0..size).map(order).collect();
         let body = format!(r#"{{"orders":[{}]}}"#, orders.join(","));
         let reply = server.admin("POST", "/v1/sales/s/orders:batch", "-", &body);
         if reply.status != 200 {
@@ -24,10 +33,15 @@ fn sell_until_full(server: &Server) -> u64 {
         }
         let outcomes = reply.json();
         let outcomes = outcomes["outcomes"].as_array().unwrap();
-        let sold = outcomes.iter().filter(|outcome| outcome["order"].is_string());
-        let sold = sold.count();
-        taken += sold as u64;
-        if sold < outcomes.len() {
+        let refused = outcomes
+            .iter()
+            .find(|outcome| !outcome["order"].is_string());
+        taken += outcomes
+            .iter()
+            .filter(|outcome| outcome["order"].is_string())
+            .count() as u64;
+        if let Some(refused) = refused {
+            assert!(refused.to_string().contains("storage_full"), "{refused}");
             return taken;
         }
     }
@@ -46,10 +60,7 @@ fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
     server.make_sale("s", 10_000_000, 60);
     let taken = sell_until_full(&server);
     println!("{taken} orders until the disk was full");
-    let refused = wait_for("a refusal", || {
-        let reply = server.order("s", "small", ORDER);
-        (reply.status != 201).then_some(reply)
-    });
+    let refused = server.order("s", "small", ORDER);
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert_eq!(refused.json()["code"], "storage_full");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
@@ -58,8 +69,12 @@ fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
     assert_eq!(audit.json()["balanced"], true);
     assert_eq!(server.get("/").status, 200);
     std::fs::remove_file(filler).unwrap();
-    wait_for("an order", || (server.order("s", "later", ORDER).status == 201).then_some(()));
-    let sold = server.get("/v1/sales/s/audit").json()["sold"].as_u64().unwrap();
+    wait_for("an order", || {
+        (server.order("s", "later", ORDER).status == 201).then_some(())
+    });
+    let sold = server.get("/v1/sales/s/audit").json()["sold"]
+        .as_u64()
+        .unwrap();
     assert!(sold > taken, "{sold} sold, {taken} acknowledged before");
     server.stop();
     assert_eq!(verify(&data)["sales"][0]["sold"], sold);

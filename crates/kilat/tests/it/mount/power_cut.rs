@@ -2,6 +2,7 @@
 
 use super::disk::{Disk, Sectors, may_mount};
 use crate::program::{Server, scaled, verify, wait_for};
+use crate::trace;
 use crate::witness::{Random, Witness, seed};
 use std::path::Path;
 
@@ -12,11 +13,9 @@ const WORKERS: u64 = 3;
 /// After so many cuts a new data directory: its making can be cut, too.
 const CUTS_MAX: usize = 12;
 
-/// Power goes after `acknowledgements` more; the file system comes back as the device has it.
-fn cut_while_working(disk: &mut Disk, data: &Path, witness: &Witness, random: &mut Random) {
-    let server = Server::start(data);
-    let enough = witness.acknowledged() + 1 + random.below(80) as usize;
-    let seed = random.below(u64::MAX);
+/// Power goes after `more` acknowledgements; the file system comes back as the device has it.
+fn cut_while_working(disk: &mut Disk, server: Server, witness: &Witness, more: usize, seed: u64) {
+    let enough = witness.acknowledged() + more;
     std::thread::scope(|scope| {
         let url = server.url.clone();
         let work = scope.spawn(move || witness.work(&url, WORKERS, OPERATIONS, seed));
@@ -52,7 +51,8 @@ fn check(sectors: Sectors, cuts: usize) {
     let data = disk.path().join("data");
     let (mut done, mut acknowledged, mut double) = (0, 0, 0);
     while done < cuts {
-        cut_while_working(&mut disk, &data, &witness, &mut random);
+        let (more, seed) = (1 + random.below(80) as usize, random.below(u64::MAX));
+        cut_while_working(&mut disk, Server::start(&data), &witness, more, seed);
         done += 1;
         if random.below(3) == 0 {
             cut_after_reading(&mut disk, &data, &witness);
@@ -70,7 +70,34 @@ fn check(sectors: Sectors, cuts: usize) {
         }
     }
     acknowledged += witness.acknowledged();
-    println!("{sectors:?} sectors: {done} cuts, {double} after reading only, {acknowledged} acknowledged");
+    println!(
+        "{sectors:?} sectors: {done} cuts, {double} after reading only, {acknowledged} acknowledged"
+    );
+}
+
+/// What these tests are worth: a server whose syncs do nothing is found out.
+#[test]
+fn syncs_that_do_nothing_are_noticed() {
+    if !may_mount() {
+        return;
+    }
+    let mut disk = Disk::new(MEGABYTES, Sectors::Large);
+    let data = disk.path().join("data");
+    let witness = Witness::default();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    // By thread: the first segment is made durable, and the first frames are.
+    let inject = Some("fdatasync:retval=0:when=4+");
+    let server = Server::run(&mut trace::server(&data, log.path(), inject));
+    cut_while_working(&mut disk, server, &witness, 50, seed());
+    let caught = std::thread::scope(|scope| {
+        let recover = || {
+            let server = Server::start(&data);
+            witness.check(&server);
+            witness.replay(&server);
+        };
+        scope.spawn(recover).join()
+    });
+    assert!(caught.is_err(), "lost orders were not missed");
 }
 
 #[test]

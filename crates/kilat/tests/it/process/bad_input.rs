@@ -29,14 +29,21 @@ fn check(command: &mut Command, folder: &Path, says: &str) {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
     assert!(said.contains(says), "{command:?}: {said}");
-    assert!(said.starts_with("kilat: ") && said.lines().count() == 1, "one sentence: {said}");
+    assert!(
+        said.starts_with("kilat: ") && said.lines().count() == 1,
+        "one sentence: {said}"
+    );
     assert!(output.stdout.is_empty(), "{command:?} wrote to stdout");
     assert_eq!(listing(folder), before, "{command:?} touched something");
 }
 
 /// `kilat serve` in `folder`, with data in `data` there.
 fn serving(more: &[&str]) -> Command {
-    kilat(["serve", "--data=data", "--listen=127.0.0.1:0"].into_iter().chain(more.iter().copied()))
+    kilat(
+        ["serve", "--data=data", "--listen=127.0.0.1:0"]
+            .into_iter()
+            .chain(more.iter().copied()),
+    )
 }
 
 #[test]
@@ -52,7 +59,9 @@ fn a_directory_that_is_not_ours_to_use() {
     check("data");
     fs::remove_file(data.join("thesis.txt")).unwrap();
     let zeros = "0".repeat(32);
-    let marker = |format| format!("kilat data directory, format {format}\nid {zeros}\nfingerprint key {zeros}\n");
+    let marker = |format| {
+        format!("kilat data directory, format {format}\nid {zeros}\nfingerprint key {zeros}\n")
+    };
     fs::write(data.join("KILAT"), marker("2")).unwrap();
     check("format 2");
     fs::write(data.join("KILAT"), "something else").unwrap();
@@ -74,7 +83,9 @@ fn a_directory_in_use_by_another_process() {
     // The server makes a segment ahead by itself; when it answers an order, it is done with it.
     server.make_sale("s", 1, 60);
     crate::program::wait_for("the next segment", || {
-        data.join("journal/00000000000000000002.seg").exists().then_some(())
+        data.join("journal/00000000000000000002.seg")
+            .exists()
+            .then_some(())
     });
     check(&mut serving(&[]), folder.path(), "in use");
     assert_eq!(server.process().ended(), None);
@@ -103,7 +114,7 @@ fn settings_with_mistakes() {
         ("listn = \"127.0.0.1:0\"", "unknown field `listn`"),
         ("listen = 8080", "listen"),
         ("listen = \"localhost\"", "listen"),
-        ("lanes = ", "has a mistake"),
+        ("lanes = ", "in line 1 (lanes)"),
         ("lanes = 0", "lanes"),
         ("node = \"a b\"", "node"),
         ("admin_token = \"short\"", ""),
@@ -122,7 +133,12 @@ fn settings_with_mistakes() {
 #[test]
 fn secrets_and_addresses_that_are_not_safe() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["KILAT_ADMIN_TOKEN", "KILAT_API_TOKEN", "KILAT_CUSTOMER_KEY", "KILAT_SECRET"] {
+    for name in [
+        "KILAT_ADMIN_TOKEN",
+        "KILAT_API_TOKEN",
+        "KILAT_CUSTOMER_KEY",
+        "KILAT_SECRET",
+    ] {
         check(serving(&[]).env(name, "short"), folder.path(), name);
     }
     let open = ["serve", "--data=data", "--listen=0.0.0.0:0"];
@@ -133,7 +149,14 @@ fn secrets_and_addresses_that_are_not_safe() {
 fn a_sale_file_with_mistakes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sale.toml");
-    let create = || kilat(["sale", "create", "--file=sale.toml", "--url=http://127.0.0.1:1"]);
+    let create = || {
+        kilat([
+            "sale",
+            "create",
+            "--file=sale.toml",
+            "--url=http://127.0.0.1:1",
+        ])
+    };
     let good = "id = \"s\"\ntitle = \"T\"\nsku = \"S\"\nsupply = 1\nprice = { amount = \"1\", currency = \"IDR\" }\n";
     let fields = |create: &mut Command, says: &str| {
         let output = create.current_dir(folder.path()).output().unwrap();
@@ -157,9 +180,20 @@ fn a_sale_file_with_mistakes() {
 
 #[test]
 fn usage_that_clap_refuses() {
-    for arguments in [&["serv"][..], &["serve", "--lanes=many"], &["serve", "--listen=here"], &["verify"], &[]] {
+    for arguments in [
+        &["serv"][..],
+        &["serve", "--lanes=many"],
+        &["serve", "--listen=here"],
+        &["verify"],
+        &[],
+    ] {
         let output = run(arguments.iter().copied());
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
         assert!(!output.stderr.is_empty());
     }
 }

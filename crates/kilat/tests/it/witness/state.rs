@@ -98,7 +98,9 @@ impl State {
         match self.told.get(&told.order) {
             Some(known) => assert_eq!(known.sequence, told.sequence, "{key}"),
             None => assert!(
-                self.told.values().all(|known| known.sequence != told.sequence),
+                self.told
+                    .values()
+                    .all(|known| known.sequence != told.sequence),
                 "sequence {} was given twice",
                 told.sequence
             ),
@@ -138,10 +140,19 @@ impl State {
             self.check_one(told, now);
         }
         let unknown = self.keys.values().filter(|i| i.order.is_none()).count();
-        let untold = listed.iter().filter(|o| !self.told.contains_key(&o.order)).count();
+        let untold = listed
+            .iter()
+            .filter(|o| !self.told.contains_key(&o.order))
+            .count();
         let of_keys = self.keys.values().filter_map(|i| i.order.as_ref()).count();
-        assert!(listed.len() <= of_keys + unknown, "{untold} orders that nobody asked for");
-        self.told = listed.iter().map(|o| (o.order.clone(), o.clone())).collect();
+        assert!(
+            listed.len() <= of_keys + unknown,
+            "{untold} orders that nobody asked for"
+        );
+        self.told = listed
+            .iter()
+            .map(|o| (o.order.clone(), o.clone()))
+            .collect();
         self.tried.clear();
     }
 
@@ -165,7 +176,11 @@ impl State {
     }
 
     pub(super) fn orders_and_keys(&self) -> (usize, usize) {
-        let orders: BTreeSet<_> = self.keys.values().filter_map(|i| i.order.as_ref()).collect();
+        let orders: BTreeSet<_> = self
+            .keys
+            .values()
+            .filter_map(|i| i.order.as_ref())
+            .collect();
         assert_eq!(orders.len(), self.told.len(), "an order without a key");
         (orders.len(), self.keys.len())
     }
