@@ -73,17 +73,11 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<bool> {
     env::set_current_dir(root()?).context("cannot enter the project's folder")?;
     match command {
-        Command::Test {
-            quick,
-            allow_missing,
-        } => steps::run_all(steps::Scope::new(quick), allow_missing),
+        Command::Test { quick, allow_missing } => {
+            steps::run_all(steps::Scope::new(quick), allow_missing)
+        }
         Command::Tidy => tidy::run(&command_names()),
-        Command::Bench {
-            names,
-            smoke,
-            only,
-            json,
-        } => {
+        Command::Bench { names, smoke, only, json } => {
             let size = bench::Size::new(smoke);
             bench::run(&names, &bench::Options { size, only, json })
         }
@@ -94,10 +88,7 @@ fn run(command: Command) -> Result<bool> {
 
 /// The names that documentation may mention after `cargo xtask`.
 fn command_names() -> Vec<String> {
-    Cli::command()
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect()
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// The workspace's folder: cargo tells where this crate is, one level below.

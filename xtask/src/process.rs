@@ -70,16 +70,9 @@ pub(crate) fn succeeds_silently(expression: &Expression) -> bool {
 /// Runs to the end, prints each line as it comes, and keeps those that `keep` wants.
 pub(crate) fn show(expression: &Expression, keep: fn(&str) -> bool) -> Result<Shown> {
     // Behind a pipe the runner can't see that a person is watching.
-    let colour = if io::stdout().is_terminal() {
-        "always"
-    } else {
-        "never"
-    };
-    let reader = expression
-        .env("CARGO_TERM_COLOR", colour)
-        .stderr_to_stdout()
-        .unchecked()
-        .reader()?;
+    let colour = if io::stdout().is_terminal() { "always" } else { "never" };
+    let reader =
+        expression.env("CARGO_TERM_COLOR", colour).stderr_to_stdout().unchecked().reader()?;
     let mut kept = Vec::new();
     let mut lines = BufReader::new(&reader);
     let mut raw = Vec::new();
@@ -92,20 +85,13 @@ pub(crate) fn show(expression: &Expression, keep: fn(&str) -> bool) -> Result<Sh
         }
         raw.clear();
     }
-    let success = reader
-        .try_wait()?
-        .is_some_and(|output| output.status.success());
+    let success = reader.try_wait()?.is_some_and(|output| output.status.success());
     Ok(Shown { success, kept })
 }
 
 /// Runs silently and keeps the output; kills the program when `deadline` has passed.
 pub(crate) fn capture_within(deadline: Duration, expression: &Expression) -> Result<Captured> {
-    let handle = expression
-        .stdin_null()
-        .stderr_to_stdout()
-        .stdout_capture()
-        .unchecked()
-        .start()?;
+    let handle = expression.stdin_null().stderr_to_stdout().stdout_capture().unchecked().start()?;
     if let Some(output) = handle.wait_timeout(deadline)? {
         return Ok(Captured::Exited {
             success: output.status.success(),
@@ -118,10 +104,7 @@ pub(crate) fn capture_within(deadline: Duration, expression: &Expression) -> Res
 
 /// Where `name` is installed.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    search_path()
-        .into_iter()
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
+    search_path().into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// `PATH`, then where cargo installs to and where Debian keeps administrators' programs:
@@ -161,10 +144,7 @@ mod tests {
 
     #[test]
     fn colours_are_dropped_and_text_is_kept() {
-        assert_eq!(
-            without_colours("\u{1b}[32;1m  ok\u{1b}[0m done"),
-            "  ok done"
-        );
+        assert_eq!(without_colours("\u{1b}[32;1m  ok\u{1b}[0m done"), "  ok done");
         assert_eq!(without_colours("plain [text]"), "plain [text]");
         assert_eq!(without_colours("cut \u{1b}[32"), "cut ");
     }

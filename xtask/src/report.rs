@@ -44,10 +44,7 @@ pub(crate) fn render(rows: &[Row], left_out: &[&str]) -> String {
     }
     let whole: Duration = rows.iter().map(|row| row.elapsed).sum();
     let _ = writeln!(text, "{:width$}           {:>6}\n", "all", time(whole));
-    let _ = writeln!(
-        text,
-        "the runners' closing lines (what one suite skips, another runs):"
-    );
+    let _ = writeln!(text, "the runners' closing lines (what one suite skips, another runs):");
     for line in rows.iter().flat_map(|row| closing(&row.outcome)) {
         let _ = writeln!(text, "{line}");
     }
@@ -63,18 +60,11 @@ fn render_row(text: &mut String, row: &Row, width: usize) {
         Outcome::Missing(why) => ("NOT RUN", why.as_str()),
     };
     let tests = match tally(&row.outcome) {
-        Tally {
-            passed: 0,
-            failed: 0,
-        } => String::new(),
+        Tally { passed: 0, failed: 0 } => String::new(),
         tally => tally.to_string(),
     };
     let (step, time) = (row.step, time(row.elapsed));
-    let separator = if tests.is_empty() || note.is_empty() {
-        ""
-    } else {
-        "; "
-    };
+    let separator = if tests.is_empty() || note.is_empty() { "" } else { "; " };
     let line = format!("{step:width$}  {result:7}  {time:>6}  {tests}{separator}{note}");
     let _ = writeln!(text, "{}", line.trim_end());
 }
@@ -94,9 +84,7 @@ fn closing(outcome: &Outcome) -> &[String] {
 }
 
 fn total(rows: &[Row]) -> Tally {
-    rows.iter()
-        .map(|row| tally(&row.outcome))
-        .fold(Tally::default(), |sum, tally| sum + tally)
+    rows.iter().map(|row| tally(&row.outcome)).fold(Tally::default(), |sum, tally| sum + tally)
 }
 
 fn time(elapsed: Duration) -> String {
@@ -113,11 +101,7 @@ mod tests {
     use super::*;
 
     fn row(step: &'static str, outcome: Outcome) -> Row {
-        Row {
-            step,
-            outcome,
-            elapsed: Duration::from_millis(1_250),
-        }
+        Row { step, outcome, elapsed: Duration::from_millis(1_250) }
     }
 
     fn passed(passed: u64) -> Outcome {
@@ -137,16 +121,9 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_plain_sum() {
-        let rows = [
-            row("a", passed(3)),
-            row("b", failed(2)),
-            row("c", passed(4)),
-        ];
+        let rows = [row("a", passed(3)), row("b", failed(2)), row("c", passed(4))];
         let text = render(&rows, &[]);
-        assert!(
-            text.ends_with("\nSummary: 3\nSummary: 4\n8 passed, 2 failed\n"),
-            "{text}"
-        );
+        assert!(text.ends_with("\nSummary: 3\nSummary: 4\n8 passed, 2 failed\n"), "{text}");
     }
 
     #[test]
@@ -154,10 +131,7 @@ mod tests {
         let rows = [
             row("format", passed(0)),
             row("advisories", Outcome::NotRun("no database".to_owned())),
-            row(
-                "browser",
-                Outcome::Missing("chromium is missing".to_owned()),
-            ),
+            row("browser", Outcome::Missing("chromium is missing".to_owned())),
         ];
         let text = render(&rows, &["mount tests"]);
         for line in [
@@ -166,10 +140,7 @@ mod tests {
             "browser     NOT RUN    1.2s  chromium is missing",
             "left out by --quick: mount tests",
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line:?} not in\n{text}"
-            );
+            assert!(text.lines().any(|found| found == line), "{line:?} not in\n{text}");
         }
     }
 
@@ -180,24 +151,11 @@ mod tests {
             ("one failed", vec![passed(1), failed(1)], false, false),
             ("no test ran", vec![passed(0)], false, false),
             ("nothing due", vec![], false, false),
-            (
-                "not run",
-                vec![passed(1), Outcome::NotRun(String::new())],
-                true,
-                true,
-            ),
-            (
-                "missing",
-                vec![passed(1), Outcome::Missing(String::new())],
-                false,
-                true,
-            ),
+            ("not run", vec![passed(1), Outcome::NotRun(String::new())], true, true),
+            ("missing", vec![passed(1), Outcome::Missing(String::new())], false, true),
         ];
         for (name, outcomes, strict, lenient) in table {
-            let rows: Vec<Row> = outcomes
-                .into_iter()
-                .map(|outcome| row("s", outcome))
-                .collect();
+            let rows: Vec<Row> = outcomes.into_iter().map(|outcome| row("s", outcome)).collect();
             assert_eq!(holds(&rows, false), strict, "{name}");
             assert_eq!(holds(&rows, true), lenient, "{name}, with --allow-missing");
         }

@@ -53,10 +53,8 @@ pub(crate) const WRK: Need = program("wrk", Source::Debian("wrk"));
 pub(crate) const NGINX: Need = program("nginx", Source::Debian("nginx-light"));
 pub(crate) const REDIS: Need = program("redis-server", Source::Debian("redis-server"));
 pub(crate) const REDIS_TOOLS: Need = program("redis-benchmark", Source::Debian("redis-tools"));
-pub(crate) const CARGO_DENY: Need = program(
-    "cargo-deny",
-    Source::Cargo(&["cargo-deny", "--locked", "--version", "0.20.2"]),
-);
+pub(crate) const CARGO_DENY: Need =
+    program("cargo-deny", Source::Cargo(&["cargo-deny", "--locked", "--version", "0.20.2"]));
 
 pub(crate) const NEXTEST: Need = Need {
     name: "cargo-nextest",
@@ -113,11 +111,7 @@ pub(crate) const ROOT: Need = Need {
 };
 
 const fn program(name: &'static str, source: Source) -> Need {
-    Need {
-        name,
-        probe: Probe::Program,
-        source,
-    }
+    Need { name, probe: Probe::Program, source }
 }
 
 impl Need {
@@ -158,11 +152,7 @@ impl Need {
 ///
 /// Failure is no error here: whoever needs it asks [`Need::is_present`] again.
 pub(crate) fn provide(needs: &[&'static Need]) {
-    let missing: Vec<&Need> = needs
-        .iter()
-        .copied()
-        .filter(|need| !need.is_present())
-        .collect();
+    let missing: Vec<&Need> = needs.iter().copied().filter(|need| !need.is_present()).collect();
     install_debian(&debian_packages(&missing));
     for need in &missing {
         match need.source {
@@ -201,11 +191,7 @@ fn install_with(name: &str, verb: &str, arguments: &[&str]) {
     println!("xtask: {name} {verb} {}", arguments.join(" "));
     let arguments = [verb].into_iter().chain(arguments.iter().copied());
     let done = process::program(name, arguments).and_then(|command| {
-        process::succeeds(
-            &command
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .stdin_null(),
-        )
+        process::succeeds(&command.env("DEBIAN_FRONTEND", "noninteractive").stdin_null())
     });
     match done {
         Ok(true) => {}
@@ -264,11 +250,8 @@ mod tests {
     #[test]
     fn presence_is_probed() {
         let absent = program("no-such-program-anywhere", Source::Advice(""));
-        let fails = Need {
-            name: "false",
-            probe: Probe::Answers(&["false"]),
-            source: Source::Advice(""),
-        };
+        let fails =
+            Need { name: "false", probe: Probe::Answers(&["false"]), source: Source::Advice("") };
         assert!(program("sh", Source::Advice("")).is_present());
         assert!(!absent.is_present());
         assert!(!fails.is_present());

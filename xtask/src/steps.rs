@@ -53,21 +53,14 @@ pub(crate) enum Outcome {
 impl Outcome {
     fn of_check(holds: bool) -> Self {
         if holds {
-            Self::Passed {
-                tally: Tally::default(),
-                closing: Vec::new(),
-            }
+            Self::Passed { tally: Tally::default(), closing: Vec::new() }
         } else {
             Self::failed("see above".to_owned())
         }
     }
 
     fn failed(why: String) -> Self {
-        Self::Failed {
-            tally: Tally::default(),
-            closing: Vec::new(),
-            why,
-        }
+        Self::Failed { tally: Tally::default(), closing: Vec::new(), why }
     }
 
     /// For runners that close once a crate: their lines would bury the others.
@@ -135,13 +128,7 @@ static STEPS: &[Step] = &[
             cargo_holds(&[&what[..], &["--", "-D", "warnings"]].concat())
         },
     },
-    Step {
-        name: "documentation",
-        quick: false,
-        after: None,
-        needs: &[],
-        run: |_| documentation(),
-    },
+    Step { name: "documentation", quick: false, after: None, needs: &[], run: |_| documentation() },
     Step {
         name: BUILD,
         quick: true,
@@ -197,32 +184,20 @@ static STEPS: &[Step] = &[
         quick: false,
         after: None,
         needs: bench::NEEDS,
-        run: |_| {
-            Ok(Outcome::of_check(bench::run(
-                &[],
-                &bench::Options::smoke(),
-            )?))
-        },
+        run: |_| Ok(Outcome::of_check(bench::run(&[], &bench::Options::smoke())?)),
     },
 ];
 
 /// Runs the steps of `scope`, prints the report and tells whether the run as a whole holds.
 pub(crate) fn run_all(scope: Scope, allow_missing: bool) -> Result<bool> {
-    let steps: Vec<&Step> = STEPS
-        .iter()
-        .filter(|step| step.quick || !scope.quick)
-        .collect();
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| step.quick || !scope.quick).collect();
     provide(&steps);
     let mut rows: Vec<Row> = Vec::with_capacity(STEPS.len());
     for step in steps {
         println!("\n── {} ──", step.name);
         let started = Instant::now();
         let outcome = run_one(step, scope, &rows);
-        rows.push(Row {
-            step: step.name,
-            outcome,
-            elapsed: started.elapsed(),
-        });
+        rows.push(Row { step: step.name, outcome, elapsed: started.elapsed() });
     }
     let left_out = STEPS.iter().filter(|step| scope.quick && !step.quick);
     let left_out: Vec<&str> = left_out.map(|step| step.name).collect();
@@ -234,10 +209,7 @@ pub(crate) fn run_all(scope: Scope, allow_missing: bool) -> Result<bool> {
 pub(crate) fn provide_all() -> bool {
     let steps: Vec<&Step> = STEPS.iter().collect();
     provide(&steps);
-    let missing: Vec<&Need> = needs(&steps)
-        .into_iter()
-        .filter(|need| !need.is_present())
-        .collect();
+    let missing: Vec<&Need> = needs(&steps).into_iter().filter(|need| !need.is_present()).collect();
     for need in &missing {
         println!("{}", need.advice());
     }
@@ -263,18 +235,13 @@ fn needs(steps: &[&Step]) -> Vec<&'static Need> {
 
 fn run_one(step: &Step, scope: Scope, done: &[Row]) -> Outcome {
     let failed_before = step.after.filter(|name| {
-        done.iter()
-            .any(|row| row.step == *name && !matches!(row.outcome, Outcome::Passed { .. }))
+        done.iter().any(|row| row.step == *name && !matches!(row.outcome, Outcome::Passed { .. }))
     });
     if let Some(name) = failed_before {
         return Outcome::Missing(format!("step `{name}` did not succeed"));
     }
-    let missing: Vec<String> = step
-        .needs
-        .iter()
-        .filter(|need| !need.is_present())
-        .map(Need::advice)
-        .collect();
+    let missing: Vec<String> =
+        step.needs.iter().filter(|need| !need.is_present()).map(Need::advice).collect();
     if !missing.is_empty() {
         return Outcome::Missing(missing.join("; "));
     }
@@ -300,17 +267,14 @@ fn advisories() -> Result<Outcome> {
     let command = process::program("cargo-deny", arguments)?;
     match process::capture_within(FETCH_DEADLINE, &command)? {
         Captured::Exited { success, output } => Ok(judge_advisories(success, &output)),
-        Captured::TimedOut => Ok(Outcome::NotRun(
-            "no advisory database: fetching it took too long".to_owned(),
-        )),
+        Captured::TimedOut => {
+            Ok(Outcome::NotRun("no advisory database: fetching it took too long".to_owned()))
+        }
     }
 }
 
 fn judge_advisories(success: bool, output: &str) -> Outcome {
-    let no_database = [
-        "failed to fetch advisory database",
-        "failed to load advisory database",
-    ];
+    let no_database = ["failed to fetch advisory database", "failed to load advisory database"];
     print!("{output}");
     if !success && no_database.iter().any(|text| output.contains(text)) {
         return Outcome::NotRun("no advisory database: it could not be fetched".to_owned());
@@ -328,11 +292,7 @@ mod tests {
             let before = |name| STEPS[..at].iter().any(|earlier| earlier.name == name);
             assert!(step.after.is_none_or(before), "{}", step.name);
             let needs_quick = |name| STEPS.iter().any(|s| s.name == name && s.quick);
-            assert!(
-                !step.quick || step.after.is_none_or(needs_quick),
-                "{}",
-                step.name
-            );
+            assert!(!step.quick || step.after.is_none_or(needs_quick), "{}", step.name);
         }
     }
 
@@ -346,41 +306,19 @@ mod tests {
             run: |_| Ok(Outcome::of_check(true)),
         };
         let after = |outcome| {
-            let row = Row {
-                step: BUILD,
-                outcome,
-                elapsed: Duration::ZERO,
-            };
+            let row = Row { step: BUILD, outcome, elapsed: Duration::ZERO };
             run_one(&step, Scope::new(true), &[row])
         };
-        assert!(matches!(
-            after(Outcome::of_check(true)),
-            Outcome::Passed { .. }
-        ));
-        assert!(matches!(
-            after(Outcome::of_check(false)),
-            Outcome::Missing(_)
-        ));
-        assert!(matches!(
-            after(Outcome::Missing(String::new())),
-            Outcome::Missing(_)
-        ));
+        assert!(matches!(after(Outcome::of_check(true)), Outcome::Passed { .. }));
+        assert!(matches!(after(Outcome::of_check(false)), Outcome::Missing(_)));
+        assert!(matches!(after(Outcome::Missing(String::new())), Outcome::Missing(_)));
     }
 
     #[test]
     fn only_an_absent_database_excuses_advisories() {
         let absent = "[ERROR] failed to fetch advisory database https://…";
-        assert!(matches!(
-            judge_advisories(false, absent),
-            Outcome::NotRun(_)
-        ));
-        assert!(matches!(
-            judge_advisories(false, "error[vulnerability]"),
-            Outcome::Failed { .. }
-        ));
-        assert!(matches!(
-            judge_advisories(true, "advisories ok"),
-            Outcome::Passed { .. }
-        ));
+        assert!(matches!(judge_advisories(false, absent), Outcome::NotRun(_)));
+        assert!(matches!(judge_advisories(false, "error[vulnerability]"), Outcome::Failed { .. }));
+        assert!(matches!(judge_advisories(true, "advisories ok"), Outcome::Passed { .. }));
     }
 }

@@ -53,11 +53,7 @@ pub(crate) fn run(suite: Suite, scope: Scope) -> Result<Outcome> {
         command = command.env("KILAT_QUICK", "1");
     }
     let shown = process::show(&command, tally::is_nextest_summary)?;
-    Ok(judge(
-        shown,
-        tally::nextest_summary,
-        "the suite has no tests yet",
-    ))
+    Ok(judge(shown, tally::nextest_summary, "the suite has no tests yet"))
 }
 
 /// Runs the examples in the documentation comments.
@@ -82,22 +78,9 @@ fn judge(shown: Shown, parse: fn(&str) -> Option<Tally>, none: &str) -> Outcome 
         .filter_map(|line| parse(line))
         .fold(Tally::default(), |sum, tally| sum + tally);
     match (shown.success, tally) {
-        (
-            true,
-            Tally {
-                passed: 0,
-                failed: 0,
-            },
-        ) => Outcome::NotRun(none.to_owned()),
-        (true, Tally { failed: 0, .. }) => Outcome::Passed {
-            tally,
-            closing: shown.kept,
-        },
-        (_, tally) => Outcome::Failed {
-            tally,
-            closing: shown.kept,
-            why: "see above".to_owned(),
-        },
+        (true, Tally { passed: 0, failed: 0 }) => Outcome::NotRun(none.to_owned()),
+        (true, Tally { failed: 0, .. }) => Outcome::Passed { tally, closing: shown.kept },
+        (_, tally) => Outcome::Failed { tally, closing: shown.kept, why: "see above".to_owned() },
     }
 }
 
@@ -106,10 +89,7 @@ mod tests {
     use super::*;
 
     fn check(success: bool, line: &str, expected: &str) {
-        let shown = Shown {
-            success,
-            kept: vec![line.to_owned()],
-        };
+        let shown = Shown { success, kept: vec![line.to_owned()] };
         let judged = match judge(shown, tally::nextest_summary, "none") {
             Outcome::Passed { .. } => "passed",
             Outcome::Failed { .. } => "failed",
@@ -121,26 +101,10 @@ mod tests {
 
     #[test]
     fn exit_code_and_closing_line_must_agree() {
-        check(
-            true,
-            "Summary [ 1s] 2 tests run: 2 passed, 0 skipped",
-            "passed",
-        );
-        check(
-            true,
-            "Summary [ 1s] 2 tests run: 1 passed, 1 failed, 0 skipped",
-            "failed",
-        );
-        check(
-            false,
-            "Summary [ 1s] 2 tests run: 2 passed, 0 skipped",
-            "failed",
-        );
-        check(
-            true,
-            "Summary [ 1s] 0 tests run: 0 passed, 9 skipped",
-            "not run",
-        );
+        check(true, "Summary [ 1s] 2 tests run: 2 passed, 0 skipped", "passed");
+        check(true, "Summary [ 1s] 2 tests run: 1 passed, 1 failed, 0 skipped", "failed");
+        check(false, "Summary [ 1s] 2 tests run: 2 passed, 0 skipped", "failed");
+        check(true, "Summary [ 1s] 0 tests run: 0 passed, 9 skipped", "not run");
         check(false, "error: could not compile", "failed");
     }
 }

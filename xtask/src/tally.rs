@@ -24,10 +24,7 @@ impl Add for Tally {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self {
-            passed: self.passed + other.passed,
-            failed: self.failed + other.failed,
-        }
+        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
     }
 }
 
@@ -49,9 +46,8 @@ pub(crate) fn is_nextest_summary(line: &str) -> bool {
 pub(crate) fn nextest_summary(line: &str) -> Option<Tally> {
     let after_time = line.trim_start().strip_prefix("Summary [")?;
     let (_, counts) = after_time.split_once("] ")?;
-    let (head, results) = counts
-        .split_once(" tests run: ")
-        .or_else(|| counts.split_once(" test run: "))?;
+    let (head, results) =
+        counts.split_once(" tests run: ").or_else(|| counts.split_once(" test run: "))?;
     // `7/12 tests run` when the run was cut short: 7 ran.
     let ran: u64 = head.split('/').next()?.parse().ok()?;
     let passed = results
@@ -88,34 +84,16 @@ mod tests {
     #[test]
     fn nextest_summaries() {
         let table = [
-            (
-                "     Summary [   0.004s] 12 tests run: 12 passed, 0 skipped",
-                Some((12, 0)),
-            ),
-            (
-                "     Summary [   0.004s] 1 test run: 1 passed, 3 skipped",
-                Some((1, 0)),
-            ),
+            ("     Summary [   0.004s] 12 tests run: 12 passed, 0 skipped", Some((12, 0))),
+            ("     Summary [   0.004s] 1 test run: 1 passed, 3 skipped", Some((1, 0))),
             (
                 "Summary [   9.1s] 9 tests run: 6 passed (2 slow, 1 flaky), 2 failed, 1 timed out, 0 skipped",
                 Some((6, 3)),
             ),
-            (
-                "Summary [   9.1s] 7/12 tests run: 5 passed, 2 failed, 0 skipped",
-                Some((5, 2)),
-            ),
-            (
-                "Summary [   9.1s] 2 tests run: 2 failed, 4 skipped",
-                Some((0, 2)),
-            ),
-            (
-                "Summary [   9.1s] 2 tests run: 1 exec failed, 1 passed, 4 skipped",
-                Some((1, 1)),
-            ),
-            (
-                "Summary [   0.000s] 0 tests run: 0 passed, 31 skipped",
-                Some((0, 0)),
-            ),
+            ("Summary [   9.1s] 7/12 tests run: 5 passed, 2 failed, 0 skipped", Some((5, 2))),
+            ("Summary [   9.1s] 2 tests run: 2 failed, 4 skipped", Some((0, 2))),
+            ("Summary [   9.1s] 2 tests run: 1 exec failed, 1 passed, 4 skipped", Some((1, 1))),
+            ("Summary [   0.000s] 0 tests run: 0 passed, 31 skipped", Some((0, 0))),
             ("Starting 12 tests across 3 binaries", None),
             ("Summary of changes", None),
         ];

@@ -30,11 +30,7 @@ pub fn decode<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem
 pub fn check(value: &impl Validate) -> Result<(), Problem> {
     let mut faults = Vec::new();
     value.validate(&mut faults);
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::invalid(faults))
-    }
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
 }
 
 /// Says why `bytes` are not a `T`: position for broken JSON, field for a wrong value.
@@ -78,10 +74,7 @@ fn field_of(path: &str, message: &str) -> String {
 }
 
 fn without_position(message: &str) -> String {
-    message
-        .rsplit_once(" at line ")
-        .map_or(message, |(head, _)| head)
-        .to_owned()
+    message.rsplit_once(" at line ").map_or(message, |(head, _)| head).to_owned()
 }
 
 #[cfg(test)]
@@ -92,11 +85,7 @@ mod tests {
     fn check_fault(body: &str, code: Code, field: &str) {
         let problem = explain::<OrderRequest<'_>>(body.as_bytes());
         assert_eq!(problem.code, code, "{body}: {problem:?}");
-        assert_eq!(
-            problem.errors.first().map_or("", |e| &e.field),
-            field,
-            "{body}: {problem:?}"
-        );
+        assert_eq!(problem.errors.first().map_or("", |e| &e.field), field, "{body}: {problem:?}");
     }
 
     #[test]
@@ -105,26 +94,10 @@ mod tests {
         check_fault("{", Code::Malformed, "");
         check_fault(r#"{"customer":"a","quantity":1} x"#, Code::Malformed, "");
         check_fault(r#"{"customer":"a"}"#, Code::Invalid, "quantity");
-        check_fault(
-            r#"{"customer":"a","quantity":"1"}"#,
-            Code::Invalid,
-            "quantity",
-        );
-        check_fault(
-            r#"{"customer":"a","quantity":-1}"#,
-            Code::Invalid,
-            "quantity",
-        );
-        check_fault(
-            r#"{"customer":"a","quantity":1,"price":0}"#,
-            Code::Invalid,
-            "price",
-        );
-        check_fault(
-            r#"{"customer":"a","customer":"b","quantity":1}"#,
-            Code::Invalid,
-            "customer",
-        );
+        check_fault(r#"{"customer":"a","quantity":"1"}"#, Code::Invalid, "quantity");
+        check_fault(r#"{"customer":"a","quantity":-1}"#, Code::Invalid, "quantity");
+        check_fault(r#"{"customer":"a","quantity":1,"price":0}"#, Code::Invalid, "price");
+        check_fault(r#"{"customer":"a","customer":"b","quantity":1}"#, Code::Invalid, "customer");
         check_fault("[]", Code::Invalid, "");
     }
 }

@@ -92,10 +92,8 @@ impl BatchOrder<'_> {
 
     fn explain(&self, index: usize, faults: &mut Vec<FieldFault>) {
         if !text::is_idempotency_key(&self.key) {
-            let message = format!(
-                "must be 1 to {} printable ASCII characters",
-                text::KEY_BYTES_MAX
-            );
+            let message =
+                format!("must be 1 to {} printable ASCII characters", text::KEY_BYTES_MAX);
             faults.push(FieldFault::new(format!("orders[{index}].key"), message));
         }
         validate_customer(&self.customer, &format!("orders[{index}].customer"), faults);
@@ -105,26 +103,18 @@ impl BatchOrder<'_> {
 
 fn validate_customer(customer: &str, field: &str, faults: &mut Vec<FieldFault>) {
     if !text::is_printable(customer, text::CUSTOMER_CHARS_MAX) {
-        let message = format!(
-            "must be 1 to {} printable characters",
-            text::CUSTOMER_CHARS_MAX
-        );
+        let message = format!("must be 1 to {} printable characters", text::CUSTOMER_CHARS_MAX);
         faults.push(FieldFault::new(field, message));
     } else if !text::is_customer(customer) {
-        let message = format!(
-            "must not start with {}, which is the buy page's",
-            text::VISITOR_PREFIX
-        );
+        let message =
+            format!("must not start with {}, which is the buy page's", text::VISITOR_PREFIX);
         faults.push(FieldFault::new(field, message));
     }
 }
 
 fn validate_quantity(quantity: u32, field: &str, faults: &mut Vec<FieldFault>) {
     if !(1..=QUANTITY_MAX).contains(&quantity) {
-        faults.push(FieldFault::new(
-            field,
-            format!("must be from 1 to {QUANTITY_MAX}"),
-        ));
+        faults.push(FieldFault::new(field, format!("must be from 1 to {QUANTITY_MAX}")));
     }
 }
 

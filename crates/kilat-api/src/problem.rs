@@ -140,10 +140,7 @@ pub struct FieldFault {
 impl FieldFault {
     /// A fault of `field`, explained by `message`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        FieldFault {
-            field: field.into(),
-            message: message.into(),
-        }
+        FieldFault { field: field.into(), message: message.into() }
     }
 }
 
@@ -193,10 +190,7 @@ impl Problem {
     pub fn invalid(mut faults: Vec<FieldFault>) -> Self {
         let total = faults.len();
         faults.truncate(FAULTS_MAX);
-        let problem = Problem {
-            errors: faults,
-            ..Problem::new(Code::Invalid)
-        };
+        let problem = Problem { errors: faults, ..Problem::new(Code::Invalid) };
         if total > FAULTS_MAX {
             problem.with_detail(format!("{total} faults; the first {FAULTS_MAX} are listed"))
         } else {

@@ -88,11 +88,7 @@ impl Validate for SaleRequest {
             "price.currency",
             "must be an ISO 4217 code such as \"IDR\"".to_owned(),
         );
-        require(
-            self.supply <= SUPPLY_MAX,
-            "supply",
-            format!("must be at most {SUPPLY_MAX}"),
-        );
+        require(self.supply <= SUPPLY_MAX, "supply", format!("must be at most {SUPPLY_MAX}"));
         require(
             self.per_customer != Some(0),
             "per_customer",
@@ -141,18 +137,10 @@ pub struct SaleChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<SaleSwitch>,
     /// New opening: absent leaves it, `null` opens at once.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub opens_at: Option<Option<Timestamp>>,
     /// New closing: absent leaves it, `null` means never.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub closes_at: Option<Option<Timestamp>>,
 }
 
@@ -169,14 +157,8 @@ impl Validate for SaleChange {
             let message = "must have at least one of add_supply, state, opens_at, closes_at";
             faults.push(FieldFault::new("", message));
         }
-        if self
-            .add_supply
-            .is_some_and(|n| !(1..=SUPPLY_MAX).contains(&n))
-        {
-            faults.push(FieldFault::new(
-                "add_supply",
-                format!("must be from 1 to {SUPPLY_MAX}"),
-            ));
+        if self.add_supply.is_some_and(|n| !(1..=SUPPLY_MAX).contains(&n)) {
+            faults.push(FieldFault::new("add_supply", format!("must be from 1 to {SUPPLY_MAX}")));
         }
         if matches!((self.opens_at, self.closes_at), (Some(Some(open)), Some(Some(close))) if close <= open)
         {
@@ -296,35 +278,23 @@ mod tests {
     #[test]
     fn each_field_has_its_range() {
         check("{}", &[]);
-        check(
-            r#"{"per_customer":null,"opens_at":"2026-11-21T09:00:00+07:00"}"#,
-            &[],
-        );
+        check(r#"{"per_customer":null,"opens_at":"2026-11-21T09:00:00+07:00"}"#, &[]);
         check(r#"{"id":"Not OK"}"#, &["id"]);
         check(r#"{"title":"","sku":"a\u0000"}"#, &["title", "sku"]);
         check(
             r#"{"price":{"amount":"1,5","currency":"XYZ"}}"#,
             &["price.amount", "price.currency"],
         );
-        check(
-            r#"{"price":{"amount":".5","currency":"IDR"}}"#,
-            &["price.amount"],
-        );
+        check(r#"{"price":{"amount":".5","currency":"IDR"}}"#, &["price.amount"]);
         check(r#"{"supply":1000000000001}"#, &["supply"]);
-        check(
-            r#"{"per_customer":0,"hold_seconds":0}"#,
-            &["per_customer", "hold_seconds"],
-        );
+        check(r#"{"per_customer":0,"hold_seconds":0}"#, &["per_customer", "hold_seconds"]);
         check(
             r#"{"opens_at":"2026-11-21T09:00:00Z","closes_at":"2026-11-21T09:00:00Z"}"#,
             &["closes_at"],
         );
         check(r#"{"opens_at":"2026-11-21T09:00:00"}"#, &["opens_at"]);
         check(r#"{"discount":1}"#, &["discount"]);
-        check(
-            r#"{"price":{"amount":"1","currency":"IDR","tax":1}}"#,
-            &["price.tax"],
-        );
+        check(r#"{"price":{"amount":"1","currency":"IDR","tax":1}}"#, &["price.tax"]);
     }
 
     #[test]

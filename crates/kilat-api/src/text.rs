@@ -26,9 +26,7 @@ pub fn is_sale_id(id: &str) -> bool {
     let bytes = id.as_bytes();
     (1..=SALE_ID_BYTES_MAX).contains(&bytes.len())
         && bytes[0] != b'-'
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
 }
 
 /// Whether `key` is 1–255 printable ASCII characters (space included).
@@ -77,9 +75,7 @@ mod tests {
             assert!(is_sale_id(good), "{good}");
         }
         let too_long = "a".repeat(65);
-        for bad in [
-            "", "-a", "A", "a_b", "a/b", "..", "é", "a b", "a\n", &too_long,
-        ] {
+        for bad in ["", "-a", "A", "a_b", "a/b", "..", "é", "a b", "a\n", &too_long] {
             assert!(!is_sale_id(bad), "{bad:?}");
         }
     }

@@ -35,13 +35,9 @@ pub fn check(access: &Access, probe: Probe, lang: Lang) -> Result<(), ClientErro
     let api = Api::new(access, lang)?;
     match api.get(probe.path()) {
         Ok(_) => Ok(()),
-        Err(CallError::Refused {
-            status,
-            problem: None,
-        }) => Err(ClientError::Refused(lang.say(
-            "error.not_healthy",
-            &[("path", &probe.path()), ("status", &status)],
-        ))),
+        Err(CallError::Refused { status, problem: None }) => Err(ClientError::Refused(
+            lang.say("error.not_healthy", &[("path", &probe.path()), ("status", &status)]),
+        )),
         Err(error) => Err(error.explain(&access.url, lang)),
     }
 }

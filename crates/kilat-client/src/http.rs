@@ -67,10 +67,7 @@ pub(crate) enum CallError {
     /// No connection, or it broke, or it took too long.
     Unreachable(String),
     /// The server said no; the problem document when it sent one.
-    Refused {
-        status: u16,
-        problem: Option<Box<Problem>>,
-    },
+    Refused { status: u16, problem: Option<Box<Problem>> },
     /// The answer is not what the contract says.
     Unreadable(String),
 }
@@ -105,19 +102,9 @@ fn explain_refusal(status: u16, problem: Option<&Problem>, lang: Lang) -> String
     let Some(problem) = problem else {
         return lang.say("error.refused_bare", &[("status", &status)]);
     };
-    let reason = problem
-        .detail
-        .as_deref()
-        .unwrap_or(problem.title.as_ref())
-        .trim_end_matches('.');
-    let mut text = lang.say(
-        "error.refused",
-        &[
-            ("status", &status),
-            ("code", &problem.code),
-            ("reason", &reason),
-        ],
-    );
+    let reason = problem.detail.as_deref().unwrap_or(problem.title.as_ref()).trim_end_matches('.');
+    let mut text = lang
+        .say("error.refused", &[("status", &status), ("code", &problem.code), ("reason", &reason)]);
     for fault in &problem.errors {
         text.push_str(&format!("\n  {}: {}", fault.field, fault.message));
     }
@@ -161,8 +148,7 @@ impl Api {
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Vec<u8>, CallError> {
-        self.call(Method::GET, path, None, None)
-            .map(|(_, body)| body)
+        self.call(Method::GET, path, None, None).map(|(_, body)| body)
     }
 
     /// Sends `body` with an idempotency key; the status tells new from repeated.
@@ -203,10 +189,8 @@ impl Api {
         };
         let mut reply = reply.map_err(|e| CallError::Unreachable(e.to_string()))?;
         let status = reply.status().as_u16();
-        let body = reply
-            .body_mut()
-            .read_to_vec()
-            .map_err(|e| CallError::Unreachable(e.to_string()))?;
+        let body =
+            reply.body_mut().read_to_vec().map_err(|e| CallError::Unreachable(e.to_string()))?;
         if (200..300).contains(&status) {
             return Ok((status, body));
         }
@@ -295,15 +279,9 @@ mod tests {
         ] {
             assert!(parse_base(good, Lang::English).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "127.0.0.1:8080",
-            "ftp://a",
-            "http://",
-            "http://u:p@a",
-            "http://a/?q=1",
-            "/x",
-        ] {
+        for bad in
+            ["", "127.0.0.1:8080", "ftp://a", "http://", "http://u:p@a", "http://a/?q=1", "/x"]
+        {
             assert!(parse_base(bad, Lang::English).is_err(), "{bad}");
         }
     }

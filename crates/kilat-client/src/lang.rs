@@ -89,11 +89,9 @@ mod tests {
 
     #[test]
     fn numbers_read_as_in_the_language() {
-        for (number, id, en) in [
-            (7, "7", "7"),
-            (1_000, "1.000", "1,000"),
-            (1_234_567, "1.234.567", "1,234,567"),
-        ] {
+        for (number, id, en) in
+            [(7, "7", "7"), (1_000, "1.000", "1,000"), (1_234_567, "1.234.567", "1,234,567")]
+        {
             assert_eq!(Lang::Indonesian.number(number), id);
             assert_eq!(Lang::English.number(number), en);
         }

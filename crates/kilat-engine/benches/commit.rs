@@ -7,6 +7,8 @@
 //!
 //! `cargo bench -p kilat-engine --bench commit -- [--smoke] [--no-snapshots] [ORDERS]`
 
+#![expect(clippy::expect_used, reason = "a benchmark that can't go on has no figure to print")]
+
 use kilat_engine::{
     Change, Engine, Options, OrderId, OrderText, Orders, Placed, SaleTerms, Unavailable,
 };
@@ -35,10 +37,7 @@ fn main() {
     println!("restart_ms: {:.0}", restart.as_secs_f64() * 1e3);
     let mut bench = Bench::start();
     let going = bench.one_sender(groups.div_ceil(4));
-    println!(
-        "orders_per_second_one_sender: {:.0}",
-        rate(groups.div_ceil(4), going)
-    );
+    println!("orders_per_second_one_sender: {:.0}", rate(groups.div_ceil(4), going));
     bench.engine.stop();
 }
 
@@ -46,13 +45,13 @@ fn rate(groups: usize, took: Duration) -> f64 {
     (groups * ORDERS_PER_GROUP) as f64 / took.as_secs_f64()
 }
 
+/// What a group came to.
+type Settled = Result<Placed, Unavailable>;
+
 struct Bench {
     directory: tempfile::TempDir,
     engine: Engine,
-    done: (
-        mpsc::Sender<Result<Placed, Unavailable>>,
-        mpsc::Receiver<Result<Placed, Unavailable>>,
-    ),
+    done: (mpsc::Sender<Settled>, mpsc::Receiver<Settled>),
     next: u64,
 }
 
@@ -60,46 +59,31 @@ impl Bench {
     fn start() -> Bench {
         let directory = tempfile::Builder::new()
             .prefix("kilat-bench")
-            .tempdir_in(".")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .expect("a directory");
         let engine = open(directory.path());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        let terms = Box::new(SaleTerms {
-            id: "hot".into(),
-            supply: 1_000_000_000,
-            ..SaleTerms::default()
-        });
-        runtime
-            .block_on(engine.handle().change(Change::CreateSale { terms }))
-            .expect("a sale");
-        Bench {
-            directory,
-            engine,
-            done: mpsc::channel(),
-            next: 0,
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let terms =
+            Box::new(SaleTerms { id: "hot".into(), supply: 1_000_000_000, ..SaleTerms::default() });
+        runtime.block_on(engine.handle().change(Change::CreateSale { terms })).expect("a sale");
+        Bench { directory, engine, done: mpsc::channel(), next: 0 }
     }
 
     /// The time to commit groups that were made beforehand.
     fn prepared(&mut self, groups: usize) -> Duration {
-        let mut took = Duration::ZERO;
-        let mut left = groups;
+        let (mut took, mut left, mut spare) = (Duration::ZERO, groups, Vec::new());
         while left > 0 {
             let count = left.min(GROUPS_AHEAD);
-            let ready: Vec<Orders> = (0..count).map(|_| self.group(Orders::default())).collect();
+            let ready: Vec<Orders> =
+                (0..count).map(|_| self.group(spare.pop().unwrap_or_default())).collect();
             let started = Instant::now();
-            let mut in_flight = 0;
-            for group in ready {
-                if in_flight == GROUPS_IN_FLIGHT {
-                    self.finish();
-                    in_flight -= 1;
+            for (sent, group) in ready.into_iter().enumerate() {
+                if sent >= GROUPS_IN_FLIGHT {
+                    spare.push(self.finish());
                 }
                 self.send(group);
-                in_flight += 1;
             }
-            (0..in_flight).for_each(|_| drop(self.finish()));
+            spare.extend((0..count.min(GROUPS_IN_FLIGHT)).map(|_| self.finish()));
             took += started.elapsed();
             left -= count;
         }
@@ -110,11 +94,7 @@ impl Bench {
     fn one_sender(&mut self, groups: usize) -> Duration {
         let started = Instant::now();
         for index in 0..groups {
-            let spare = if index < GROUPS_IN_FLIGHT {
-                Orders::default()
-            } else {
-                self.finish()
-            };
+            let spare = if index < GROUPS_IN_FLIGHT { Orders::default() } else { self.finish() };
             let group = self.group(spare);
             self.send(group);
         }
@@ -131,11 +111,7 @@ impl Bench {
             let id = u128::from(self.next).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
             let customer = format!("customer-{:015}", self.next);
             let key = format!("key-{:020}", self.next);
-            let text = OrderText {
-                sale: "hot",
-                customer: &customer,
-                key: &key,
-            };
+            let text = OrderText { sale: "hot", customer: &customer, key: &key };
             group.push(hasher, OrderId::from_bits(id), &text, 1, false);
         }
         group
@@ -143,16 +119,15 @@ impl Bench {
 
     fn send(&self, group: Orders) {
         let done = self.done.0.clone();
-        self.engine.handle().place(
-            group,
-            Box::new(move |placed| done.send(placed).expect("the bench waits")),
-        );
+        self.engine
+            .handle()
+            .place(group, Box::new(move |placed| done.send(placed).expect("the bench waits")));
     }
 
     fn finish(&self) -> Orders {
         let placed = self.done.1.recv().expect("an answer").expect("placed");
         let refused = placed
-            .outcomes
+            .outcomes()
             .iter()
             .filter(|o| !matches!(o, kilat_engine::Outcome::Order { .. }))
             .count();

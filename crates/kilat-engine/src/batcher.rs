@@ -7,9 +7,9 @@ use crate::intake::{Intake, Waited, Waiting, Work};
 use crate::release::{Outgoing, Release, Settled};
 use crate::sale::Sale;
 use crate::snapshots::Snapshots;
-use crate::{Clock, Orders, Placed, QUEUE_WAIT_MS_MAX, Unavailable};
-use kilat_journal::{Committer, Frame};
-use kilat_ledger::{Batch, Command, Ledger, Outcome, STATUS_FACT_BYTES_MAX, Time};
+use crate::{BATCH_BYTES_MAX, Clock, Orders, Placed, QUEUE_WAIT_MS_MAX, Unavailable};
+use kilat_journal::{Committer, Frame, PAYLOAD_BYTES_MAX, ReserveError};
+use kilat_ledger::{BATCH_HEADER_BYTES, Batch, Command, Ledger, STATUS_FACT_BYTES_MAX, Time};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,12 @@ const DECIDE_AHEAD_COMMANDS: usize = 1_024;
 const EXPIRIES_PER_BATCH_MAX: usize = 8_192;
 /// Orders whose index lines are fetched ahead of deciding them.
 const WARM_ORDERS: usize = 64;
+const _: () = assert!(
+    BATCH_HEADER_BYTES + BATCH_BYTES_MAX + EXPIRIES_PER_BATCH_MAX * STATUS_FACT_BYTES_MAX
+        <= PAYLOAD_BYTES_MAX,
+    "the largest batch must fit into one frame"
+);
+
 /// Longest sleep without looking at the clock, so that a leaning clock can't oversleep a hold.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a due hold's expiry to be tried again when there is no space to record it.
@@ -68,15 +74,8 @@ impl Batcher {
     /// When to wake up though nobody asks: the next hold is due.
     fn deadline(&mut self) -> Option<Instant> {
         let due = self.ledger.next_expiry()?;
-        let wait = due
-            .as_millis()
-            .saturating_sub(self.clock.now().as_millis())
-            .max(0);
-        let soonest = if self.full {
-            EXPIRY_RETRY
-        } else {
-            Duration::ZERO
-        };
+        let wait = due.as_millis().saturating_sub(self.clock.now().as_millis()).max(0);
+        let soonest = if self.full { EXPIRY_RETRY } else { Duration::ZERO };
         let wait = Duration::from_millis(wait.unsigned_abs()).clamp(soonest, SLEEP_MAX);
         Some(Instant::now() + wait)
     }
@@ -84,18 +83,14 @@ impl Batcher {
     /// Decides what waits as one batch and hands it over.
     fn batch(&mut self, waiting: &mut Vec<Waiting>) {
         let now = self.ledger.clamp(self.clock.now());
-        self.full = self
-            .committer
-            .reserve(self.frame_bytes_max(now, waiting))
-            .is_err();
+        let refused = self.no_room(self.frame_bytes_max(now, waiting));
+        self.full = refused.is_some();
         let mut facts = Batch::reusing(self.release.spare_buffer());
         let mut outgoing = Outgoing::default();
-        if self.full {
-            self.read_only(waiting, &mut outgoing);
+        if let Some(why) = refused {
+            self.read_only(waiting, &mut outgoing, why);
         } else {
-            let expired = self
-                .ledger
-                .expire_due(now, EXPIRIES_PER_BATCH_MAX, &mut facts);
+            let expired = self.ledger.expire_due(now, EXPIRIES_PER_BATCH_MAX, &mut facts);
             self.release.meters.holds_expired(expired);
             self.settle(waiting, now, &mut facts, &mut outgoing);
         }
@@ -105,23 +100,28 @@ impl Batcher {
     /// Space is reserved before anything is decided, so that what is decided can be recorded.
     fn frame_bytes_max(&self, now: Time, waiting: &[Waiting]) -> usize {
         let due = self.ledger.next_expiry().is_some_and(|end| now >= end);
-        let expiries = if due {
-            EXPIRIES_PER_BATCH_MAX.min(self.ledger.holds_len())
-        } else {
-            0
-        };
+        let expiries = if due { EXPIRIES_PER_BATCH_MAX.min(self.ledger.holds_len()) } else { 0 };
         let work: usize = waiting.iter().map(|one| one.work.fact_bytes_max()).sum();
-        kilat_ledger::BATCH_HEADER_BYTES + expiries * STATUS_FACT_BYTES_MAX + work
+        BATCH_HEADER_BYTES + expiries * STATUS_FACT_BYTES_MAX + work
+    }
+
+    /// Why facts of so many bytes can't be recorded, if they can't.
+    fn no_room(&self, bytes: usize) -> Option<Unavailable> {
+        match self.committer.reserve(bytes) {
+            Ok(()) => None,
+            Err(ReserveError::Stopped) => Some(Unavailable::Failed),
+            Err(ReserveError::StorageFull(_) | ReserveError::TooLarge { .. }) => {
+                Some(Unavailable::StorageFull)
+            }
+        }
     }
 
     /// Without space nothing may be decided; reads still may.
-    fn read_only(&self, waiting: &mut Vec<Waiting>, outgoing: &mut Outgoing) {
+    fn read_only(&self, waiting: &mut Vec<Waiting>, outgoing: &mut Outgoing, why: Unavailable) {
         for Waiting { work, .. } in waiting.drain(..) {
             match work {
-                Work::Query(query) => outgoing
-                    .settled
-                    .push(Settled::Read(query.run(&self.ledger))),
-                other => other.refuse(Unavailable::StorageFull),
+                Work::Query(query) => outgoing.settled.push(Settled::Read(query.run(&self.ledger))),
+                other => other.refuse(why),
             }
         }
     }
@@ -156,8 +156,10 @@ impl Batcher {
 
     /// Decides a group, a stretch at a time: first the index lines that a
     /// stretch will need, all at once, so that their cache misses overlap.
-    fn place(&mut self, orders: Orders, now: Time, facts: &mut Batch) -> Placed {
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(orders.len());
+    fn place(&mut self, mut orders: Orders, now: Time, facts: &mut Batch) -> Placed {
+        let mut outcomes = std::mem::take(&mut orders.outcomes);
+        outcomes.clear();
+        outcomes.reserve(orders.len());
         let mut stretch = Vec::with_capacity(WARM_ORDERS);
         let mut asked = orders.iter();
         loop {
@@ -169,18 +171,13 @@ impl Batcher {
             if stretch.len() > 1 {
                 self.ledger.warm(stretch.iter());
             }
-            outcomes.extend(stretch.iter().map(|order| {
-                self.ledger
-                    .execute(now, &Command::PlaceOrder(*order), facts)
-            }));
+            for order in &stretch {
+                outcomes.push(self.ledger.execute(now, &Command::PlaceOrder(*order), facts));
+            }
         }
-        drop(asked);
-        drop(stretch);
-        Placed {
-            orders,
-            outcomes,
-            at: now,
-        }
+        drop((asked, stretch));
+        orders.outcomes = outcomes;
+        Placed { orders, at: now }
     }
 
     fn hand_over(&mut self, facts: Batch, mut outgoing: Outgoing) {
@@ -191,19 +188,12 @@ impl Batcher {
         } else if outgoing.settled.is_empty() {
             return;
         }
-        let payload = if facts.is_empty() {
-            Vec::new()
-        } else {
-            facts.into_bytes()
-        };
+        let payload = if facts.is_empty() { Vec::new() } else { facts.into_bytes() };
         let release = Arc::clone(&self.release);
         let done = Box::new(move |committed| release.run(committed, outgoing));
         let frame = Frame { payload, done };
-        let taken = if self.ahead {
-            self.committer.submit(frame)
-        } else {
-            self.committer.commit(frame)
-        };
+        let taken =
+            if self.ahead { self.committer.submit(frame) } else { self.committer.commit(frame) };
         if let Err(error) = taken {
             // The callers were answered when `outgoing` was dropped; the journal has said why.
             tracing::error!(%error, "a batch was not taken");

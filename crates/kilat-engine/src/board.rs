@@ -38,11 +38,8 @@ impl Board {
 
     /// Shows a state that is durable.
     pub(crate) fn publish(&self, view: Sale) {
-        if let Some(state) = self
-            .sales
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&view.terms.id)
+        if let Some(state) =
+            self.sales.read().unwrap_or_else(PoisonError::into_inner).get(&view.terms.id)
         {
             state.send_replace(view);
             return;

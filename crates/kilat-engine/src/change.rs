@@ -41,16 +41,12 @@ impl Change {
         match self {
             Change::CreateSale { terms } => Command::CreateSale { terms },
             Change::ChangeSale { sale, key, change } => Command::ChangeSale { sale, key, change },
-            Change::ConfirmOrder(OrderRef { sale, order, by }) => Command::ConfirmOrder {
-                sale,
-                order: *order,
-                by: by.as_deref(),
-            },
-            Change::CancelOrder(OrderRef { sale, order, by }) => Command::CancelOrder {
-                sale,
-                order: *order,
-                by: by.as_deref(),
-            },
+            Change::ConfirmOrder(OrderRef { sale, order, by }) => {
+                Command::ConfirmOrder { sale, order: *order, by: by.as_deref() }
+            }
+            Change::CancelOrder(OrderRef { sale, order, by }) => {
+                Command::CancelOrder { sale, order: *order, by: by.as_deref() }
+            }
         }
     }
 

@@ -24,10 +24,7 @@ impl Clock {
     /// Starts at the wall clock's time, or at `not_before` if that is later.
     #[must_use]
     pub fn start(not_before: Time) -> Self {
-        Clock {
-            started: Instant::now(),
-            steady: Steady::new(wall_nanos(), not_before),
-        }
+        Clock { started: Instant::now(), steady: Steady::new(wall_nanos(), not_before) }
     }
 
     /// The time now; never less than any time told before.
@@ -39,9 +36,7 @@ impl Clock {
 
 /// Nanoseconds since the Unix epoch; a clock before 1970 reads as 1970.
 fn wall_nanos() -> i128 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
 }
 
@@ -55,10 +50,7 @@ struct Steady {
 impl Steady {
     fn new(wall_nanos: i128, not_before: Time) -> Self {
         let floor = i128::from(not_before.as_millis()) * NANOS_PER_MILLI;
-        Steady {
-            now_nanos: wall_nanos.max(floor),
-            monotonic_nanos: 0,
-        }
+        Steady { now_nanos: wall_nanos.max(floor), monotonic_nanos: 0 }
     }
 
     fn advance(&mut self, wall_nanos: i128, monotonic_nanos: i128) -> Time {

@@ -34,11 +34,7 @@ impl Options {
     /// The usual settings for the directory at `data`.
     #[must_use]
     pub fn new(data: PathBuf, on_failure: OnFailure) -> Options {
-        Options {
-            data,
-            snapshot_bytes: SNAPSHOT_BYTES,
-            on_failure,
-        }
+        Options { data, snapshot_bytes: SNAPSHOT_BYTES, on_failure }
     }
 }
 
@@ -119,10 +115,7 @@ impl Engine {
         let snapshots = Snapshots::start(recovered.snapshots, options.snapshot_bytes)
             .map_err(StartError::Threads)?;
         let shown = recovered.ledger.sales().map(|sale| sale.sequence).collect();
-        recovered
-            .ledger
-            .sales()
-            .for_each(|sale| board.publish(Sale::from(sale)));
+        recovered.ledger.sales().for_each(|sale| board.publish(Sale::from(sale)));
         let batcher = Batcher {
             clock: Clock::start(recovered.ledger.clamp(Time::from_millis(0))),
             ledger: recovered.ledger,
@@ -142,12 +135,7 @@ impl Engine {
         let thread = std::thread::Builder::new().name("batcher".to_owned());
         let deciding = move || decide_until_closed(batcher, &intake, &alarm);
         let batcher = Some(thread.spawn(deciding).map_err(StartError::Threads)?);
-        Ok(Engine {
-            handle,
-            recovery: recovered.report,
-            batcher,
-            directory,
-        })
+        Ok(Engine { handle, recovery: recovered.report, batcher, directory })
     }
 
     /// A way in. Give clones to whoever sends commands.

@@ -30,7 +30,7 @@ impl Handle {
     }
 
     /// Sends a group of orders. `done` is called exactly once: with the
-    /// outcomes, on the committer's thread, or at once with the reason why the
+    /// outcomes, on the thread that committed them, or at once with the reason why the
     /// group was not taken. It must only pass the result on.
     pub fn place(&self, orders: Orders, done: PlacedCallback) {
         if let Err((work, why)) = self.intake.put(Work::Orders { orders, done }) {
@@ -62,8 +62,7 @@ impl Handle {
     /// [`Unavailable`]
     pub async fn sale(&self, sale: &str) -> Result<Option<Sale>, Unavailable> {
         let sale = sale.to_owned();
-        self.ask(|reply| Work::Query(Query::Sale { sale, reply }))
-            .await
+        self.ask(|reply| Work::Query(Query::Sale { sale, reply })).await
     }
 
     /// Every sale, in the order of creation.
@@ -84,8 +83,7 @@ impl Handle {
         order: OrderId,
     ) -> Result<Option<OwnedOrder>, Unavailable> {
         let sale = sale.to_owned();
-        self.ask(|reply| Work::Query(Query::Order { sale, order, reply }))
-            .await
+        self.ask(|reply| Work::Query(Query::Order { sale, order, reply })).await
     }
 
     /// A page of orders in sequence; `None` when there is no such sale.
@@ -93,8 +91,7 @@ impl Handle {
     /// # Errors
     /// [`Unavailable`]
     pub async fn orders(&self, page: Page) -> Result<Option<Vec<OwnedOrder>>, Unavailable> {
-        self.ask(|reply| Work::Query(Query::Orders { page, reply }))
-            .await
+        self.ask(|reply| Work::Query(Query::Orders { page, reply })).await
     }
 
     async fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, Unavailable> {

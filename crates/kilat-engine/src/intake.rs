@@ -15,14 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Something for the batcher to do, with where the result goes.
 pub(crate) enum Work {
-    Orders {
-        orders: Orders,
-        done: PlacedCallback,
-    },
-    Change {
-        change: Change,
-        reply: Reply<(Outcome, Time)>,
-    },
+    Orders { orders: Orders, done: PlacedCallback },
+    Change { change: Change, reply: Reply<(Outcome, Time)> },
     Query(Query),
 }
 
@@ -98,14 +92,13 @@ impl Intake {
             return Err((work, Unavailable::ShuttingDown));
         }
         let commands = work.commands();
-        if state.commands + commands > QUEUE_COMMANDS_MAX {
+        let fits_a_batch =
+            commands <= BATCH_COMMANDS_MAX && work.fact_bytes_max() <= BATCH_BYTES_MAX;
+        if state.commands + commands > QUEUE_COMMANDS_MAX || !fits_a_batch {
             return Err((work, Unavailable::Overloaded));
         }
         state.commands += commands;
-        state.queue.push_back(Waiting {
-            work,
-            since: Instant::now(),
-        });
+        state.queue.push_back(Waiting { work, since: Instant::now() });
         let wake = std::mem::take(&mut state.taker_waits);
         drop(state);
         if wake {
@@ -125,20 +118,12 @@ impl Intake {
             state = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => return Waited::Deadline,
                 Some(wait) => {
-                    self.arrived
-                        .wait_timeout(state, wait)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    self.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self
-                    .arrived
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
-        Waited::Work {
-            commands: state.commands,
-        }
+        Waited::Work { commands: state.commands }
     }
 
     /// Moves at most one batch of work into `batch`.
@@ -168,8 +153,7 @@ impl Intake {
         state.closed = true;
         let left = std::mem::take(&mut state.queue);
         drop(state);
-        left.into_iter()
-            .for_each(|waiting| waiting.work.refuse(Unavailable::Failed));
+        left.into_iter().for_each(|waiting| waiting.work.refuse(Unavailable::Failed));
     }
 
     /// Commands that wait now.

@@ -5,13 +5,14 @@
 //!                                   ▲ expiry, when a hold is due            └▶ Board: what readers may see
 //! ```
 //!
-//! Two threads make the pipeline: while the committer waits for the disk, the
+//! The batcher's thread commits a small batch itself. A long queue makes two
+//! threads a pipeline: while the journal's writer waits for the disk, the
 //! batcher decides the next batch. Under load a batch grows by itself to what
 //! arrived during one fdatasync; when idle a batch of one goes at once.
 //!
 //! *Invariant:* a reply, a refusal or a read leaves only after every fact it
 //! could have seen is on stable storage. The one place where that happens is
-//! `Release::run` in [`mod@release`].
+//! `Release::run` in module `release`.
 //!
 //! Knows nothing about HTTP, environment variables or who is asking.
 

@@ -21,16 +21,10 @@ pub(crate) struct Meters {
 
 impl Meters {
     pub(crate) fn new() -> Meters {
-        describe_counter!(
-            "kilat_batches_total",
-            "Batches committed, also those without facts"
-        );
+        describe_counter!("kilat_batches_total", "Batches committed, also those without facts");
         describe_histogram!("kilat_batch_facts", "Facts of a batch");
         describe_histogram!("kilat_journal_write_seconds", "Time to write a batch");
-        describe_histogram!(
-            "kilat_journal_fsync_seconds",
-            "Time until the device has a batch"
-        );
+        describe_histogram!("kilat_journal_fsync_seconds", "Time until the device has a batch");
         describe_gauge!("kilat_queue_depth", "Commands that wait for a batch");
         describe_counter!("kilat_holds_expired_total", "Holds that ran out");
         describe_counter!(
@@ -62,10 +56,7 @@ impl Meters {
         self.queue_expired.increment(commands as u64);
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "durations and depths are far below 2^52"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "durations and depths are far below 2^52")]
     pub(crate) fn committed(&self, committed: &Committed, queue_depth: usize) {
         self.write_seconds.record(committed.write_ns as f64 / 1e9);
         self.fsync_seconds.record(committed.sync_ns as f64 / 1e9);

@@ -1,7 +1,7 @@
 //! A group of orders that travels to the batcher as one.
 //!
 //! One buffer holds every text of the group, so that a group of any size costs
-//! two allocations, which its sender can use again.
+//! three allocations, which its sender can use again.
 
 use crate::Unavailable;
 use kilat_ledger::{Fingerprinter, OrderId, Outcome, PlaceOrder, Prints, Time};
@@ -14,6 +14,8 @@ const FACT_BYTES_MAX: usize = 64;
 pub struct Orders {
     text: String,
     items: Vec<Item>,
+    /// Filled by the batcher; kept here so that its memory is used again with the rest.
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 struct Item {
@@ -83,6 +85,7 @@ impl Orders {
     pub fn clear(&mut self) {
         self.text.clear();
         self.items.clear();
+        self.outcomes.clear();
     }
 
     /// The order at `index` as it was asked.
@@ -116,14 +119,20 @@ pub struct OrderText<'a> {
     pub key: &'a str,
 }
 
-/// What became of a group: one outcome for each order, in the same order.
+/// What became of a group.
 pub struct Placed {
     /// The group as it was sent.
     pub orders: Orders,
-    /// An [`Outcome::Order`] or [`Outcome::Refused`] each.
-    pub outcomes: Vec<Outcome>,
-    /// The instant at which they were decided.
+    /// The instant at which its orders were decided.
     pub at: Time,
+}
+
+impl Placed {
+    /// An [`Outcome::Order`] or [`Outcome::Refused`] for each order, in the same order.
+    #[must_use]
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.orders.outcomes
+    }
 }
 
 /// Called once when the group is decided and durable, or was not taken.

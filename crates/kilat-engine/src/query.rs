@@ -18,22 +18,10 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 /// A read.
 pub(crate) enum Query {
-    Sale {
-        sale: String,
-        reply: Reply<Option<Sale>>,
-    },
-    Sales {
-        reply: Reply<Vec<Sale>>,
-    },
-    Order {
-        sale: String,
-        order: OrderId,
-        reply: Reply<Option<OwnedOrder>>,
-    },
-    Orders {
-        page: Page,
-        reply: Reply<Option<Vec<OwnedOrder>>>,
-    },
+    Sale { sale: String, reply: Reply<Option<Sale>> },
+    Sales { reply: Reply<Vec<Sale>> },
+    Order { sale: String, order: OrderId, reply: Reply<Option<OwnedOrder>> },
+    Orders { page: Page, reply: Reply<Option<Vec<OwnedOrder>>> },
 }
 
 /// Which orders to list.
@@ -66,9 +54,8 @@ impl Query {
                 Answer::Sales(reply, ledger.sales().map(Sale::from).collect())
             }
             Query::Order { sale, order, reply } => {
-                let found = ledger
-                    .order(&sale, order)
-                    .map(|(order, customer)| owned(order, customer));
+                let found =
+                    ledger.order(&sale, order).map(|(order, customer)| owned(order, customer));
                 Answer::Order(reply, found)
             }
             Query::Orders { page, reply } => Answer::Orders(reply, list(ledger, &page)),
@@ -103,17 +90,9 @@ fn list(ledger: &Ledger, page: &Page) -> Option<Vec<OwnedOrder>> {
         Some(customer) => ledger.orders_of(&page.sale, customer, page.after, page.limit)?,
         None => ledger.orders(&page.sale, page.after, page.limit)?,
     };
-    Some(
-        found
-            .into_iter()
-            .map(|(order, customer)| owned(order, customer))
-            .collect(),
-    )
+    Some(found.into_iter().map(|(order, customer)| owned(order, customer)).collect())
 }
 
 fn owned(order: Order, customer: &str) -> OwnedOrder {
-    OwnedOrder {
-        order,
-        customer: customer.to_owned(),
-    }
+    OwnedOrder { order, customer: customer.to_owned() }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) const JOURNAL: &str = "journal";
 /// The part that holds the snapshots.
 const SNAPSHOTS: &str = "snapshots";
-/// Threads that read a snapshot: more than two wait for memory, not for each other.
+/// Most threads that read a snapshot: memory is what more would wait for.
 const THAW_THREADS_MAX: usize = 4;
 
 /// What a start found and did.
@@ -52,11 +52,8 @@ pub(crate) fn recover(directory: &DataDirectory) -> Result<Recovered, StartError
     let mut snapshots =
         SnapshotStore::open(directory.directory(SNAPSHOTS)?, id).map_err(StartError::Snapshots)?;
     let loaded = snapshots.load(|snapshot| thaw(prints, snapshot));
-    let (after, mut ledger) = loaded
-        .snapshot
-        .map_or((None, Ledger::new(prints)), |(at, ledger)| {
-            (Some(at), ledger)
-        });
+    let (after, mut ledger) =
+        loaded.snapshot.map_or((None, Ledger::new(prints)), |(at, ledger)| (Some(at), ledger));
     let storage = directory.directory(JOURNAL)?;
     let (journal, replayed) = replay(storage, Options::new(id), after, &mut ledger)?;
     let report = Recovery {
@@ -67,13 +64,7 @@ pub(crate) fn recover(directory: &DataDirectory) -> Result<Recovered, StartError
         orders: ledger.orders_len(),
         took: started.elapsed(),
     };
-    Ok(Recovered {
-        ledger,
-        journal,
-        snapshots,
-        prints,
-        report,
-    })
+    Ok(Recovered { ledger, journal, snapshots, prints, report })
 }
 
 fn replay(
@@ -82,9 +73,7 @@ fn replay(
     after: Option<Position>,
     ledger: &mut Ledger,
 ) -> Result<(Journal<Directory>, kilat_journal::Recovery), StartError> {
-    let recovered = Journal::recover(storage, options, after, |frame| {
-        ledger.replay(frame.payload)
-    });
+    let recovered = Journal::recover(storage, options, after, |frame| ledger.replay(frame.payload));
     recovered.map_err(|error| match error {
         RecoverError::Refused { frame, error } => StartError::Ledger { frame, error },
         other => StartError::Journal(other.to_string()),
@@ -95,9 +84,7 @@ fn replay(
 fn thaw(prints: Fingerprinter, snapshot: &Snapshot<'_, Directory>) -> Result<Ledger, PartError> {
     let rejected = |error: Corrupt| PartError::Rejected(error.to_string());
     let parts = snapshot.parts();
-    let pieces = in_parallel(parts.len(), |index| {
-        read_piece(snapshot, &parts[index].name)
-    })?;
+    let pieces = in_parallel(parts.len(), |index| read_piece(snapshot, &parts[index].name))?;
     let pieces = Pieces::collect(prints, pieces).map_err(rejected)?;
     let indexes: Vec<Index> = in_parallel(IndexKind::ALL.len(), |index| {
         pieces.build(IndexKind::ALL[index]).map_err(rejected)
@@ -108,9 +95,8 @@ fn thaw(prints: Fingerprinter, snapshot: &Snapshot<'_, Directory>) -> Result<Led
 fn read_piece(snapshot: &Snapshot<'_, Directory>, name: &str) -> Result<Piece, PartError> {
     let bytes = snapshot.read(name)?;
     let rejected = |why: String| PartError::Rejected(format!("{name}: {why}"));
-    let name: PartName = name
-        .parse()
-        .map_err(|_| rejected("the name is not a part's".to_owned()))?;
+    let name: PartName =
+        name.parse().map_err(|_| rejected("the name is not a part's".to_owned()))?;
     Piece::decode(name, &bytes).map_err(|error| rejected(error.to_string()))
 }
 
@@ -130,18 +116,12 @@ fn in_parallel<T: Send, E: Send>(
             done.push(job(index)?);
         }
     };
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .clamp(1, THAW_THREADS_MAX);
+    let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, THAW_THREADS_MAX);
     thread::scope(|scope| {
         let workers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut all = work()?;
         for worker in workers {
-            all.extend(
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
-            );
+            all.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
         Ok(all)
     })

@@ -33,13 +33,11 @@ pub(crate) struct Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        self.settled
-            .drain(..)
-            .for_each(|one| one.send(Err(Unavailable::Failed)));
+        self.settled.drain(..).for_each(|one| one.send(Err(Unavailable::Failed)));
     }
 }
 
-/// What follows a commit, on the committer's thread: it only passes results on.
+/// What follows a commit, on the thread that committed: it only passes results on.
 pub(crate) struct Release {
     pub(crate) board: Arc<Board>,
     pub(crate) intake: Arc<Intake>,
@@ -55,10 +53,7 @@ impl Release {
         if let Some(due) = outgoing.snapshot.take() {
             due.start(committed.position);
         }
-        outgoing
-            .changed
-            .drain(..)
-            .for_each(|sale| self.board.publish(sale));
+        outgoing.changed.drain(..).for_each(|sale| self.board.publish(sale));
         outgoing.settled.drain(..).for_each(|one| one.send(Ok(())));
         self.keep(committed.payload);
     }

@@ -8,29 +8,34 @@ use kilat_journal::{Directory, Part, Position, SnapshotStore};
 use kilat_ledger::{Frozen, Ledger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 /// Bytes of facts after which a snapshot is due: about half a second of replay at most.
 pub(crate) const SNAPSHOT_BYTES: usize = 64 << 20;
 
+/// Snapshots that wait: one under way leaves room for the last one at a stop.
+const JOBS_MAX: usize = 2;
+
 /// A frozen ledger and the frame it stands for.
 type Job = (Frozen, Position);
 
 /// The batcher's side.
 pub(crate) struct Snapshots {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     busy: Arc<AtomicBool>,
     bytes: usize,
+    /// There were facts since the start.
+    written: bool,
     every_bytes: usize,
 }
 
 /// A frozen ledger whose frame is not durable yet.
 pub(crate) struct Due {
     frozen: Frozen,
-    jobs: Sender<Job>,
+    jobs: SyncSender<Job>,
 }
 
 impl Due {
@@ -42,12 +47,12 @@ impl Due {
 }
 
 impl Snapshots {
-    /// Starts the thread. At most one snapshot is under way, so its queue holds at most one.
+    /// Starts the thread.
     pub(crate) fn start(
         store: SnapshotStore<Directory>,
         every_bytes: usize,
     ) -> std::io::Result<Snapshots> {
-        let (jobs, incoming) = mpsc::channel();
+        let (jobs, incoming) = mpsc::sync_channel(JOBS_MAX);
         let busy = Arc::new(AtomicBool::new(false));
         let free = Arc::clone(&busy);
         let thread = thread::Builder::new()
@@ -58,6 +63,7 @@ impl Snapshots {
             thread: Some(thread),
             busy,
             bytes: 0,
+            written: false,
             every_bytes,
         })
     }
@@ -65,20 +71,18 @@ impl Snapshots {
     /// Counts what the journal grows by; a frozen ledger when it was enough and none is under way.
     pub(crate) fn when_due(&mut self, bytes: usize, ledger: &Ledger) -> Option<Due> {
         self.bytes += bytes;
+        self.written = true;
         if self.bytes < self.every_bytes || self.busy.swap(true, Ordering::Acquire) {
             return None;
         }
         self.bytes = 0;
-        Some(Due {
-            frozen: ledger.freeze(),
-            jobs: self.jobs.clone()?,
-        })
+        Some(Due { frozen: ledger.freeze(), jobs: self.jobs.clone()? })
     }
 
     /// Writes the state at a clean stop, so that the next start replays nothing.
     pub(crate) fn finish(mut self, ledger: &Ledger, position: Option<Position>) {
         if let (Some(jobs), Some(position)) = (&self.jobs, position)
-            && self.bytes > 0
+            && self.written
         {
             drop(jobs.send((ledger.freeze(), position)));
         }
@@ -127,7 +131,7 @@ fn write(store: &mut SnapshotStore<Directory>, frozen: &Frozen, position: Positi
             "snapshot written"
         ),
         Err(error) => {
-            tracing::warn!(%error, "no snapshot was written; a restart will replay more of the journal")
+            tracing::warn!(%error, "no snapshot was written; a restart will replay more of the journal");
         }
     }
 }

@@ -12,11 +12,8 @@ use kilat_journal::{
     Committed, Committer, Directory, Frame, Journal, JournalId, Options, no_frames,
 };
 
-const PAYLOADS: [(&str, usize, u64); 3] = [
-    ("8,000 orders", 700 << 10, 600),
-    ("some orders", 16 << 10, 2_000),
-    ("one order", 100, 5_000),
-];
+const PAYLOADS: [(&str, usize, u64); 3] =
+    [("8,000 orders", 700 << 10, 600), ("some orders", 16 << 10, 2_000), ("one order", 100, 5_000)];
 /// Buffers on their way: one at the disk, one handed over, one being filled.
 const BUFFERS: usize = 3;
 

@@ -1,4 +1,5 @@
-//! Group commit: one thread that writes a frame, makes it durable, and only then says so.
+//! Group commit: a frame is written, made durable, and only then acknowledged. One frame at a
+//! time, on the writer's thread or, when nothing else is under way, on the caller's own.
 //!
 //! Callers hand over one frame at a time and collect the next batch while this one is on its way
 //! to the disk, so batches grow with the load by themselves. Knows nothing of what is committed.
@@ -91,16 +92,10 @@ impl fmt::Display for ReserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StorageFull(StorageFull { cause }) => {
-                write!(
-                    f,
-                    "there is no room for another segment ({cause}); free some space"
-                )
+                write!(f, "there is no room for another segment ({cause}); free some space")
             }
             Self::TooLarge { bytes_max } => {
-                write!(
-                    f,
-                    "a frame holds at most {bytes_max} bytes; split the batch"
-                )
+                write!(f, "a frame holds at most {bytes_max} bytes; split the batch")
             }
             Self::Stopped => f.write_str("the journal has stopped; open it again"),
         }
@@ -125,10 +120,7 @@ impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { bytes_max } => {
-                write!(
-                    f,
-                    "a frame holds at most {bytes_max} bytes; split the batch"
-                )
+                write!(f, "a frame holds at most {bytes_max} bytes; split the batch")
             }
             Self::Stopped => f.write_str("the journal has stopped; open it again"),
         }
@@ -190,11 +182,7 @@ impl<S: Storage> Committer<S> {
         });
         let for_maker = Arc::clone(&shared);
         let for_writer = Arc::clone(&shared);
-        let mut committer = Self {
-            shared,
-            writer: None,
-            maker: None,
-        };
+        let mut committer = Self { shared, writer: None, maker: None };
         committer.maker = Some(
             thread::Builder::new()
                 .name("journal-maker".into())
@@ -209,7 +197,7 @@ impl<S: Storage> Committer<S> {
     }
 
     /// Makes sure that a frame of up to `bytes` has zero-filled space on disk. It holds until the
-    /// caller's next [`Committer::submit`], for one caller at a time.
+    /// caller's next [`Committer::submit`] or [`Committer::commit`], for one caller at a time.
     ///
     /// Waits while a segment is being made; a failed attempt is repeated by a later call, at
     /// most every 100 ms.
@@ -314,10 +302,7 @@ impl<S: Storage> Committer<S> {
 
     /// Calls `done` once everything submitted before is durable.
     pub fn submit_barrier(&self, done: Done) -> Result<(), SubmitError> {
-        self.submit(Frame {
-            payload: Vec::new(),
-            done,
-        })
+        self.submit(Frame { payload: Vec::new(), done })
     }
 
     /// Commits what was taken, stops the threads, and gives the journal back (`None` if it had
@@ -442,16 +427,11 @@ impl<S: Storage> State<S> {
 }
 
 fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-    condition
-        .wait(guard)
-        .unwrap_or_else(PoisonError::into_inner)
+    condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wait_a_while<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-    condition
-        .wait_timeout(guard, RETRY_PAUSE)
-        .unwrap_or_else(PoisonError::into_inner)
-        .0
+    condition.wait_timeout(guard, RETRY_PAUSE).unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// The writer's thread.

@@ -41,10 +41,7 @@ impl Identity {
         let (mut id, mut fingerprint_key) = ([0; 16], [0; 16]);
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         getrandom::fill(&mut fingerprint_key).map_err(io::Error::other)?;
-        Ok(Self {
-            id,
-            fingerprint_key,
-        })
+        Ok(Self { id, fingerprint_key })
     }
 
     /// The identity of the journal called `name` in this directory.
@@ -65,9 +62,7 @@ impl Identity {
     fn from_marker(text: &str) -> Result<Self, BadMarker> {
         let mut lines = text.lines();
         let format = lines.next().and_then(|line| line.strip_prefix(FIRST_LINE));
-        let format: u32 = format
-            .and_then(|f| f.parse().ok())
-            .ok_or(BadMarker::Unreadable)?;
+        let format: u32 = format.and_then(|f| f.parse().ok()).ok_or(BadMarker::Unreadable)?;
         if format > FORMAT {
             return Err(BadMarker::Newer(format));
         }
@@ -77,10 +72,7 @@ impl Identity {
         };
         let id = field("id ").ok_or(BadMarker::Unreadable)?;
         let fingerprint_key = field("fingerprint key ").ok_or(BadMarker::Unreadable)?;
-        Ok(Self {
-            id,
-            fingerprint_key,
-        })
+        Ok(Self { id, fingerprint_key })
     }
 }
 
@@ -135,10 +127,7 @@ pub enum DirectoryError {
 impl fmt::Display for DirectoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse {
-                path,
-                pid: Some(pid),
-            } => write!(
+            Self::InUse { path, pid: Some(pid) } => write!(
                 f,
                 "the data directory {} is in use by process {pid}; stop it or choose another one",
                 path.display()
@@ -153,26 +142,18 @@ impl fmt::Display for DirectoryError {
                 "{} is not empty and not a kilat data directory; choose an empty or new one",
                 path.display()
             ),
-            Self::NewerFormat {
-                path,
-                found,
-                supported,
-            } => write!(
+            Self::NewerFormat { path, found, supported } => write!(
                 f,
                 "the data directory {} has format {found} and this version reads up to \
                  {supported}; use the version that wrote it",
                 path.display()
             ),
-            Self::Missing { path } => write!(
-                f,
-                "there is no kilat data directory at {}; check the path",
-                path.display()
-            ),
-            Self::Unreadable { path } => write!(
-                f,
-                "the marker {} is damaged; restore it from a backup",
-                path.display()
-            ),
+            Self::Missing { path } => {
+                write!(f, "there is no kilat data directory at {}; check the path", path.display())
+            }
+            Self::Unreadable { path } => {
+                write!(f, "the marker {} is damaged; restore it from a backup", path.display())
+            }
             Self::Io { path, source } => write!(
                 f,
                 "cannot use {}: {source}; check its permissions and the disk",
@@ -224,11 +205,7 @@ impl DataDirectory {
             Err(DirectoryError::Missing { .. }) => write_identity(&path)?,
             found => found?,
         };
-        Ok(Self {
-            path,
-            identity,
-            _lock: lock,
-        })
+        Ok(Self { path, identity, _lock: lock })
     }
 
     /// Opens the data directory at `path`.
@@ -236,11 +213,7 @@ impl DataDirectory {
         let path = path.into();
         let identity = read_identity(&path)?;
         let lock = lock(&path)?;
-        Ok(Self {
-            path,
-            identity,
-            _lock: lock,
-        })
+        Ok(Self { path, identity, _lock: lock })
     }
 
     /// Reads who the directory is without locking it.
@@ -300,11 +273,9 @@ fn read_identity(path: &Path) -> Result<Identity, DirectoryError> {
         File::open(&marker).and_then(|file| file.take(MARKER_BYTES_MAX).read_to_string(&mut text));
     match read {
         Ok(_) => Identity::from_marker(&text).map_err(|bad| match bad {
-            BadMarker::Newer(found) => DirectoryError::NewerFormat {
-                path: path.into(),
-                found,
-                supported: FORMAT,
-            },
+            BadMarker::Newer(found) => {
+                DirectoryError::NewerFormat { path: path.into(), found, supported: FORMAT }
+            }
             BadMarker::Unreadable => DirectoryError::Unreadable { path: marker },
         }),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -314,10 +285,7 @@ fn read_identity(path: &Path) -> Result<Identity, DirectoryError> {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Err(DirectoryError::Foreign { path: path.into() })
         }
-        Err(source) => Err(DirectoryError::Io {
-            path: marker,
-            source,
-        }),
+        Err(source) => Err(DirectoryError::Io { path: marker, source }),
     }
 }
 
@@ -330,10 +298,7 @@ fn without_marker(path: &Path) -> DirectoryError {
             return DirectoryError::Missing { path: path.into() };
         }
         Err(source) => {
-            return DirectoryError::Io {
-                path: path.into(),
-                source,
-            };
+            return DirectoryError::Io { path: path.into(), source };
         }
     };
     for entry in entries {
@@ -341,10 +306,7 @@ fn without_marker(path: &Path) -> DirectoryError {
             Ok(entry) if entry.file_name() == LOCK || entry.file_name() == MARKER_TEMPORARY => {}
             Ok(_) => return DirectoryError::Foreign { path: path.into() },
             Err(source) => {
-                return DirectoryError::Io {
-                    path: path.into(),
-                    source,
-                };
+                return DirectoryError::Io { path: path.into(), source };
             }
         }
     }
@@ -353,10 +315,7 @@ fn without_marker(path: &Path) -> DirectoryError {
 
 fn make_directory(path: &Path) -> Result<(), DirectoryError> {
     let made = DirBuilder::new().mode(0o700).recursive(true).create(path);
-    made.map_err(|source| DirectoryError::Io {
-        path: path.into(),
-        source,
-    })?;
+    made.map_err(|source| DirectoryError::Io { path: path.into(), source })?;
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),
         _ => sync_directory(Path::new(".")),
@@ -366,18 +325,12 @@ fn make_directory(path: &Path) -> Result<(), DirectoryError> {
 fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
     File::open(path)
         .and_then(|directory| directory.sync_all())
-        .map_err(|source| DirectoryError::Io {
-            path: path.into(),
-            source,
-        })
+        .map_err(|source| DirectoryError::Io { path: path.into(), source })
 }
 
 fn lock(path: &Path) -> Result<File, DirectoryError> {
     let lock_path = path.join(LOCK);
-    let io_error = |source| DirectoryError::Io {
-        path: lock_path.clone(),
-        source,
-    };
+    let io_error = |source| DirectoryError::Io { path: lock_path.clone(), source };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -392,10 +345,7 @@ fn lock(path: &Path) -> Result<File, DirectoryError> {
             let mut text = String::new();
             // The process is named if it can be; that it exists is certain.
             let _ = file.read_to_string(&mut text);
-            return Err(DirectoryError::InUse {
-                path: path.into(),
-                pid: text.trim().parse().ok(),
-            });
+            return Err(DirectoryError::InUse { path: path.into(), pid: text.trim().parse().ok() });
         }
         Err(TryLockError::Error(source)) => return Err(io_error(source)),
     }
@@ -420,10 +370,7 @@ fn write_identity(path: &Path) -> Result<Identity, DirectoryError> {
         fs::rename(&temporary, path.join(MARKER))?;
         Ok(identity)
     };
-    let identity = write().map_err(|source| DirectoryError::Io {
-        path: path.into(),
-        source,
-    })?;
+    let identity = write().map_err(|source| DirectoryError::Io { path: path.into(), source })?;
     sync_directory(path)?;
     Ok(identity)
 }

@@ -35,16 +35,8 @@ impl Direct {
     /// `None` where the file system has no such way.
     pub(crate) fn open(path: &Path) -> Option<Direct> {
         let flags = OFlags::DIRECT.bits().cast_signed();
-        let file = OpenOptions::new()
-            .write(true)
-            .custom_flags(flags)
-            .open(path)
-            .ok()?;
-        Some(Direct {
-            file,
-            staging: Mutex::default(),
-            refused: AtomicBool::new(false),
-        })
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
+        Some(Direct { file, staging: Mutex::default(), refused: AtomicBool::new(false) })
     }
 
     /// Writes `bytes` at `offset`; `false`, and nothing done, if it can't be done this way.

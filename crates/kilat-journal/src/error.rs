@@ -88,11 +88,7 @@ pub struct IoFailure {
 
 impl IoFailure {
     pub(crate) fn new(doing: &'static str, file: &str, source: io::Error) -> Self {
-        Self {
-            doing,
-            file: file.to_owned(),
-            source,
-        }
+        Self { doing, file: file.to_owned(), source }
     }
 }
 
@@ -137,11 +133,7 @@ impl<E: fmt::Display> fmt::Display for RecoverError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Corrupt(corruption) => corruption.fmt(f),
-            Self::NewerFormat {
-                segment,
-                found,
-                supported,
-            } => write!(
+            Self::NewerFormat { segment, found, supported } => write!(
                 f,
                 "segment {segment} has format {found} and this version reads up to {supported}; \
                  use the version that wrote it"
@@ -188,16 +180,10 @@ impl fmt::Display for AppendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { bytes, bytes_max } => {
-                write!(
-                    f,
-                    "a payload of {bytes} bytes is over the limit of {bytes_max}; split it"
-                )
+                write!(f, "a payload of {bytes} bytes is over the limit of {bytes_max}; split it")
             }
             Self::StorageFull(cause) => {
-                write!(
-                    f,
-                    "there is no room for another segment ({cause}); free some space"
-                )
+                write!(f, "there is no room for another segment ({cause}); free some space")
             }
             Self::Failed(cause) => write!(f, "{cause}; restart to recover what is on disk"),
             Self::Poisoned => {

@@ -74,15 +74,8 @@ pub(crate) struct SectorCodec {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Sector<'a> {
     Zero,
-    Frame {
-        number: u64,
-        index: u32,
-        data: &'a [u8],
-    },
-    Mark {
-        kind: MarkKind,
-        at: Mark,
-    },
+    Frame { number: u64, index: u32, data: &'a [u8] },
+    Mark { kind: MarkKind, at: Mark },
     Damaged,
 }
 
@@ -144,25 +137,12 @@ impl SectorCodec {
         }
         let (index, number) = (u32_at(sector, 4), u64_at(sector, 8));
         if index != MARK_INDEX {
-            return Sector::Frame {
-                number,
-                index,
-                data: &sector[SECTOR_HEADER_BYTES..],
-            };
+            return Sector::Frame { number, index, data: &sector[SECTOR_HEADER_BYTES..] };
         }
-        let at = Mark {
-            next_frame: number,
-            chain: array_at(sector, 24),
-        };
+        let at = Mark { next_frame: number, chain: array_at(sector, 24) };
         match sector[16] {
-            1 => Sector::Mark {
-                kind: MarkKind::Opening,
-                at,
-            },
-            2 => Sector::Mark {
-                kind: MarkKind::Seal,
-                at,
-            },
+            1 => Sector::Mark { kind: MarkKind::Opening, at },
+            2 => Sector::Mark { kind: MarkKind::Seal, at },
             _ => Sector::Damaged,
         }
     }
@@ -221,11 +201,7 @@ impl FrameHeader {
         link[32..40].copy_from_slice(&number.to_le_bytes());
         link[40..44].copy_from_slice(&payload_bytes.to_le_bytes());
         link[44..].copy_from_slice(&digest);
-        Self {
-            payload_bytes,
-            digest,
-            chain: *blake3::hash(&link).as_bytes(),
-        }
+        Self { payload_bytes, digest, chain: *blake3::hash(&link).as_bytes() }
     }
 
     pub(crate) fn has_digest_of(&self, other: &Self) -> bool {

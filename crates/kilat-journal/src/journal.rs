@@ -52,12 +52,7 @@ impl Options {
             _ => u64::from(FIRST_FRAME_SECTOR) + sectors_of(self.payload_bytes_max) + 1,
         };
         let sectors = u32::try_from(wanted.max(smallest)).unwrap_or(u32::MAX);
-        Plan {
-            journal: self.id,
-            number,
-            sectors,
-            opening: None,
-        }
+        Plan { journal: self.id, number, sectors, opening: None }
     }
 }
 
@@ -95,10 +90,7 @@ impl<S: Storage> Journal<S> {
     pub fn append(&mut self, payload: &[u8]) -> Result<u64, AppendError> {
         let bytes_max = self.options.payload_bytes_max;
         if payload.len() > bytes_max {
-            return Err(AppendError::TooLarge {
-                bytes: payload.len(),
-                bytes_max,
-            });
+            return Err(AppendError::TooLarge { bytes: payload.len(), bytes_max });
         }
         self.sync()?;
         while sectors_of(payload.len()) > u64::from(self.room()) {
@@ -136,10 +128,7 @@ impl<S: Storage> Journal<S> {
 
     /// The number of the segment after the last that exists.
     pub(crate) fn next_segment(&self) -> u64 {
-        self.spares
-            .back()
-            .map_or(self.active.number, |spare| spare.number)
-            + 1
+        self.spares.back().map_or(self.active.number, |spare| spare.number) + 1
     }
 
     /// Seals the active segment and opens the next. All appended frames are durable.
@@ -166,10 +155,7 @@ impl<S: Storage> Journal<S> {
     }
 
     fn mark(&self) -> Mark {
-        Mark {
-            next_frame: self.position.frame + 1,
-            chain: self.position.chain,
-        }
+        Mark { next_frame: self.position.frame + 1, chain: self.position.chain }
     }
 
     fn or_poison(&mut self, result: Result<(), IoFailure>) -> Result<(), AppendError> {
@@ -182,11 +168,7 @@ pub(crate) fn write_opening<F: crate::storage::StorageFile>(
     segment: &Segment<F>,
     at: &Mark,
 ) -> Result<(), IoFailure> {
-    write_durably(
-        segment,
-        &segment.codec.mark(MarkKind::Opening, at),
-        OPENING_SECTOR,
-    )
+    write_durably(segment, &segment.codec.mark(MarkKind::Opening, at), OPENING_SECTOR)
 }
 
 fn write_durably<F: crate::storage::StorageFile>(

@@ -71,13 +71,7 @@ impl Manifest {
             self.position.frame,
             hex::encode(&self.position.chain),
         );
-        for PartRecord {
-            name,
-            version,
-            bytes,
-            crc,
-        } in &self.parts
-        {
+        for PartRecord { name, version, bytes, crc } in &self.parts {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "part {name} {version} {bytes} {crc}");
         }
@@ -101,11 +95,7 @@ impl Manifest {
         let frame = lines.next()?.strip_prefix("frame ")?.parse().ok()?;
         let chain = hex::decode(lines.next()?.strip_prefix("chain ")?)?;
         let parts = lines.map(decode_part).collect::<Option<_>>()?;
-        Some(Self {
-            journal,
-            position: Position { frame, chain },
-            parts,
-        })
+        Some(Self { journal, position: Position { frame, chain }, parts })
     }
 }
 
@@ -115,10 +105,5 @@ fn decode_part(line: &str) -> Option<PartRecord> {
     let version = fields.next()?.parse().ok()?;
     let bytes = fields.next()?.parse().ok()?;
     let crc = fields.next()?.parse().ok()?;
-    fields.next().is_none().then_some(PartRecord {
-        name,
-        version,
-        bytes,
-        crc,
-    })
+    fields.next().is_none().then_some(PartRecord { name, version, bytes, crc })
 }

@@ -44,9 +44,7 @@ impl<S: Storage> Journal<S> {
             return create(storage, options, after, &listing);
         }
         // A killed process may have left names that are not durable yet.
-        storage
-            .sync_directory()
-            .map_err(|error| IoFailure::new("sync", DIRECTORY, error))?;
+        storage.sync_directory().map_err(|error| IoFailure::new("sync", DIRECTORY, error))?;
         let opened = last_opened(&storage, options.id, listing.segments)?;
         let (segment, mark) = start(&storage, options.id, opened, after)?;
         let walk = Walk::new(storage.clone(), options.id, segment, mark);
@@ -79,35 +77,22 @@ pub(crate) struct Listing {
 
 impl Listing {
     pub(crate) fn of<S: Storage, E>(storage: &S) -> Result<Self, RecoverError<E>> {
-        let names = storage
-            .list()
-            .map_err(|error| IoFailure::new("list", DIRECTORY, error))?;
+        let names = storage.list().map_err(|error| IoFailure::new("list", DIRECTORY, error))?;
         let segments = count_segments(names.iter().filter_map(|name| number_of(name)).collect())?;
-        let temporary = names
-            .into_iter()
-            .filter(|name| is_temporary(name))
-            .collect();
-        Ok(Self {
-            segments,
-            temporary,
-        })
+        let temporary = names.into_iter().filter(|name| is_temporary(name)).collect();
+        Ok(Self { segments, temporary })
     }
 
     fn clean<S: Storage>(&self, storage: &S) -> Result<(), IoFailure> {
         for name in &self.temporary {
-            storage
-                .remove(name)
-                .map_err(|error| IoFailure::new("remove", name, error))?;
+            storage.remove(name).map_err(|error| IoFailure::new("remove", name, error))?;
         }
         Ok(())
     }
 }
 
 fn genesis(journal: JournalId) -> Mark {
-    Mark {
-        next_frame: 1,
-        chain: journal.genesis(),
-    }
+    Mark { next_frame: 1, chain: journal.genesis() }
 }
 
 fn create<S: Storage, E>(
@@ -124,19 +109,11 @@ fn create<S: Storage, E>(
     let mut plan = options.plan(1);
     plan.opening = Some(mark);
     let active = prepare(&storage, &plan)?;
-    let position = Position {
-        frame: 0,
-        chain: mark.chain,
-    };
+    let position = Position { frame: 0, chain: mark.chain };
     let sector = crate::format::FIRST_FRAME_SECTOR;
     let journal = assemble(storage, options, active, sector, position, VecDeque::new());
-    let recovery = Recovery {
-        frames: 0,
-        payload_bytes: 0,
-        bytes_cut: 0,
-        segments: 1,
-        created: true,
-    };
+    let recovery =
+        Recovery { frames: 0, payload_bytes: 0, bytes_cut: 0, segments: 1, created: true };
     Ok((journal, recovery))
 }
 
@@ -158,12 +135,7 @@ fn last_opened<S: Storage, E>(
             }
         }
     }
-    Err(corruption(
-        &name_of(1),
-        offset_of(OPENING_SECTOR),
-        Problem::MissingSector,
-    )
-    .into())
+    Err(corruption(&name_of(1), offset_of(OPENING_SECTOR), Problem::MissingSector).into())
 }
 
 /// The segment to start reading at: the last one opened at or before the frame after `after`.
@@ -215,12 +187,7 @@ where
     C: FnMut(FrameView<'_>) -> Result<(), E>,
 {
     fn after(after: Option<Position>, on_frame: C) -> Self {
-        Self {
-            after,
-            on_frame,
-            taken: 0,
-            payload_bytes: 0,
-        }
+        Self { after, on_frame, taken: 0, payload_bytes: 0 }
     }
 
     fn take(&mut self, frame: FrameView<'_>) -> Result<(), Stop<E>> {
@@ -228,11 +195,7 @@ where
             && frame.number <= after.frame
         {
             let other = frame.number == after.frame && *frame.chain != after.chain;
-            return if other {
-                Err(Stop::OtherHistory)
-            } else {
-                Ok(())
-            };
+            return if other { Err(Stop::OtherHistory) } else { Ok(()) };
         }
         self.taken += 1;
         self.payload_bytes += frame.payload.len() as u64;
@@ -242,28 +205,16 @@ where
     fn explain(&self, error: RecoverError<Stop<E>>, here: Corruption) -> RecoverError<E> {
         match error {
             RecoverError::Corrupt(corruption) => corruption.into(),
-            RecoverError::NewerFormat {
-                segment,
-                found,
-                supported,
-            } => RecoverError::NewerFormat {
-                segment,
-                found,
-                supported,
-            },
-            RecoverError::Io(failure) => failure.into(),
-            RecoverError::Refused {
-                frame,
-                error: Stop::Refused(error),
-            } => RecoverError::Refused { frame, error },
-            RecoverError::Refused {
-                error: Stop::OtherHistory,
-                ..
-            } => Corruption {
-                problem: Problem::OtherHistory,
-                ..here
+            RecoverError::NewerFormat { segment, found, supported } => {
+                RecoverError::NewerFormat { segment, found, supported }
             }
-            .into(),
+            RecoverError::Io(failure) => failure.into(),
+            RecoverError::Refused { frame, error: Stop::Refused(error) } => {
+                RecoverError::Refused { frame, error }
+            }
+            RecoverError::Refused { error: Stop::OtherHistory, .. } => {
+                Corruption { problem: Problem::OtherHistory, ..here }.into()
+            }
         }
     }
 
@@ -302,27 +253,13 @@ fn resume<S: Storage, E>(
     for number in tail.segment.number + 1..=segments {
         spares.push_back(Segment::open(&storage, options.id, number)?);
     }
-    let Tail {
-        mut segment,
-        mut sector,
-        position,
-        sealed,
-        ..
-    } = tail;
+    let Tail { mut segment, mut sector, position, sealed, .. } = tail;
     if sealed && let Some(next) = spares.pop_front() {
-        write_opening(
-            &next,
-            &Mark {
-                next_frame: position.frame + 1,
-                chain: position.chain,
-            },
-        )?;
+        write_opening(&next, &Mark { next_frame: position.frame + 1, chain: position.chain })?;
         segment = next;
         sector = crate::format::FIRST_FRAME_SECTOR;
     }
-    Ok(assemble(
-        storage, options, segment, sector, position, spares,
-    ))
+    Ok(assemble(storage, options, segment, sector, position, spares))
 }
 
 fn assemble<S: Storage>(

@@ -51,8 +51,7 @@ pub(crate) fn number_of(name: &str) -> Option<u64> {
 }
 
 pub(crate) fn is_temporary(name: &str) -> bool {
-    name.strip_suffix(TEMPORARY_SUFFIX)
-        .is_some_and(|name| number_of(name).is_some())
+    name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|name| number_of(name).is_some())
 }
 
 /// Makes a segment durable under its name, or leaves nothing behind.
@@ -88,10 +87,7 @@ fn write_whole<S: Storage>(
     file.write_at(&plan.header().encode(), 0)?;
     if let Some(opening) = &plan.opening {
         let codec = SectorCodec::new(plan.journal, plan.number);
-        file.write_at(
-            &codec.mark(MarkKind::Opening, opening),
-            offset_of(OPENING_SECTOR),
-        )?;
+        file.write_at(&codec.mark(MarkKind::Opening, opening), offset_of(OPENING_SECTOR))?;
     }
     file.sync_data()?;
     storage.rename(temporary, name)?;
@@ -114,11 +110,7 @@ fn write_zeros(file: &impl StorageFile, bytes: u64) -> io::Result<()> {
 
 impl Plan {
     fn header(&self) -> SegmentHeader {
-        SegmentHeader {
-            journal: self.journal,
-            segment: self.number,
-            sectors: self.sectors,
-        }
+        SegmentHeader { journal: self.journal, segment: self.number, sectors: self.sectors }
     }
 }
 
@@ -143,13 +135,7 @@ impl<F: StorageFile> Segment<F> {
             Err(error) => return Err(IoFailure::new("open", &name, error).into()),
         };
         let sectors = checked_sectors(&file, &name, journal, number)?;
-        Ok(Self {
-            file,
-            name,
-            number,
-            sectors,
-            codec: SectorCodec::new(journal, number),
-        })
+        Ok(Self { file, name, number, sectors, codec: SectorCodec::new(journal, number) })
     }
 
     /// The opening mark, or `None` while the log has not come here.
@@ -158,14 +144,9 @@ impl<F: StorageFile> Segment<F> {
         self.read(&mut sector, OPENING_SECTOR)?;
         match self.codec.read(&sector) {
             Sector::Zero => Ok(None),
-            Sector::Mark {
-                kind: MarkKind::Opening,
-                at,
-            } => Ok(Some(at)),
+            Sector::Mark { kind: MarkKind::Opening, at } => Ok(Some(at)),
             Sector::Damaged => Err(self.corrupt(OPENING_SECTOR, Problem::DamagedSector).into()),
-            _ => Err(self
-                .corrupt(OPENING_SECTOR, Problem::MisplacedSector)
-                .into()),
+            _ => Err(self.corrupt(OPENING_SECTOR, Problem::MisplacedSector).into()),
         }
     }
 
@@ -182,15 +163,11 @@ impl<F: StorageFile> Segment<F> {
     }
 
     pub(crate) fn sync(&self) -> Result<(), IoFailure> {
-        self.file
-            .sync_data()
-            .map_err(|error| IoFailure::new("sync", &self.name, error))
+        self.file.sync_data().map_err(|error| IoFailure::new("sync", &self.name, error))
     }
 
     pub(crate) fn settle(&self) -> Result<(), IoFailure> {
-        self.file
-            .settle()
-            .map_err(|error| IoFailure::new("sync", &self.name, error))
+        self.file.settle().map_err(|error| IoFailure::new("sync", &self.name, error))
     }
 
     pub(crate) fn corrupt(&self, sector: u32, problem: Problem) -> Corruption {
@@ -199,11 +176,7 @@ impl<F: StorageFile> Segment<F> {
 }
 
 pub(crate) fn corruption(name: &str, offset: u64, problem: Problem) -> Corruption {
-    Corruption {
-        segment: name.to_owned(),
-        offset,
-        problem,
-    }
+    Corruption { segment: name.to_owned(), offset, problem }
 }
 
 fn checked_sectors<E>(
@@ -212,15 +185,12 @@ fn checked_sectors<E>(
     journal: JournalId,
     number: u64,
 ) -> Result<u32, RecoverError<E>> {
-    let bytes = file
-        .len()
-        .map_err(|error| IoFailure::new("read", name, error))?;
+    let bytes = file.len().map_err(|error| IoFailure::new("read", name, error))?;
     if bytes < offset_of(SEGMENT_SECTORS_MIN) {
         return Err(corruption(name, bytes, Problem::WrongLength).into());
     }
     let mut sector = [0; SECTOR_BYTES];
-    file.read_at(&mut sector, 0)
-        .map_err(|error| IoFailure::new("read", name, error))?;
+    file.read_at(&mut sector, 0).map_err(|error| IoFailure::new("read", name, error))?;
     let header = match SegmentHeader::decode(&sector) {
         Ok(header) => header,
         Err(BadHeader::Damaged) => {
@@ -228,11 +198,7 @@ fn checked_sectors<E>(
         }
         Err(BadHeader::Newer(found)) => {
             let segment = name.to_owned();
-            return Err(RecoverError::NewerFormat {
-                segment,
-                found,
-                supported: FORMAT_VERSION,
-            });
+            return Err(RecoverError::NewerFormat { segment, found, supported: FORMAT_VERSION });
         }
     };
     if header.journal != journal || header.segment != number {

@@ -133,9 +133,7 @@ impl CrashingStorage {
             fault: None,
             off: false,
         };
-        Self {
-            disk: Arc::new(Mutex::new(disk)),
-        }
+        Self { disk: Arc::new(Mutex::new(disk)) }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -198,10 +196,7 @@ impl CrashingStorage {
     /// Whether the files that are seen now are exactly `image`.
     pub fn is_image(&self, image: &BTreeMap<String, Vec<u8>>) -> bool {
         let disk = self.disk();
-        let seen = disk
-            .live
-            .iter()
-            .map(|(name, inode)| (name, &disk.inodes[*inode].live));
+        let seen = disk.live.iter().map(|(name, inode)| (name, &disk.inodes[*inode].live));
         seen.eq(image.iter())
     }
 
@@ -217,11 +212,7 @@ impl CrashingStorage {
     /// Durably replaces a file's bytes, or makes it.
     pub fn replace(&self, name: &str, bytes: &[u8]) {
         let mut disk = self.disk();
-        let content = Inode {
-            live: bytes.into(),
-            durable: bytes.into(),
-            ..Inode::default()
-        };
+        let content = Inode { live: bytes.into(), durable: bytes.into(), ..Inode::default() };
         if let Some(inode) = disk.live.get(name).copied() {
             disk.inodes[inode] = content;
             return;
@@ -277,10 +268,7 @@ impl Disk {
     }
 
     fn named(&self, name: &str) -> io::Result<usize> {
-        self.live
-            .get(name)
-            .copied()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.live.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn crash(&mut self) {
@@ -312,33 +300,20 @@ impl Storage for CrashingStorage {
         let inode = disk.inodes.len();
         disk.inodes.push(Inode::default());
         disk.live.insert(name.into(), inode);
-        disk.pending.push(Change::Bind {
-            name: name.into(),
-            inode,
-        });
-        Ok(CrashingFile {
-            disk: Arc::clone(&self.disk),
-            inode,
-        })
+        disk.pending.push(Change::Bind { name: name.into(), inode });
+        Ok(CrashingFile { disk: Arc::clone(&self.disk), inode })
     }
 
     fn open(&self, name: &str) -> io::Result<CrashingFile> {
         let inode = self.disk().named(name)?;
-        Ok(CrashingFile {
-            disk: Arc::clone(&self.disk),
-            inode,
-        })
+        Ok(CrashingFile { disk: Arc::clone(&self.disk), inode })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = self.disk();
         disk.strike(Operation::Rename).map_err(Fault::error)?;
         let inode = disk.named(from)?;
-        let change = Change::Rename {
-            from: from.into(),
-            to: to.into(),
-            inode,
-        };
+        let change = Change::Rename { from: from.into(), to: to.into(), inode };
         disk.live.remove(from);
         disk.live.insert(to.into(), inode);
         disk.pending.push(change);
@@ -360,8 +335,7 @@ impl Storage for CrashingStorage {
 
     fn sync_directory(&self) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.strike(Operation::SyncDirectory)
-            .map_err(Fault::error)?;
+        disk.strike(Operation::SyncDirectory).map_err(Fault::error)?;
         disk.pending.clear();
         disk.durable = disk.live.clone();
         Ok(())
@@ -381,9 +355,7 @@ impl StorageFile for CrashingFile {
             return Err(Fault::PowerCut.error());
         }
         let start = offset as usize;
-        let bytes = disk.inodes[self.inode]
-            .live
-            .get(start..start + buffer.len());
+        let bytes = disk.inodes[self.inode].live.get(start..start + buffer.len());
         buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
@@ -393,11 +365,7 @@ impl StorageFile for CrashingFile {
         let was_off = disk.off;
         let end = offset as usize + bytes.len();
         let extends = end > disk.inodes[self.inode].live.len();
-        let kind = if extends {
-            Operation::Extend
-        } else {
-            Operation::Write
-        };
+        let kind = if extends { Operation::Extend } else { Operation::Write };
         let (bytes, result) = match disk.strike(kind) {
             Ok(()) => (bytes, Ok(())),
             Err(fault) if fault == Fault::PowerCut && was_off => return Err(fault.error()),

@@ -89,10 +89,7 @@ impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadName(name) => {
-                write!(
-                    f,
-                    "a snapshot cannot have a part called {name:?}; use a-z, 0-9 and - once"
-                )
+                write!(f, "a snapshot cannot have a part called {name:?}; use a-z, 0-9 and - once")
             }
             Self::Io(failure) => write!(f, "{failure}; the older snapshots are still good"),
         }
@@ -142,17 +139,8 @@ impl std::error::Error for PartError {}
 impl<S: Storage> SnapshotStore<S> {
     /// Finds the snapshots of `journal` in `storage`.
     pub fn open(storage: S, journal: JournalId) -> Result<Self, SnapshotError> {
-        let mut store = Self {
-            storage,
-            journal,
-            manifests: Vec::new(),
-            skipped: Vec::new(),
-        };
-        let mut frames: Vec<u64> = store
-            .list()?
-            .iter()
-            .filter_map(|file| frame_of(file))
-            .collect();
+        let mut store = Self { storage, journal, manifests: Vec::new(), skipped: Vec::new() };
+        let mut frames: Vec<u64> = store.list()?.iter().filter_map(|file| frame_of(file)).collect();
         frames.sort_unstable();
         for frame in frames {
             match store.read_manifest(frame) {
@@ -170,16 +158,10 @@ impl<S: Storage> SnapshotStore<S> {
         mut build: impl FnMut(&Snapshot<'_, S>) -> Result<T, PartError>,
     ) -> Loaded<T> {
         while let Some(manifest) = self.manifests.last() {
-            match build(&Snapshot {
-                storage: &self.storage,
-                manifest,
-            }) {
+            match build(&Snapshot { storage: &self.storage, manifest }) {
                 Ok(state) => {
                     let snapshot = Some((manifest.position, state));
-                    return Loaded {
-                        snapshot,
-                        skipped: self.skipped.clone(),
-                    };
+                    return Loaded { snapshot, skipped: self.skipped.clone() };
                 }
                 Err(error) => {
                     self.skipped.push(format!("{}: {error}", manifest.file()));
@@ -187,10 +169,7 @@ impl<S: Storage> SnapshotStore<S> {
                 }
             }
         }
-        Loaded {
-            snapshot: None,
-            skipped: self.skipped.clone(),
-        }
+        Loaded { snapshot: None, skipped: self.skipped.clone() }
     }
 
     /// Writes the state after `position`, which must be durable in the journal. Call
@@ -202,11 +181,7 @@ impl<S: Storage> SnapshotStore<S> {
         parts: Vec<Part<'_>>,
     ) -> Result<Written, SnapshotError> {
         check_names(&parts)?;
-        let mut written = Written {
-            parts_written: 0,
-            parts_kept: 0,
-            bytes_written: 0,
-        };
+        let mut written = Written { parts_written: 0, parts_kept: 0, bytes_written: 0 };
         let mut records = Vec::with_capacity(parts.len());
         for part in parts {
             if let Some(record) = self.known(part.name, part.version) {
@@ -221,11 +196,7 @@ impl<S: Storage> SnapshotStore<S> {
         }
         // The manifest must not become durable before the names of its parts.
         self.sync_directory()?;
-        let manifest = Manifest {
-            journal: self.journal,
-            position,
-            parts: records,
-        };
+        let manifest = Manifest { journal: self.journal, position, parts: records };
         let text = manifest.encode();
         self.write_file(&manifest.file(), |out| out.write_all(text.as_bytes()))?;
         self.sync_directory()?;
@@ -235,8 +206,7 @@ impl<S: Storage> SnapshotStore<S> {
     }
 
     fn keep(&mut self, manifest: Manifest) {
-        self.manifests
-            .retain(|kept| kept.position.frame != manifest.position.frame);
+        self.manifests.retain(|kept| kept.position.frame != manifest.position.frame);
         self.manifests.push(manifest);
         let surplus = self.manifests.len().saturating_sub(SNAPSHOTS_KEPT);
         self.manifests.drain(..surplus);
@@ -246,20 +216,13 @@ impl<S: Storage> SnapshotStore<S> {
     /// read or written last.
     fn known(&self, name: &str, version: u64) -> Option<&PartRecord> {
         let parts = &self.manifests.last()?.parts;
-        parts
-            .iter()
-            .find(|part| part.name == name && part.version == version)
+        parts.iter().find(|part| part.name == name && part.version == version)
     }
 
     fn write_part(&self, part: Part<'_>) -> Result<PartRecord, IoFailure> {
         let file = part_file(part.name, part.version);
         let (bytes, crc) = self.write_file(&file, part.encode)?;
-        Ok(PartRecord {
-            name: part.name.to_owned(),
-            version: part.version,
-            bytes,
-            crc,
-        })
+        Ok(PartRecord { name: part.name.to_owned(), version: part.version, bytes, crc })
     }
 
     /// Writes a file under a temporary name, makes its bytes durable and then names it. Returns
@@ -306,23 +269,15 @@ impl<S: Storage> SnapshotStore<S> {
             let removed = self.storage.remove(file);
             removed.map_err(|error| IoFailure::new("remove", file, error))?;
         }
-        if files.is_empty() {
-            Ok(())
-        } else {
-            self.sync_directory()
-        }
+        if files.is_empty() { Ok(()) } else { self.sync_directory() }
     }
 
     fn list(&self) -> Result<Vec<String>, IoFailure> {
-        self.storage
-            .list()
-            .map_err(|error| IoFailure::new("list", DIRECTORY, error))
+        self.storage.list().map_err(|error| IoFailure::new("list", DIRECTORY, error))
     }
 
     fn sync_directory(&self) -> Result<(), IoFailure> {
-        self.storage
-            .sync_directory()
-            .map_err(|error| IoFailure::new("sync", DIRECTORY, error))
+        self.storage.sync_directory().map_err(|error| IoFailure::new("sync", DIRECTORY, error))
     }
 
     fn read_manifest(&self, frame: u64) -> Result<Manifest, String> {
@@ -344,12 +299,8 @@ impl<S: Storage> SnapshotStore<S> {
 /// The same name twice would leave one of them unreadable.
 fn check_names(parts: &[Part<'_>]) -> Result<(), SnapshotError> {
     let mut seen = HashSet::new();
-    let bad = parts
-        .iter()
-        .find(|part| !is_part_name(part.name) || !seen.insert(part.name));
-    bad.map_or(Ok(()), |part| {
-        Err(SnapshotError::BadName(part.name.to_owned()))
-    })
+    let bad = parts.iter().find(|part| !is_part_name(part.name) || !seen.insert(part.name));
+    bad.map_or(Ok(()), |part| Err(SnapshotError::BadName(part.name.to_owned())))
 }
 
 fn is_ours(file: &str) -> bool {
@@ -361,10 +312,7 @@ fn read_small<S: Storage>(storage: &S, file: &str) -> io::Result<Vec<u8>> {
     let file = storage.open(file)?;
     let bytes = file.len()?;
     if bytes > MANIFEST_BYTES_MAX {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is too long to be a manifest",
-        ));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too long to be a manifest"));
     }
     let mut content = vec![0; bytes as usize];
     file.read_at(&mut content, 0)?;
@@ -386,9 +334,7 @@ impl<S: Storage> Snapshot<'_, S> {
     pub fn read(&self, name: &str) -> Result<Vec<u8>, PartError> {
         match self.parts().iter().find(|part| part.name == name) {
             Some(part) => self.read_part(part),
-            None => Err(PartError::Absent {
-                name: name.to_owned(),
-            }),
+            None => Err(PartError::Absent { name: name.to_owned() }),
         }
     }
 
@@ -426,12 +372,7 @@ struct PieceWriter<'a, F> {
 
 impl<'a, F: StorageFile> PieceWriter<'a, F> {
     fn new(file: &'a F) -> Self {
-        Self {
-            file,
-            piece: Vec::with_capacity(PIECE_BYTES),
-            offset: 0,
-            crc: Hasher::new(),
-        }
+        Self { file, piece: Vec::with_capacity(PIECE_BYTES), offset: 0, crc: Hasher::new() }
     }
 
     fn put(&mut self) -> io::Result<()> {

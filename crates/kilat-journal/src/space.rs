@@ -46,17 +46,8 @@ pub(crate) enum Room {
 
 impl<F> Space<F> {
     pub(crate) fn new(left: u32, ready: VecDeque<Segment<F>>) -> Self {
-        let making = if ready.is_empty() {
-            Making::Wanted
-        } else {
-            Making::Idle
-        };
-        Self {
-            left,
-            ready,
-            promised: VecDeque::new(),
-            making,
-        }
+        let making = if ready.is_empty() { Making::Wanted } else { Making::Idle };
+        Self { left, ready, promised: VecDeque::new(), making }
     }
 
     /// Whether `sectors` have room, asking for another segment if they have not.
@@ -68,9 +59,7 @@ impl<F> Space<F> {
         }
         match &self.making {
             _ if placeable => Room::Yes,
-            Making::Failed { cause, .. } => Room::No {
-                cause: cause.clone(),
-            },
+            Making::Failed { cause, .. } => Room::No { cause: cause.clone() },
             _ => Room::Soon,
         }
     }
@@ -130,10 +119,7 @@ impl<F> Space<F> {
                 true
             }
             Err(failure) => {
-                self.making = Making::Failed {
-                    at: Instant::now(),
-                    cause: failure.to_string(),
-                };
+                self.making = Making::Failed { at: Instant::now(), cause: failure.to_string() };
                 false
             }
         }

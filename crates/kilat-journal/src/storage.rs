@@ -73,18 +73,12 @@ pub struct Directory {
 impl Directory {
     /// The existing directory at `path`, for reading and writing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            writable: true,
-        }
+        Self { path: path.into(), writable: true }
     }
 
     /// The existing directory at `path`; whatever would change it fails with `PermissionDenied`.
     pub fn read_only(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            writable: false,
-        }
+        Self { path: path.into(), writable: false }
     }
 
     /// Where the directory is.
@@ -94,10 +88,7 @@ impl Directory {
 
     fn file(&self, name: &str, file: File) -> RealFile {
         let direct = self.writable.then(|| Direct::open(&self.path.join(name)));
-        RealFile {
-            file,
-            direct: direct.flatten(),
-        }
+        RealFile { file, direct: direct.flatten() }
     }
 
     fn writable(&self) -> io::Result<()> {
@@ -127,10 +118,7 @@ impl Storage for Directory {
     }
 
     fn open(&self, name: &str) -> io::Result<RealFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(self.writable)
-            .open(self.path.join(name))?;
+        let file = OpenOptions::new().read(true).write(self.writable).open(self.path.join(name))?;
         Ok(self.file(name, file))
     }
 

@@ -40,13 +40,7 @@ pub fn verify<S: Storage, E>(
     journal: JournalId,
     on_frame: impl FnMut(FrameView<'_>) -> Result<(), E>,
 ) -> Result<Verified, RecoverError<E>> {
-    let mut check = Check {
-        storage,
-        journal,
-        on_frame,
-        walk: None,
-        segments: 0,
-    };
+    let mut check = Check { storage, journal, on_frame, walk: None, segments: 0 };
     let mut looks = 0;
     loop {
         let before = check.position();
@@ -55,11 +49,7 @@ pub fn verify<S: Storage, E>(
             done => return done,
         };
         // Progress since the last look is a writer at work.
-        looks = if check.position() == before {
-            looks + 1
-        } else {
-            0
-        };
+        looks = if check.position() == before { looks + 1 } else { 0 };
         if looks == LOOKS {
             return Ok(check.found(0, Some(corruption)));
         }
@@ -83,23 +73,14 @@ struct Check<'a, S: Storage, C> {
 
 impl<S: Storage, C> Check<'_, S, C> {
     fn position(&self) -> Position {
-        let genesis = Position {
-            frame: 0,
-            chain: self.journal.genesis(),
-        };
+        let genesis = Position { frame: 0, chain: self.journal.genesis() };
         self.walk.as_ref().map_or(genesis, Walk::position)
     }
 
     fn found(&self, torn_bytes: u64, corruption: Option<Corruption>) -> Verified {
         let position = self.position();
         let (frames, segments) = (position.frame, self.segments);
-        Verified {
-            frames,
-            segments,
-            position,
-            torn_bytes,
-            corruption,
-        }
+        Verified { frames, segments, position, torn_bytes, corruption }
     }
 
     /// Reads on to the end, or to an error.
@@ -120,11 +101,7 @@ impl<S: Storage, C> Check<'_, S, C> {
                 let torn_sectors = u64::from(tail.torn_end - tail.sector);
                 let torn_bytes = torn_sectors * SECTOR_BYTES as u64;
                 let found = self.found(torn_bytes, None);
-                Ok(Verified {
-                    frames: tail.position.frame,
-                    position: tail.position,
-                    ..found
-                })
+                Ok(Verified { frames: tail.position.frame, position: tail.position, ..found })
             }
             Err(stopped) => {
                 let (error, walk) = *stopped;

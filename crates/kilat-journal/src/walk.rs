@@ -67,10 +67,7 @@ impl<S: Storage> Walk<S> {
             journal,
             segment,
             sector: FIRST_FRAME_SECTOR,
-            position: Position {
-                frame: at.next_frame - 1,
-                chain: at.chain,
-            },
+            position: Position { frame: at.next_frame - 1, chain: at.chain },
             window: Window::new(),
             payload: Vec::new(),
         }
@@ -149,10 +146,7 @@ impl<S: Storage> Walk<S> {
 
     /// The mark that may stand where the log is now.
     fn mark(&self) -> Mark {
-        Mark {
-            next_frame: self.position.frame + 1,
-            chain: self.position.chain,
-        }
+        Mark { next_frame: self.position.frame + 1, chain: self.position.chain }
     }
 
     /// Segments that the log has not come to hold nothing but their header. Anything valid in
@@ -165,8 +159,7 @@ impl<S: Storage> Walk<S> {
         for number in self.segment.number + 1..=last {
             let segment = Segment::open(&self.storage, self.journal, number)?;
             self.window.forget();
-            self.window
-                .expect_blank(&segment, OPENING_SECTOR, Some(missing))?;
+            self.window.expect_blank(&segment, OPENING_SECTOR, Some(missing))?;
         }
         self.window.forget();
         Ok(())
@@ -187,15 +180,8 @@ impl<S: Storage> Walk<S> {
             let data = self.window.sector(&self.segment, self.sector)?;
             let problem = match self.segment.codec.read(data) {
                 Sector::Zero => return self.judge_tail(self.sector, None),
-                Sector::Mark {
-                    kind: MarkKind::Seal,
-                    ..
-                } => return self.judge_seal(),
-                Sector::Frame {
-                    number,
-                    index: 0,
-                    data,
-                } if number == expected => {
+                Sector::Mark { kind: MarkKind::Seal, .. } => return self.judge_seal(),
+                Sector::Frame { number, index: 0, data } if number == expected => {
                     let header = FrameHeader::read(data);
                     match self.frame(header)? {
                         Some(end) => return Ok(end),
@@ -218,15 +204,8 @@ impl<S: Storage> Walk<S> {
         on_frame: &mut impl FnMut(FrameView<'_>) -> Result<(), E>,
     ) -> Result<(), RecoverError<E>> {
         let Position { frame, chain } = &self.position;
-        on_frame(FrameView {
-            number: *frame,
-            payload: &self.payload,
-            chain,
-        })
-        .map_err(|error| RecoverError::Refused {
-            frame: *frame,
-            error,
-        })
+        on_frame(FrameView { number: *frame, payload: &self.payload, chain })
+            .map_err(|error| RecoverError::Refused { frame: *frame, error })
     }
 
     /// Reads the frame that starts here and steps over it, or says how the log ends inside it.
@@ -245,11 +224,7 @@ impl<S: Storage> Walk<S> {
         for index in 0..count {
             let sector = self.window.sector(&self.segment, self.sector + index)?;
             match self.segment.codec.read(sector) {
-                Sector::Frame {
-                    number: n,
-                    index: i,
-                    data,
-                } if (n, i) == (number, index) => {
+                Sector::Frame { number: n, index: i, data } if (n, i) == (number, index) => {
                     let start = if index == 0 { FRAME_HEADER_BYTES } else { 0 };
                     let end = SECTOR_DATA_BYTES.min(start + payload_bytes - self.payload.len());
                     self.payload.extend_from_slice(&data[start..end]);
@@ -264,18 +239,11 @@ impl<S: Storage> Walk<S> {
         let computed = FrameHeader::of(number, &self.position.chain, &self.payload);
         if computed != header {
             let same_payload = computed.has_digest_of(&header);
-            let problem = if same_payload {
-                Problem::BrokenChain
-            } else {
-                Problem::WrongDigest
-            };
+            let problem = if same_payload { Problem::BrokenChain } else { Problem::WrongDigest };
             return Err(self.damaged(0, problem));
         }
         self.sector += count;
-        self.position = Position {
-            frame: number,
-            chain: header.chain,
-        };
+        self.position = Position { frame: number, chain: header.chain };
         Ok(None)
     }
 
@@ -290,11 +258,7 @@ impl<S: Storage> Walk<S> {
         let count = count.unwrap_or(u32::MAX);
         let mut torn_end = self.sector;
         for sector in self.sector..self.segment.sectors {
-            match self
-                .segment
-                .codec
-                .read(self.window.sector(&self.segment, sector)?)
-            {
+            match self.segment.codec.read(self.window.sector(&self.segment, sector)?) {
                 Sector::Zero => {}
                 Sector::Frame { number, index, .. }
                     if number == expected && index == sector - self.sector && index < count =>
@@ -307,17 +271,11 @@ impl<S: Storage> Walk<S> {
                 Sector::Frame { number, .. } if number > expected => {
                     return Err(self.segment.corrupt(missing, Problem::MissingSector).into());
                 }
-                Sector::Mark {
-                    kind: MarkKind::Seal,
-                    ..
-                } => {
+                Sector::Mark { kind: MarkKind::Seal, .. } => {
                     return Err(self.segment.corrupt(missing, Problem::MissingSector).into());
                 }
                 _ => {
-                    return Err(self
-                        .segment
-                        .corrupt(sector, Problem::MisplacedSector)
-                        .into());
+                    return Err(self.segment.corrupt(sector, Problem::MisplacedSector).into());
                 }
             }
         }
@@ -326,19 +284,12 @@ impl<S: Storage> Walk<S> {
 
     /// A seal stands here: it must tell the same story, and nothing may follow it.
     fn judge_seal<E>(&mut self) -> Result<End, RecoverError<E>> {
-        let expected = Sector::Mark {
-            kind: MarkKind::Seal,
-            at: self.mark(),
-        };
+        let expected = Sector::Mark { kind: MarkKind::Seal, at: self.mark() };
         let seal = self.window.sector(&self.segment, self.sector)?;
         if self.segment.codec.read(seal) != expected {
-            return Err(self
-                .segment
-                .corrupt(self.sector, Problem::BrokenChain)
-                .into());
+            return Err(self.segment.corrupt(self.sector, Problem::BrokenChain).into());
         }
-        self.window
-            .expect_blank(&self.segment, self.sector + 1, None)?;
+        self.window.expect_blank(&self.segment, self.sector + 1, None)?;
         Ok(End::Sealed)
     }
 }
@@ -352,11 +303,7 @@ struct Window {
 
 impl Window {
     fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            first: 0,
-            sectors: 0,
-        }
+        Self { bytes: Vec::new(), first: 0, sectors: 0 }
     }
 
     /// Makes the next access read the file again.

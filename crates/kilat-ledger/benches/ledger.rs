@@ -74,10 +74,7 @@ fn refuse(fingerprinter: Fingerprinter, mut ledger: Ledger, orders: usize) {
 fn restart(fingerprinter: Fingerprinter, ledger: Ledger) {
     let start = Instant::now();
     let frozen = ledger.freeze();
-    println!(
-        "freeze         {:>8.3} ms",
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    println!("freeze         {:>8.3} ms", start.elapsed().as_secs_f64() * 1e3);
     let start = Instant::now();
     let parts = encode(&frozen);
     let bytes: usize = parts.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -102,12 +99,8 @@ fn encode(frozen: &Frozen) -> Vec<(PartName, Vec<u8>)> {
 
 fn thaw_on_two_threads(fingerprinter: Fingerprinter, parts: &[(PartName, Vec<u8>)]) -> Ledger {
     let decode = |parts: &[(PartName, Vec<u8>)]| -> Vec<Piece> {
-        let decoded = parts
-            .iter()
-            .map(|(name, bytes)| Piece::decode(*name, bytes));
-        decoded
-            .collect::<Result<_, _>>()
-            .expect("a part is corrupt")
+        let decoded = parts.iter().map(|(name, bytes)| Piece::decode(*name, bytes));
+        decoded.collect::<Result<_, _>>().expect("a part is corrupt")
     };
     let start = Instant::now();
     let (left, right) = parts.split_at(parts.len() / 2);
@@ -136,12 +129,8 @@ fn thaw_on_two_threads(fingerprinter: Fingerprinter, parts: &[(PartName, Vec<u8>
 }
 
 fn create_sale(ledger: &mut Ledger, batch: &mut Batch, supply: u64) {
-    let terms = SaleTerms {
-        id: SALE.to_owned(),
-        supply,
-        per_customer: Some(1),
-        ..SaleTerms::default()
-    };
+    let terms =
+        SaleTerms { id: SALE.to_owned(), supply, per_customer: Some(1), ..SaleTerms::default() };
     ledger.execute(NOW, &Command::CreateSale { terms: &terms }, batch);
 }
 

@@ -68,11 +68,8 @@ impl Batch {
     /// Empty, with room for this many bytes of facts.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        let mut batch = Self {
-            bytes: Vec::with_capacity(BATCH_HEADER_BYTES + bytes),
-            facts: 0,
-            at: Time::MIN,
-        };
+        let mut batch =
+            Self { bytes: Vec::with_capacity(BATCH_HEADER_BYTES + bytes), facts: 0, at: Time::MIN };
         batch.clear();
         batch
     }
@@ -80,11 +77,7 @@ impl Batch {
     /// Empty, in the memory of `buffer`, whose content is forgotten.
     #[must_use]
     pub fn reusing(buffer: Vec<u8>) -> Self {
-        let mut batch = Self {
-            bytes: buffer,
-            facts: 0,
-            at: Time::MIN,
-        };
+        let mut batch = Self { bytes: buffer, facts: 0, at: Time::MIN };
         batch.clear();
         batch
     }
@@ -184,15 +177,7 @@ fn put_fact(out: &mut Vec<u8>, fact: &Fact<'_>) {
 /// One copy for all that has a fixed size: this runs once an order.
 #[inline]
 fn put_placed(out: &mut Vec<u8>, fact: &Fact<'_>) {
-    let FactKind::OrderPlaced {
-        id,
-        customer,
-        key,
-        quantity,
-        expires_at,
-        ..
-    } = &fact.kind
-    else {
+    let FactKind::OrderPlaced { id, customer, key, quantity, expires_at, .. } = &fact.kind else {
         return;
     };
     let mut fixed = [0; PLACED_BYTES];
@@ -283,9 +268,9 @@ impl<'a> Facts<'a> {
             tag::ORDER_CONFIRMED => FactKind::OrderConfirmed { id: id(reader)? },
             tag::ORDER_CANCELLED => FactKind::OrderCancelled { id: id(reader)? },
             tag::ORDER_EXPIRED => FactKind::OrderExpired { id: id(reader)? },
-            tag::SALE_CREATED => FactKind::SaleCreated {
-                terms: Arc::new(sale_code::read_terms(reader)?),
-            },
+            tag::SALE_CREATED => {
+                FactKind::SaleCreated { terms: Arc::new(sale_code::read_terms(reader)?) }
+            }
             tag::SALE_CHANGED => {
                 let (key, change) = sale_code::read_change(reader)?;
                 FactKind::SaleChanged { key, change }

@@ -106,15 +106,7 @@ impl<'a> PlaceOrder<'a> {
         quantity: u32,
         hold: bool,
     ) -> Self {
-        Self {
-            id,
-            sale,
-            customer,
-            key,
-            quantity,
-            hold,
-            prints,
-        }
+        Self { id, sale, customer, key, quantity, hold, prints }
     }
 
     /// Of (sale, customer).

@@ -25,11 +25,7 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    pub(crate) const NOTHING: Self = Self {
-        units: 0,
-        first_order: NONE,
-        last_order: NONE,
-    };
+    pub(crate) const NOTHING: Self = Self { units: 0, first_order: NONE, last_order: NONE };
 }
 
 #[derive(Debug)]
@@ -41,18 +37,12 @@ pub(crate) struct Customers {
 
 impl Customers {
     pub(crate) fn new() -> Self {
-        Self {
-            records: Log::new(),
-            totals: Column::new(),
-            by_print: Table::new(),
-        }
+        Self { records: Log::new(), totals: Column::new(), by_print: Table::new() }
     }
 
     #[inline]
     pub(crate) fn find(&self, print: u128) -> Option<u32> {
-        self.by_print.find(Place::of_print(print), |number| {
-            self.records.get(number).print == print
-        })
+        self.by_print.find(Place::of_print(print), |number| self.records.get(number).print == print)
     }
 
     pub(crate) fn name(&self, number: u32) -> &str {

@@ -47,9 +47,7 @@ impl Ledger {
             at: now,
             sale: record.sale,
             sequence: sale.sequence + 1,
-            kind: FactKind::OrderExpired {
-                id: OrderId::from_bits(record.id),
-            },
+            kind: FactKind::OrderExpired { id: OrderId::from_bits(record.id) },
         }
     }
 
@@ -58,18 +56,12 @@ impl Ledger {
         if let Some(number) = self.orders.find_print(place.order_print().0) {
             return replay_order(now, place, self.orders.records.get(number));
         }
-        check_lengths(&[
-            (place.customer, CUSTOMER_BYTES_MAX),
-            (place.key, KEY_BYTES_MAX),
-        ])?;
+        check_lengths(&[(place.customer, CUSTOMER_BYTES_MAX), (place.key, KEY_BYTES_MAX)])?;
         check(place.quantity > 0, Refusal::InvalidQuantity)?;
         let (number, sale) = self.sales.find(place.sale).ok_or(Refusal::SaleNotFound)?;
         check_open(sale, now)?;
         self.check_limit(sale, place)?;
-        check(
-            u64::from(place.quantity) <= sale.counters.available,
-            Refusal::SoldOut,
-        )?;
+        check(u64::from(place.quantity) <= sale.counters.available, Refusal::SoldOut)?;
         check(self.orders.find(place.id).is_none(), Refusal::OrderIdTaken)?;
         self.check_room()?;
         Ok(placed(now, place, number, sale))
@@ -106,21 +98,12 @@ impl Ledger {
         let number = self.orders.find(id).ok_or(Refusal::OrderNotFound)?;
         let record = self.orders.records.get(number);
         let allowed = by.is_none_or(|customer| self.customers.name(record.customer) == customer);
-        check(
-            record.sale == sale_number && allowed,
-            Refusal::OrderNotFound,
-        )?;
+        check(record.sale == sale_number && allowed, Refusal::OrderNotFound)?;
         let order = record.order().at(now);
         Ok(match rule(order)? {
-            None => unchanged(Outcome::Order {
-                order,
-                replayed: true,
-            }),
+            None => unchanged(Outcome::Order { order, replayed: true }),
             Some((kind, status)) => Decision {
-                outcome: Outcome::Order {
-                    order: Order { status, ..order },
-                    replayed: false,
-                },
+                outcome: Outcome::Order { order: Order { status, ..order }, replayed: false },
                 fact: Some(next_fact(now, sale_number, sale, kind)),
             },
         })
@@ -132,10 +115,7 @@ impl Ledger {
             return Ok(unchanged(Outcome::SaleAlreadyCreated));
         }
         check_lengths(&terms_texts(terms).map(|text| (text, TERMS_TEXT_BYTES_MAX)))?;
-        check(
-            schedule_is_valid((terms.opens_at, terms.closes_at)),
-            Refusal::InvalidSchedule,
-        )?;
+        check(schedule_is_valid((terms.opens_at, terms.closes_at)), Refusal::InvalidSchedule)?;
         check(terms.supply <= SUPPLY_MAX, Refusal::SupplyOverflow)?;
         check(self.sales.list.len() < SALES_MAX, Refusal::Full)?;
         Ok(Decision {
@@ -144,9 +124,7 @@ impl Ledger {
                 at: now,
                 sale: self.sales.list.len() as u32,
                 sequence: 1,
-                kind: FactKind::SaleCreated {
-                    terms: Arc::new(terms.clone()),
-                },
+                kind: FactKind::SaleCreated { terms: Arc::new(terms.clone()) },
             }),
         })
     }
@@ -166,17 +144,11 @@ impl Ledger {
         check_lengths(&[(key, KEY_BYTES_MAX)])?;
         let closed = sale.view(number).state(now) == SaleState::Closed;
         check(!closed, Refusal::Closed)?;
-        check(
-            schedule_is_valid(sale.schedule_after(change)),
-            Refusal::InvalidSchedule,
-        )?;
+        check(schedule_is_valid(sale.schedule_after(change)), Refusal::InvalidSchedule)?;
         let restocked = sale.counters.restocked(change.add_supply);
         check(restocked.is_some(), Refusal::SupplyOverflow)?;
         check(sale.changes.len() < CHANGES_MAX, Refusal::Full)?;
-        let kind = FactKind::SaleChanged {
-            key,
-            change: *change,
-        };
+        let kind = FactKind::SaleChanged { key, change: *change };
         Ok(Decision {
             outcome: Outcome::SaleChanged { replayed: false },
             fact: Some(next_fact(now, number, sale, kind)),
@@ -188,10 +160,7 @@ impl Ledger {
 fn replay_order<'a>(now: Time, place: &PlaceOrder<'_>, record: &OrderRecord) -> Ruling<'a> {
     let same = record.quantity == place.quantity && record.hold == place.hold;
     check(same, Refusal::KeyReused)?;
-    Ok(unchanged(Outcome::Order {
-        order: record.order().at(now),
-        replayed: true,
-    }))
+    Ok(unchanged(Outcome::Order { order: record.order().at(now), replayed: true }))
 }
 
 #[inline]
@@ -207,9 +176,7 @@ fn check_open(sale: &Sale, now: Time) -> Result<(), Refusal> {
 
 #[inline]
 fn placed<'a>(now: Time, place: &PlaceOrder<'a>, number: u32, sale: &Sale) -> Decision<'a> {
-    let expires_at = place
-        .hold
-        .then(|| now.plus_seconds(sale.terms.hold_seconds));
+    let expires_at = place.hold.then(|| now.plus_seconds(sale.terms.hold_seconds));
     let kind = FactKind::OrderPlaced {
         id: place.id,
         customer: place.customer,
@@ -231,20 +198,16 @@ fn placed<'a>(now: Time, place: &PlaceOrder<'a>, number: u32, sale: &Sale) -> De
         sequence: sale.sequence + 1,
     };
     Decision {
-        outcome: Outcome::Order {
-            order,
-            replayed: false,
-        },
+        outcome: Outcome::Order { order, replayed: false },
         fact: Some(next_fact(now, number, sale, kind)),
     }
 }
 
 fn confirm<'a>(order: Order) -> Settlement<'a> {
     match order.status {
-        OrderStatus::Held => Ok(Some((
-            FactKind::OrderConfirmed { id: order.id },
-            OrderStatus::Confirmed,
-        ))),
+        OrderStatus::Held => {
+            Ok(Some((FactKind::OrderConfirmed { id: order.id }, OrderStatus::Confirmed)))
+        }
         OrderStatus::Confirmed => Ok(None),
         OrderStatus::Cancelled => Err(Refusal::OrderCancelled),
         OrderStatus::Expired => Err(Refusal::HoldExpired),
@@ -253,10 +216,9 @@ fn confirm<'a>(order: Order) -> Settlement<'a> {
 
 fn cancel<'a>(order: Order) -> Settlement<'a> {
     match order.status {
-        OrderStatus::Held => Ok(Some((
-            FactKind::OrderCancelled { id: order.id },
-            OrderStatus::Cancelled,
-        ))),
+        OrderStatus::Held => {
+            Ok(Some((FactKind::OrderCancelled { id: order.id }, OrderStatus::Cancelled)))
+        }
         OrderStatus::Cancelled => Ok(None),
         OrderStatus::Confirmed => Err(Refusal::OrderConfirmed),
         OrderStatus::Expired => Err(Refusal::HoldExpired),
@@ -265,19 +227,11 @@ fn cancel<'a>(order: Order) -> Settlement<'a> {
 
 #[inline]
 fn next_fact<'a>(now: Time, number: u32, sale: &Sale, kind: FactKind<'a>) -> Fact<'a> {
-    Fact {
-        at: now,
-        sale: number,
-        sequence: sale.sequence + 1,
-        kind,
-    }
+    Fact { at: now, sale: number, sequence: sale.sequence + 1, kind }
 }
 
 const fn unchanged<'a>(outcome: Outcome) -> Decision<'a> {
-    Decision {
-        outcome,
-        fact: None,
-    }
+    Decision { outcome, fact: None }
 }
 
 fn check(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
@@ -285,8 +239,6 @@ fn check(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
 }
 
 fn check_lengths(texts: &[(&str, usize)]) -> Result<(), Refusal> {
-    let fit = texts
-        .iter()
-        .all(|(text, bytes_max)| text.len() <= *bytes_max);
+    let fit = texts.iter().all(|(text, bytes_max)| text.len() <= *bytes_max);
     check(fit, Refusal::TooLong)
 }

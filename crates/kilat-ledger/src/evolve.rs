@@ -61,10 +61,7 @@ impl Ledger {
     fn apply_created(&mut self, fact: &Fact<'_>, terms: &Arc<SaleTerms>) -> Result<(), Broken> {
         let next = self.sales.list.len();
         ensure(next < SALES_MAX, "too many sales")?;
-        ensure(
-            fact.sale as usize == next,
-            "a sale's number is not the next",
-        )?;
+        ensure(fact.sale as usize == next, "a sale's number is not the next")?;
         ensure(fact.sequence == 1, "a sale does not begin with sequence 1")?;
         ensure(self.sales.find(&terms.id).is_none(), "a sale exists twice")?;
         ensure(terms.supply <= SUPPLY_MAX, "a supply is too large")?;
@@ -92,14 +89,7 @@ impl Ledger {
 
     #[inline(always)]
     fn apply_placed(&mut self, fact: &Fact<'_>) -> Result<(), Broken> {
-        let FactKind::OrderPlaced {
-            id,
-            customer,
-            key,
-            quantity,
-            expires_at,
-            prints,
-        } = &fact.kind
+        let FactKind::OrderPlaced { id, customer, key, quantity, expires_at, prints } = &fact.kind
         else {
             return Ok(());
         };
@@ -208,13 +198,8 @@ impl Ledger {
 /// The sale that a fact is about, if the fact is its next one.
 #[inline]
 fn sale_after<'a>(sales: &'a mut [Sale], fact: &Fact<'_>) -> Result<&'a mut Sale, Broken> {
-    let sale = sales
-        .get_mut(fact.sale as usize)
-        .ok_or("a sale is unknown")?;
-    ensure(
-        sale.sequence.checked_add(1) == Some(fact.sequence),
-        "a sale's sequence has a gap",
-    )?;
+    let sale = sales.get_mut(fact.sale as usize).ok_or("a sale is unknown")?;
+    ensure(sale.sequence.checked_add(1) == Some(fact.sequence), "a sale's sequence has a gap")?;
     Ok(sale)
 }
 

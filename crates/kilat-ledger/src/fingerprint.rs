@@ -64,10 +64,7 @@ impl Fingerprinter {
         let mut hasher = self.prefix(sale, customer);
         let customer = finish(&hasher);
         hasher.write(key.as_bytes());
-        Prints {
-            customer,
-            order: finish(&hasher),
-        }
+        Prints { customer, order: finish(&hasher) }
     }
 
     /// Lengths come first, so that no two (sale, customer) pairs give the same bytes, and the

@@ -88,19 +88,11 @@ impl Frozen {
     /// All parts; each is needed to thaw.
     #[must_use]
     pub fn parts(&self) -> Vec<Part> {
-        let sales = Part {
-            name: PartName {
-                kind: PartKind::Sales,
-                number: 0,
-            },
-            version: self.facts(),
-        };
+        let sales =
+            Part { name: PartName { kind: PartKind::Sales, number: 0 }, version: self.facts() };
         let orders = chunk_parts(PartKind::Orders, &self.orders);
         let customers = chunk_parts(PartKind::Customers, &self.customers);
-        std::iter::once(sales)
-            .chain(orders)
-            .chain(customers)
-            .collect()
+        std::iter::once(sales).chain(orders).chain(customers).collect()
     }
 
     /// How many facts the state is made of.
@@ -282,14 +274,8 @@ impl FromStr for PartName {
         let unknown = Corrupt::Malformed("a part has an unknown name");
         let (word, number) = name.split_once('-').ok_or(unknown)?;
         let kind = PartKind::ALL.into_iter().find(|kind| kind.word() == word);
-        let part = Self {
-            kind: kind.ok_or(unknown)?,
-            number: number.parse().map_err(|_| unknown)?,
-        };
-        if part.to_string() == name {
-            Ok(part)
-        } else {
-            Err(unknown)
-        }
+        let part =
+            Self { kind: kind.ok_or(unknown)?, number: number.parse().map_err(|_| unknown)? };
+        if part.to_string() == name { Ok(part) } else { Err(unknown) }
     }
 }

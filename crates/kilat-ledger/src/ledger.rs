@@ -148,15 +148,8 @@ impl Ledger {
     /// Sales created earlier in the same window have no number yet; `apply` hashes for those.
     fn with_prints<'a>(&self, mut fact: Fact<'a>) -> Fact<'a> {
         let sale = self.sales.list.get(fact.sale as usize);
-        if let (
-            Some(sale),
-            FactKind::OrderPlaced {
-                customer,
-                key,
-                prints,
-                ..
-            },
-        ) = (sale, &mut fact.kind)
+        if let (Some(sale), FactKind::OrderPlaced { customer, key, prints, .. }) =
+            (sale, &mut fact.kind)
         {
             *prints = Some(self.fingerprinter.prints(&sale.terms.id, customer, key));
         }

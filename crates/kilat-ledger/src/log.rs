@@ -27,11 +27,7 @@ pub(crate) struct Chunk<T> {
 
 impl<T> Chunk<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            version: 0,
-            records: Vec::with_capacity(CHUNK_RECORDS),
-            text: String::new(),
-        }
+        Self { version: 0, records: Vec::with_capacity(CHUNK_RECORDS), text: String::new() }
     }
 }
 
@@ -40,11 +36,7 @@ impl<T: Copy> Clone for Chunk<T> {
     fn clone(&self) -> Self {
         let mut records = Vec::with_capacity(CHUNK_RECORDS);
         records.extend_from_slice(&self.records);
-        Self {
-            version: self.version,
-            records,
-            text: self.text.clone(),
-        }
+        Self { version: self.version, records, text: self.text.clone() }
     }
 }
 
@@ -60,11 +52,7 @@ impl<T: Copy> Log<T> {
         Self {
             full: Vec::new(),
             // A ledger that holds nothing costs nothing.
-            last: Chunk {
-                version: 0,
-                records: Vec::new(),
-                text: String::new(),
-            },
+            last: Chunk { version: 0, records: Vec::new(), text: String::new() },
         }
     }
 

@@ -38,9 +38,7 @@ impl FromStr for OrderId {
         if text.len() != 32 || !text.bytes().all(canonical) {
             return Err(OrderIdError);
         }
-        u128::from_str_radix(text, 16)
-            .map(Self)
-            .map_err(|_| OrderIdError)
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| OrderIdError)
     }
 }
 

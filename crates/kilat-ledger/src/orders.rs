@@ -57,10 +57,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) const END: Self = Self {
-        of_customer: NONE,
-        of_sale: NONE,
-    };
+    pub(crate) const END: Self = Self { of_customer: NONE, of_sale: NONE };
 }
 
 #[derive(Debug)]
@@ -84,15 +81,12 @@ impl Orders {
     #[inline]
     pub(crate) fn find(&self, id: OrderId) -> Option<u32> {
         let id = id.to_bits();
-        self.by_id
-            .find(Place::of_id(id), |number| self.records.get(number).id == id)
+        self.by_id.find(Place::of_id(id), |number| self.records.get(number).id == id)
     }
 
     #[inline]
     pub(crate) fn find_print(&self, print: u128) -> Option<u32> {
-        self.by_print.find(Place::of_print(print), |number| {
-            self.records.get(number).print == print
-        })
+        self.by_print.find(Place::of_print(print), |number| self.records.get(number).print == print)
     }
 
     /// Appends an order that neither `find` nor `find_print` finds.

@@ -54,10 +54,7 @@ impl Order {
     pub fn at(self, now: Time) -> Self {
         let due = self.expires_at.is_some_and(|end| now >= end);
         match self.status {
-            OrderStatus::Held if due => Self {
-                status: OrderStatus::Expired,
-                ..self
-            },
+            OrderStatus::Held if due => Self { status: OrderStatus::Expired, ..self },
             _ => self,
         }
     }

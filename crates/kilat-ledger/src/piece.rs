@@ -58,10 +58,7 @@ impl Piece {
             PartKind::Customers => Content::Customers(read_customers(&mut reader, version)?),
         };
         reader.end()?;
-        Ok(Self {
-            number: name.number,
-            content,
-        })
+        Ok(Self { number: name.number, content })
     }
 }
 
@@ -73,16 +70,8 @@ fn read_sales(reader: &mut Reader<'_>) -> Result<SalesPiece, Corrupt> {
     if count as usize > SALES_MAX {
         return Err(Corrupt::Malformed("there are too many sales"));
     }
-    let sales = (0..count)
-        .map(|_| read_sale(reader))
-        .collect::<Result<_, _>>()?;
-    Ok(SalesPiece {
-        key_check,
-        clock,
-        orders,
-        customers,
-        sales,
-    })
+    let sales = (0..count).map(|_| read_sale(reader)).collect::<Result<_, _>>()?;
+    Ok(SalesPiece { key_check, clock, orders, customers, sales })
 }
 
 fn read_sale(reader: &mut Reader<'_>) -> Result<Sale, Corrupt> {
@@ -103,15 +92,7 @@ fn read_sale(reader: &mut Reader<'_>) -> Result<Sale, Corrupt> {
         let (key, change) = read_change(reader)?;
         changes.insert(key.into(), change);
     }
-    Ok(Sale {
-        terms,
-        opens_at,
-        closes_at,
-        switch,
-        counters,
-        sequence,
-        changes: Arc::new(changes),
-    })
+    Ok(Sale { terms, opens_at, closes_at, switch, counters, sequence, changes: Arc::new(changes) })
 }
 
 fn read_orders(reader: &mut Reader<'_>, version: u64) -> Result<Chunk<OrderRecord>, Corrupt> {

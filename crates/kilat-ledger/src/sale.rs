@@ -70,14 +70,7 @@ impl Counters {
     }
 
     pub(crate) const fn of_supply(supply: u64) -> Self {
-        Self {
-            supply,
-            available: supply,
-            held: 0,
-            sold: 0,
-            cancelled: 0,
-            expired: 0,
-        }
+        Self { supply, available: supply, held: 0, sold: 0, cancelled: 0, expired: 0 }
     }
 
     /// The counters after a movement; `None` if there are not as many units to move, or if the
@@ -186,10 +179,7 @@ impl Sale {
 
     /// The schedule after a change.
     pub(crate) fn schedule_after(&self, change: &SaleChange) -> (Option<Time>, Option<Time>) {
-        (
-            change.opens_at.unwrap_or(self.opens_at),
-            change.closes_at.unwrap_or(self.closes_at),
-        )
+        (change.opens_at.unwrap_or(self.opens_at), change.closes_at.unwrap_or(self.closes_at))
     }
 }
 

@@ -14,13 +14,7 @@ pub(crate) fn terms_bytes_max(terms: &SaleTerms) -> usize {
 
 /// The texts of the terms, in the order in which they are stored.
 pub(crate) fn terms_texts(terms: &SaleTerms) -> [&str; 5] {
-    [
-        &terms.id,
-        &terms.title,
-        &terms.sku,
-        &terms.price_amount,
-        &terms.price_currency,
-    ]
+    [&terms.id, &terms.title, &terms.sku, &terms.price_amount, &terms.price_currency]
 }
 
 pub(crate) fn put_terms(out: &mut Vec<u8>, terms: &SaleTerms) {

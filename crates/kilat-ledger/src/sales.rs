@@ -20,11 +20,7 @@ pub(crate) struct Sales {
 
 impl Sales {
     pub(crate) fn new(fingerprinter: Fingerprinter) -> Self {
-        Self {
-            list: Vec::new(),
-            chains: Vec::new(),
-            by_id: HashMap::with_hasher(fingerprinter),
-        }
+        Self { list: Vec::new(), chains: Vec::new(), by_id: HashMap::with_hasher(fingerprinter) }
     }
 
     #[inline]
@@ -53,11 +49,7 @@ pub(crate) struct SaleChain {
 
 impl Default for SaleChain {
     fn default() -> Self {
-        Self {
-            last_order: NONE,
-            orders: 0,
-            marks: Vec::new(),
-        }
+        Self { last_order: NONE, orders: 0, marks: Vec::new() }
     }
 }
 
@@ -75,8 +67,6 @@ impl SaleChain {
     /// The last marked order with a sequence of at most `sequence`, or the first order.
     pub(crate) fn mark_before(&self, sequence: u64) -> u32 {
         let after = self.marks.partition_point(|mark| mark.0 <= sequence);
-        self.marks
-            .get(after.saturating_sub(1))
-            .map_or(NONE, |mark| mark.1)
+        self.marks.get(after.saturating_sub(1)).map_or(NONE, |mark| mark.1)
     }
 }

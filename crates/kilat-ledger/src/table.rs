@@ -79,9 +79,7 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self {
-            segments: vec![Segment::default(); SEGMENTS],
-        }
+        Self { segments: vec![Segment::default(); SEGMENTS] }
     }
 
     /// With numbers 0, 1, 2 … for the places given. `None` if `same` says that a number's whole
@@ -215,10 +213,7 @@ impl Segment {
 }
 
 impl Bucket {
-    const EMPTY: Self = Self {
-        tags: [0; BUCKET_SLOTS],
-        numbers: [EMPTY; BUCKET_SLOTS],
-    };
+    const EMPTY: Self = Self { tags: [0; BUCKET_SLOTS], numbers: [EMPTY; BUCKET_SLOTS] };
 
     #[inline]
     const fn has_room(&self) -> bool {
@@ -227,10 +222,7 @@ impl Bucket {
 
     #[inline]
     fn used(&self) -> usize {
-        let taken = self
-            .numbers
-            .iter()
-            .map(|number| u32::from(*number != EMPTY));
+        let taken = self.numbers.iter().map(|number| u32::from(*number != EMPTY));
         taken.sum::<u32>() as usize
     }
 

@@ -50,12 +50,8 @@ pub enum IndexKind {
 
 impl IndexKind {
     /// All that a ledger needs; threads take them from the front.
-    pub const ALL: [Self; 4] = [
-        Self::OrderIds,
-        Self::OrderPrints,
-        Self::Chains,
-        Self::CustomerPrints,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::OrderIds, Self::OrderPrints, Self::Chains, Self::CustomerPrints];
 }
 
 /// A built index.
@@ -88,9 +84,7 @@ impl Ledger {
         fingerprinter: Fingerprinter,
         parts: impl IntoIterator<Item = (PartName, &'b [u8])>,
     ) -> Result<Self, Corrupt> {
-        let decoded = parts
-            .into_iter()
-            .map(|(name, bytes)| Piece::decode(name, bytes));
+        let decoded = parts.into_iter().map(|(name, bytes)| Piece::decode(name, bytes));
         Pieces::collect(fingerprinter, decoded.collect::<Result<_, _>>()?)?.assemble(Vec::new())
     }
 }
@@ -160,12 +154,7 @@ impl Pieces {
             fingerprinter: self.fingerprinter,
             clock: self.clock,
             sales: number_sales(self.fingerprinter, self.sales, chains.sales)?,
-            orders: Orders {
-                records: self.orders,
-                links: chains.links,
-                by_id,
-                by_print,
-            },
+            orders: Orders { records: self.orders, links: chains.links, by_id, by_print },
             customers: Customers {
                 records: self.customers,
                 totals: chains.totals,
@@ -220,10 +209,7 @@ impl Pieces {
 
 fn in_order<T: Copy>(mut chunks: Vec<(u32, Chunk<T>)>, records: u32) -> Result<Log<T>, Corrupt> {
     chunks.sort_unstable_by_key(|(number, _)| *number);
-    let numbered = chunks
-        .iter()
-        .zip(0..)
-        .all(|((number, _), at)| *number == at);
+    let numbered = chunks.iter().zip(0..).all(|((number, _), at)| *number == at);
     let mut lens = chunks.iter().map(|(_, chunk)| chunk.records.len()).rev();
     let last = lens.next().unwrap_or(0);
     let full = lens.all(|len| len == CHUNK_RECORDS);
@@ -231,9 +217,7 @@ fn in_order<T: Copy>(mut chunks: Vec<(u32, Chunk<T>)>, records: u32) -> Result<L
     if !(numbered && full && all) {
         return Err(Corrupt::Contradiction("a part is missing or there twice"));
     }
-    Ok(Log::from_chunks(
-        chunks.into_iter().map(|(_, chunk)| chunk).collect(),
-    ))
+    Ok(Log::from_chunks(chunks.into_iter().map(|(_, chunk)| chunk).collect()))
 }
 
 fn number_sales(
@@ -334,9 +318,7 @@ impl<'a> Sums<'a> {
         if self.pieces.sales.iter().zip(&self.sales).all(agree) {
             Ok(())
         } else {
-            Err(Corrupt::Contradiction(
-                "a sale's counters differ from its orders",
-            ))
+            Err(Corrupt::Contradiction("a sale's counters differ from its orders"))
         }
     }
 }

@@ -81,9 +81,7 @@ impl<'a> Reader<'a> {
         match self.u8()? {
             0 => Ok(None),
             1 => value(self).map(Some),
-            _ => Err(Corrupt::Malformed(
-                "an option is neither absent nor present",
-            )),
+            _ => Err(Corrupt::Malformed("an option is neither absent nor present")),
         }
     }
 
@@ -98,11 +96,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may follow.
     pub(crate) const fn end(&self) -> Result<(), Corrupt> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Corrupt::Malformed("bytes follow the end"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Corrupt::Malformed("bytes follow the end")) }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use crate::full_lane::FullLane;
 use crate::lane::write_busy;
+use crate::seats::Seats;
 use bytes::Bytes;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// Pause when no connection can be accepted, for example without free file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -15,25 +16,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts until `stopping` turns `true`; then the listener is closed.
 pub(crate) async fn accept(
     listener: TcpListener,
-    lane: Arc<FullLane>,
-    connections_max: usize,
+    full_lane: Arc<FullLane>,
+    seats: Seats,
     node: Arc<str>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let seats = Arc::new(Semaphore::new(connections_max));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         match accepted {
-            Ok((stream, _)) => match Arc::clone(&seats).try_acquire_owned() {
-                Ok(seat) => {
-                    // Without it a small reply may wait for the peer's acknowledgement; with an error it only is slower.
+            Ok((stream, _)) => match seats.take() {
+                Some(seat) => {
+                    // Without it a reply may wait for the acknowledgement of the last one.
                     let _ = stream.set_nodelay(true);
-                    lane.take(stream, Bytes::new(), seat);
+                    full_lane.take(stream, Bytes::new(), seat);
                 }
-                Err(_) => turn_away(stream, &node),
+                None => turn_away(stream, &node),
             },
             Err(error) if is_passing(&error) => {}
             Err(error) => {
@@ -45,7 +45,7 @@ pub(crate) async fn accept(
 }
 
 /// Faults of the connection that was about to be accepted, not of the listener.
-fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted

@@ -32,7 +32,7 @@ pub enum Rule {
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// The operator, who may do everything.
     Admin,
     /// The shop's own backend, which names the customer.
@@ -46,7 +46,7 @@ pub enum Caller {
 impl Caller {
     /// On whose orders only this caller may act; `None` for any.
     #[must_use]
-    pub fn own(&self) -> Option<&str> {
+    pub(crate) fn own(&self) -> Option<&str> {
         match self {
             Caller::Customer(name) => Some(name),
             Caller::Admin | Caller::Shop | Caller::Anyone => None,
@@ -55,7 +55,7 @@ impl Caller {
 
     /// Whether this caller may act for `customer`.
     #[must_use]
-    pub fn may_act_for(&self, customer: &str) -> bool {
+    pub(crate) fn may_act_for(&self, customer: &str) -> bool {
         self.own().is_none_or(|own| own == customer)
     }
 }
@@ -78,14 +78,14 @@ impl Access {
 
     /// Whether anybody may order: neither a shop token nor a customer key is set.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.shop.is_none() && self.customers.is_none()
     }
 
     /// Whether an order with this `Authorization` header may name any customer
     /// and nobody has to look closer.
     #[must_use]
-    pub fn is_plain_shop(&self, authorization: Option<&[u8]>) -> bool {
+    pub(crate) fn is_plain_shop(&self, authorization: Option<&[u8]>) -> bool {
         match authorization {
             None => self.is_open(),
             Some(header) => {
@@ -98,7 +98,7 @@ impl Access {
     ///
     /// # Errors
     /// [`Code::Unauthorized`] without valid credentials, [`Code::Forbidden`] with those of another role.
-    pub fn admit(&self, rule: Rule, authorization: Option<&[u8]>) -> Result<Caller, Fault> {
+    pub(crate) fn admit(&self, rule: Rule, authorization: Option<&[u8]>) -> Result<Caller, Fault> {
         if rule == Rule::Public {
             return Ok(Caller::Anyone);
         }
@@ -121,10 +121,7 @@ impl Access {
         if is(self.shop, token) {
             return Some(Caller::Shop);
         }
-        let customer = self
-            .customers
-            .as_ref()?
-            .customer(std::str::from_utf8(token).ok()?)?;
+        let customer = self.customers.as_ref()?.customer(std::str::from_utf8(token).ok()?)?;
         Some(Caller::Customer(customer))
     }
 }
@@ -138,12 +135,9 @@ fn is(expected: Option<blake3::Hash>, token: &[u8]) -> bool {
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
     let fits = header.len() <= AUTHORIZATION_BYTES_MAX && scheme.eq_ignore_ascii_case(b"bearer ");
-    fits.then(|| token.trim_ascii())
-        .filter(|token| !token.is_empty())
+    fits.then(|| token.trim_ascii()).filter(|token| !token.is_empty())
 }
 
 fn wrong_credentials() -> Fault {
-    Problem::new(Code::Unauthorized)
-        .with_detail("the credentials are not valid here")
-        .into()
+    Problem::new(Code::Unauthorized).with_detail("the credentials are not valid here").into()
 }

@@ -51,9 +51,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<&str, Fault> {
         Some(key) if !key.is_empty() => key,
         _ => return Err(Code::KeyMissing.into()),
     };
-    let text = std::str::from_utf8(key.as_bytes())
-        .ok()
-        .filter(|key| is_idempotency_key(key));
+    let text = std::str::from_utf8(key.as_bytes()).ok().filter(|key| is_idempotency_key(key));
     match (text, keys.next()) {
         (Some(key), None) => Ok(key),
         _ => Err(malformed(format!(
@@ -69,10 +67,8 @@ pub(crate) fn malformed(detail: String) -> Fault {
 
 /// The media type, alone or with `charset=utf-8`; nothing compressed, which could be a bomb.
 fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Fault> {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let value =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (kind, parameter) = value.split_once(';').unwrap_or((value, "charset=utf-8"));
     let charset = parameter.trim().replace('"', "");
     let plain =
@@ -81,9 +77,7 @@ fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Fault> {
         return Ok(());
     }
     let detail = format!("the body must be {expected}, in UTF-8 and not compressed");
-    Err(Problem::new(Code::UnsupportedMediaType)
-        .with_detail(detail)
-        .into())
+    Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail).into())
 }
 
 async fn collect(

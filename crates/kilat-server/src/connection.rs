@@ -29,12 +29,7 @@ pub(crate) async fn serve(
     limits: &Limits,
     watcher: Watcher,
 ) {
-    let wire = Wire {
-        already_read,
-        stream,
-        write_timeout: limits.write_timeout,
-        stalled: None,
-    };
+    let wire = Wire { already_read, stream, write_timeout: limits.write_timeout, stalled: None };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)

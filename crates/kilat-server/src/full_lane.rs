@@ -2,6 +2,7 @@
 
 use crate::connection;
 use crate::router::router;
+use crate::seats::Seat;
 use crate::state::App;
 use axum::Router;
 use bytes::Bytes;
@@ -22,22 +23,13 @@ pub(crate) struct FullLane {
 impl FullLane {
     pub(crate) fn new(app: App) -> Self {
         let router = router(&app);
-        FullLane {
-            app,
-            router,
-            graceful: GracefulShutdown::new(),
-            cut: watch::Sender::new(false),
-        }
+        FullLane { app, router, graceful: GracefulShutdown::new(), cut: watch::Sender::new(false) }
     }
 
-    /// Serves a connection on a task of its own. `seat` is its place among the
-    /// connections and is dropped when it ends.
-    pub(crate) fn take(&self, stream: TcpStream, already_read: Bytes, seat: impl Send + 'static) {
-        let (router, limits, watcher) = (
-            self.router.clone(),
-            self.app.limits,
-            self.graceful.watcher(),
-        );
+    /// Serves a connection on a task of its own; its seat is free when it ends.
+    pub(crate) fn take(&self, stream: TcpStream, already_read: Bytes, seat: Seat) {
+        let (router, limits, watcher) =
+            (self.router.clone(), self.app.limits, self.graceful.watcher());
         let mut cut = self.cut.subscribe();
         tokio::spawn(async move {
             tokio::select! {
@@ -51,10 +43,7 @@ impl FullLane {
     /// Finishes what is in flight, closes idle connections, and cuts the rest off after `deadline`.
     pub(crate) async fn stop(self, deadline: Duration) {
         self.app.stopping.send_replace(true);
-        if tokio::time::timeout(deadline, self.graceful.shutdown())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(deadline, self.graceful.shutdown()).await.is_err() {
             tracing::warn!("connections were still busy at the deadline and are cut off");
         }
         self.cut.send_replace(true);

@@ -24,9 +24,7 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src
 #[must_use]
 pub(crate) fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 /// Runs around every route, the unknown ones too.
@@ -50,33 +48,21 @@ pub(crate) async fn stamp(State(app): State<App>, request: Request, next: Next) 
         tracing::debug!(%method, path, status, ms, request = ?id, "a request was answered");
     }
     response.headers_mut().insert(X_REQUEST_ID, id);
-    response
-        .headers_mut()
-        .insert(X_NODE, app.node_header.clone());
+    response.headers_mut().insert(X_NODE, app.node_header.clone());
     response
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let callers = headers
-        .get(X_REQUEST_ID)
-        .and_then(|value| value.to_str().ok());
+    let callers = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     // Every form of a request id is visible ASCII.
     HeaderValue::from_str(RequestId::of(callers).as_str()).unwrap_or(HeaderValue::from_static("-"))
 }
 
 /// What every page carries besides.
 pub(crate) fn guard_page(headers: &mut HeaderMap) {
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(CONTENT_SECURITY_POLICY),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("same-origin"),
-    );
+    headers
+        .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -28,23 +28,16 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Fault> {
         // A busy node is not a broken one: taking it out would only make the others busier.
         Ok(Ok(()) | Err(Unavailable::Overloaded)) => Ok(reply::json(StatusCode::OK, &health)),
         Ok(Err(why)) => Err(why.into()),
-        Err(_) => Err(Problem::new(Code::Overloaded)
-            .with_detail("the engine does not answer")
-            .into()),
+        Err(_) => {
+            Err(Problem::new(Code::Overloaded).with_detail("the engine does not answer").into())
+        }
     }
 }
 
 /// Sends a command that changes nothing through the whole engine, the reservation of space included.
 async fn probe(app: &App) -> Result<(), Unavailable> {
-    let nothing = OrderRef {
-        sale: NO_SALE.to_owned(),
-        order: OrderId::from_bits(0),
-        by: None,
-    };
-    app.handle
-        .change(Change::CancelOrder(nothing))
-        .await
-        .map(drop)
+    let nothing = OrderRef { sale: NO_SALE.to_owned(), order: OrderId::from_bits(0), by: None };
+    app.handle.change(Change::CancelOrder(nothing)).await.map(drop)
 }
 
 /// `GET /metrics`

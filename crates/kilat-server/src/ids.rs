@@ -58,10 +58,7 @@ impl<'a> RequestId<'a> {
 fn make() -> [u8; MADE_BYTES] {
     let mut id = [b'-'; MADE_BYTES];
     write_hex(&mut id[..8], u128::from(*PROCESS));
-    write_hex(
-        &mut id[9..],
-        u128::from(NEXT.fetch_add(1, Ordering::Relaxed)),
-    );
+    write_hex(&mut id[9..], u128::from(NEXT.fetch_add(1, Ordering::Relaxed)));
     id
 }
 
@@ -87,13 +84,7 @@ mod tests {
     #[test]
     fn a_well_formed_id_is_kept_and_another_is_replaced() {
         assert_eq!(RequestId::of(Some("a.B-9_")).as_str(), "a.B-9_");
-        for bad in [
-            None,
-            Some(""),
-            Some("a b"),
-            Some("a\n"),
-            Some(&*"x".repeat(65)),
-        ] {
+        for bad in [None, Some(""), Some("a b"), Some("a\n"), Some(&*"x".repeat(65))] {
             let made = RequestId::of(bad);
             assert!(is_request_id(made.as_str()), "{bad:?}");
             assert_ne!(Some(made.as_str()), bad);

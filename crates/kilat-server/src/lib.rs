@@ -9,11 +9,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `lane` | the fast lane: accepts, serves the storming call, hands everything else over |
-//! | [`accept`], `full_lane`, [`connection`] | sockets, and every way in which a peer can be slow |
-//! | `router`, [`auth`] | which calls there are, and who may make them |
+//! | `accept`, `seats`, `full_lane`, `connection` | sockets, and every way in which a peer can be slow |
+//! | `router`, `auth` | which calls there are, and who may make them |
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
 //! | `pages`, `visitor` | the buy page and its visitors |
-//! | `problem`, `reply`, [`render`], `show` | outcomes of the engine in the contract's words |
+//! | `problem`, `reply`, `render`, `show` | outcomes of the engine in the contract's words |
 //! | [`limits`] | every limit by name |
 //!
 //! Knows nothing about the journal, the environment or the command line.
@@ -23,6 +23,7 @@ mod auth;
 mod body;
 mod connection;
 mod full_lane;
+mod groups;
 mod headers;
 mod health;
 mod ids;
@@ -37,22 +38,24 @@ mod render;
 mod reply;
 mod router;
 mod sales;
+mod seats;
 mod show;
 mod state;
 mod stream;
 mod token;
 mod visitor;
 
-pub use auth::{Access, Caller, Rule};
+pub use auth::{Access, Rule};
 pub use lane::LaneOptions;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use router::{ROUTES, Route, Takes};
-pub use state::{BadNode, Options};
+pub use state::{BadNode, Options, is_node_name};
 
 use full_lane::FullLane;
 use kilat_engine::Handle;
 use lane::{Handover, Lanes};
+use seats::Seats;
 use state::App;
 use std::fmt;
 use std::io;
@@ -67,8 +70,8 @@ use tokio::task::JoinHandle;
 pub struct Server {
     address: SocketAddr,
     app: App,
-    fast: Option<Lanes>,
-    lane: Arc<FullLane>,
+    fast_lane: Option<Lanes>,
+    full_lane: Arc<FullLane>,
     accepting: JoinHandle<()>,
     upkeep: JoinHandle<()>,
 }
@@ -87,25 +90,15 @@ impl Server {
         let lanes = options.lanes;
         let metrics = Metrics::install().map_err(StartError::Metrics)?;
         let app = App::new(options, handle, metrics.clone()).map_err(StartError::Node)?;
-        let lane = Arc::new(FullLane::new(app.clone()));
-        let (fast, accepting) = if lanes.threads == 0 {
-            (None, accept_alone(listener, &lane, &app)?)
+        let full_lane = Arc::new(FullLane::new(app.clone()));
+        let (fast_lane, accepting) = if lanes.threads == 0 {
+            (None, accept_alone(listener, &full_lane, &app)?)
         } else {
-            let (fast, handovers) = Lanes::start(listener, lanes, &app)?;
-            (
-                Some(fast),
-                tokio::spawn(take_over(handovers, Arc::clone(&lane))),
-            )
+            let (lanes, handovers) = Lanes::start(listener, lanes, &app)?;
+            (Some(lanes), tokio::spawn(take_over(handovers, Arc::clone(&full_lane))))
         };
         let upkeep = tokio::spawn(keep_up(metrics));
-        Ok(Server {
-            address,
-            app,
-            fast,
-            lane,
-            accepting,
-            upkeep,
-        })
+        Ok(Server { address, app, fast_lane, full_lane, accepting, upkeep })
     }
 
     /// Where it listens.
@@ -124,14 +117,15 @@ impl Server {
     /// flight, and cuts off after `deadline` who is still busy.
     pub async fn shutdown(self, deadline: Duration) {
         self.app.stopping.send_replace(true);
-        if let Some(fast) = self.fast {
-            // Its threads are joined, which would block the runtime.
-            drop(tokio::task::spawn_blocking(|| fast.stop()).await);
+        if let Some(lanes) = self.fast_lane {
+            // Joining threads would block the runtime. Only a panic would be an error, and tokio
+            // has reported it.
+            let _ = tokio::task::spawn_blocking(|| lanes.stop()).await;
         }
-        // Only a panic would be an error, and tokio has reported it.
+        // Here too.
         let _ = self.accepting.await;
-        if let Some(lane) = Arc::into_inner(self.lane) {
-            lane.stop(deadline).await;
+        if let Some(full_lane) = Arc::into_inner(self.full_lane) {
+            full_lane.stop(deadline).await;
         }
         self.upkeep.abort();
     }
@@ -140,30 +134,25 @@ impl Server {
 /// Without a fast lane the full lane accepts for itself.
 fn accept_alone(
     listener: std::net::TcpListener,
-    lane: &Arc<FullLane>,
+    full_lane: &Arc<FullLane>,
     app: &App,
 ) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     Ok(tokio::spawn(accept::accept(
         listener,
-        Arc::clone(lane),
-        app.limits.connections_max,
+        Arc::clone(full_lane),
+        Seats::new(app.limits.connections_max),
         Arc::clone(&app.node),
         app.stopping.subscribe(),
     )))
 }
 
 /// Serves what the fast lane hands over, until the fast lane ends.
-async fn take_over(mut handovers: mpsc::Receiver<Handover>, lane: Arc<FullLane>) {
-    while let Some(Handover {
-        stream,
-        already_read,
-        seat,
-    }) = handovers.recv().await
-    {
+async fn take_over(mut handovers: mpsc::Receiver<Handover>, full_lane: Arc<FullLane>) {
+    while let Some(Handover { stream, already_read, seat }) = handovers.recv().await {
         match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => lane.take(stream, already_read.into(), seat),
+            Ok(stream) => full_lane.take(stream, already_read.into(), seat),
             Err(error) => tracing::warn!(%error, "a connection can't be taken over and is closed"),
         }
     }

@@ -28,6 +28,8 @@ pub const TOKEN_LEEWAY_SECONDS: u64 = 5;
 pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Shortest time between two events of a stream; changes within it are folded into one.
 pub const STREAM_INTERVAL: Duration = Duration::from_millis(100);
+/// Most connections on their way from the fast lane to the full lane; one more is told 503 and closed.
+pub const HANDOVERS_MAX: usize = 4_096;
 /// Longest that a readiness probe waits for the engine before it says 503.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 

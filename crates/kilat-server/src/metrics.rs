@@ -22,9 +22,7 @@ const SECONDS: [f64; 15] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     10.0,
 ];
-const FACTS: [f64; 9] = [
-    1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 2_048.0, 4_096.0, 8_192.0,
-];
+const FACTS: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 2_048.0, 4_096.0, 8_192.0];
 
 /// The process's metrics.
 #[derive(Clone)]
@@ -41,9 +39,7 @@ impl Metrics {
         static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = &*installed {
-            return Ok(Metrics {
-                handle: handle.clone(),
-            });
+            return Ok(Metrics { handle: handle.clone() });
         }
         let handle = PrometheusBuilder::new()
             .set_buckets(&SECONDS)?
@@ -71,10 +67,7 @@ impl Metrics {
 fn describe() {
     describe_counter!(REQUESTS, "Requests to buy, by what became of them");
     describe_counter!(HTTP_REPLIES, "Replies of the full lane, by class of status");
-    describe_histogram!(
-        HTTP_SECONDS,
-        "Duration of a request in the full lane, by route"
-    );
+    describe_histogram!(HTTP_SECONDS, "Duration of a request in the full lane, by route");
     gauge!("kilat_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // A panel shows a series only once it exists.
     for status in ["confirmed", "held", "replayed", "sold_out", "limit_reached"] {
@@ -104,9 +97,7 @@ impl OrderCounts {
             .find(|(known, ..)| std::ptr::eq(*known, label) || *known == label)
         {
             Some((_, _, count)) => *count += 1,
-            None => self
-                .labels
-                .push((label, counter!(REQUESTS, "status" => label), 1)),
+            None => self.labels.push((label, counter!(REQUESTS, "status" => label), 1)),
         }
     }
 
@@ -120,9 +111,8 @@ impl OrderCounts {
 }
 
 /// Upper bounds of the buckets of [`ORDER_SECONDS`], in microseconds.
-const ORDER_MICROS: [u64; 12] = [
-    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000,
-];
+const ORDER_MICROS: [u64; 12] =
+    [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000];
 const ORDER_BUCKETS: usize = ORDER_MICROS.len() + 1;
 
 /// One thread's share of [`ORDER_SECONDS`].
@@ -135,10 +125,8 @@ struct Tally {
 impl Tally {
     fn note(&mut self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let bucket = ORDER_MICROS
-            .iter()
-            .position(|bound| micros <= *bound)
-            .unwrap_or(ORDER_MICROS.len());
+        let bucket =
+            ORDER_MICROS.iter().position(|bound| micros <= *bound).unwrap_or(ORDER_MICROS.len());
         self.buckets[bucket] += 1;
         self.micros = self.micros.saturating_add(micros);
     }
@@ -159,11 +147,7 @@ struct OrderSeconds {
 impl OrderSeconds {
     fn add(&self, tally: &mut Tally) {
         let tally = std::mem::take(tally);
-        for (total, count) in self
-            .buckets
-            .iter()
-            .zip(tally.buckets)
-            .filter(|(_, count)| *count > 0)
+        for (total, count) in self.buckets.iter().zip(tally.buckets).filter(|(_, count)| *count > 0)
         {
             total.fetch_add(count, Ordering::Relaxed);
         }

@@ -63,21 +63,11 @@ async fn place_one(
     if !caller.may_act_for(&request.customer) {
         return Err(for_another());
     }
-    let text = OrderText {
-        sale,
-        customer: &request.customer,
-        key,
-    };
+    let text = OrderText { sale, customer: &request.customer, key };
     let (order, replayed) = buy(app, &text, request.quantity, request.hold).await?;
-    let label = if replayed {
-        "replayed"
-    } else {
-        problem::status_label(order.status)
-    };
-    let response = reply::raw(
-        StatusCode::CREATED,
-        order_body(app, &order, sale, &request.customer),
-    );
+    let label = problem::order_label(order.status, replayed);
+    let response =
+        reply::raw(StatusCode::CREATED, order_body(app, &order, sale, &request.customer));
     Ok((label, reply::mark_replayed(response, replayed)))
 }
 
@@ -92,15 +82,9 @@ pub(crate) async fn buy(
     hold: bool,
 ) -> Result<(Order, bool), Fault> {
     let mut orders = Orders::default();
-    orders.push(
-        app.handle.fingerprinter(),
-        ids::order_id(),
-        text,
-        quantity,
-        hold,
-    );
+    orders.push(app.handle.fingerprinter(), ids::order_id(), text, quantity, hold);
     let placed = app.handle.place_all(orders).await?;
-    match placed.outcomes.first() {
+    match placed.outcomes().first() {
         Some(Outcome::Order { order, replayed }) => Ok((order.at(placed.at), *replayed)),
         Some(Outcome::Refused(refusal)) => Err((*refusal).into()),
         // The engine answers an order with an order or a refusal.
@@ -141,7 +125,9 @@ async fn place_all(
     let group = read_batch(app, caller, sale, &bytes)?;
     drop(bytes);
     let placed = app.handle.place_all(group).await?;
-    Ok(reply::raw(StatusCode::OK, batch_body(app, &placed, counts)))
+    let reply = batch_body(app, &placed, counts);
+    app.groups.give_back(placed.orders);
+    Ok(reply::raw(StatusCode::OK, reply))
 }
 
 /// Decodes, checks and hashes a batch into one group.
@@ -149,42 +135,22 @@ fn read_batch(app: &App, caller: &Caller, sale: &str, bytes: &[u8]) -> Result<Or
     let request: BatchRequest<'_> =
         serde_json::from_slice(bytes).map_err(|_| explain::<BatchRequest<'_>>(bytes))?;
     check(&request)?;
-    if !request
-        .orders
-        .iter()
-        .all(|order| caller.may_act_for(&order.customer))
-    {
+    if !request.orders.iter().all(|order| caller.may_act_for(&order.customer)) {
         return Err(for_another());
     }
     let prints = app.handle.fingerprinter();
-    let mut group = Orders::default();
-    for BatchOrder {
-        key,
-        customer,
-        quantity,
-        hold,
-    } in &request.orders
-    {
-        group.push(
-            prints,
-            ids::order_id(),
-            &OrderText {
-                sale,
-                customer,
-                key,
-            },
-            *quantity,
-            *hold,
-        );
+    let mut group = app.groups.take();
+    for BatchOrder { key, customer, quantity, hold } in &request.orders {
+        group.push(prints, ids::order_id(), &OrderText { sale, customer, key }, *quantity, *hold);
     }
     Ok(group)
 }
 
 /// Renders the outcomes of a batch in the order asked.
 fn batch_body(app: &App, placed: &Placed, counts: &mut OrderCounts) -> Vec<u8> {
-    let mut out = Vec::with_capacity(16 + placed.outcomes.len() * ORDER_JSON_BYTES);
+    let mut out = Vec::with_capacity(16 + placed.outcomes().len() * ORDER_JSON_BYTES);
     out.extend_from_slice(b"{\"outcomes\":[");
-    for (asked, outcome) in placed.orders.iter().zip(&placed.outcomes) {
+    for (asked, outcome) in placed.orders.iter().zip(placed.outcomes()) {
         let label = match outcome {
             Outcome::Order { order, replayed } => {
                 let order = order.at(placed.at);
@@ -196,11 +162,7 @@ fn batch_body(app: &App, placed: &Placed, counts: &mut OrderCounts) -> Vec<u8> {
                     &app.node,
                     *replayed,
                 );
-                if *replayed {
-                    "replayed"
-                } else {
-                    problem::status_label(order.status)
-                }
+                problem::order_label(order.status, *replayed)
             }
             Outcome::Refused(refusal) => refuse(&mut out, problem::code(*refusal)),
             _ => refuse(&mut out, Code::Internal),
@@ -227,10 +189,9 @@ pub(crate) async fn show(
     let sale = names.sale()?;
     let found = app.handle.order(sale, names.order()?).await?;
     match found.filter(|found| caller.may_act_for(&found.customer)) {
-        Some(OwnedOrder { order, customer }) => Ok(reply::raw(
-            StatusCode::OK,
-            order_body(&app, &order.at(app.now()), sale, &customer),
-        )),
+        Some(OwnedOrder { order, customer }) => {
+            Ok(reply::raw(StatusCode::OK, order_body(&app, &order.at(app.now()), sale, &customer)))
+        }
         None => Err(missing(&app, sale)),
     }
 }
@@ -260,11 +221,8 @@ async fn settle(
     change: fn(OrderRef) -> Change,
 ) -> Result<Response, Fault> {
     let (sale, id) = (names.sale()?, names.order()?);
-    let reference = OrderRef {
-        sale: sale.to_owned(),
-        order: id,
-        by: caller.own().map(str::to_owned),
-    };
+    let reference =
+        OrderRef { sale: sale.to_owned(), order: id, by: caller.own().map(str::to_owned) };
     let (outcome, at) = app.handle.change(change(reference)).await?;
     let (order, replayed) = match outcome {
         Outcome::Order { order, replayed } => (order.at(at), replayed),
@@ -273,10 +231,7 @@ async fn settle(
     };
     // The outcome does not say whose order it is; orders are never removed.
     let owned = app.handle.order(sale, id).await?.ok_or(Code::Internal)?;
-    let response = reply::raw(
-        StatusCode::OK,
-        order_body(app, &order, sale, &owned.customer),
-    );
+    let response = reply::raw(StatusCode::OK, order_body(app, &order, sale, &owned.customer));
     Ok(reply::mark_replayed(response, replayed))
 }
 
@@ -301,19 +256,11 @@ pub(crate) async fn list(
     let limit = query.limit.unwrap_or(PAGE_ORDERS_DEFAULT);
     let customer = whose(&caller, query.customer)?;
     // One more than asked tells whether there is a next page.
-    let page = Page {
-        sale: sale.to_owned(),
-        customer,
-        after: query.after,
-        limit: limit + 1,
-    };
+    let page = Page { sale: sale.to_owned(), customer, after: query.after, limit: limit + 1 };
     let mut orders = app.handle.orders(page).await?.ok_or(Code::SaleNotFound)?;
     let more = orders.len() > limit;
     orders.truncate(limit);
-    Ok(reply::raw(
-        StatusCode::OK,
-        page_body(&app, sale, &orders, more),
-    ))
+    Ok(reply::raw(StatusCode::OK, page_body(&app, sale, &orders, more)))
 }
 
 fn read_query(uri: &Uri) -> Result<ListQuery, Fault> {
@@ -323,20 +270,10 @@ fn read_query(uri: &Uri) -> Result<ListQuery, Fault> {
     let text = uri.query().unwrap_or_default();
     let query: ListQuery =
         serde_urlencoded::from_str(text).map_err(|error| invalid("", error.to_string()))?;
-    if query
-        .limit
-        .is_some_and(|limit| !(1..=PAGE_ORDERS_MAX).contains(&limit))
-    {
-        return Err(invalid(
-            "limit",
-            format!("must be from 1 to {PAGE_ORDERS_MAX}"),
-        ));
+    if query.limit.is_some_and(|limit| !(1..=PAGE_ORDERS_MAX).contains(&limit)) {
+        return Err(invalid("limit", format!("must be from 1 to {PAGE_ORDERS_MAX}")));
     }
-    if query
-        .customer
-        .as_ref()
-        .is_some_and(|name| !is_printable(name, CUSTOMER_CHARS_MAX))
-    {
+    if query.customer.as_ref().is_some_and(|name| !is_printable(name, CUSTOMER_CHARS_MAX)) {
         return Err(invalid(
             "customer",
             format!("must be 1 to {CUSTOMER_CHARS_MAX} printable characters"),
@@ -353,9 +290,9 @@ fn whose(caller: &Caller, asked: Option<String>) -> Result<Option<String>, Fault
         (Caller::Shop, Some(customer)) => Ok(Some(customer)),
         (Caller::Customer(own), None) => Ok(Some(own.clone())),
         (Caller::Customer(own), Some(customer)) if *own == customer => Ok(Some(customer)),
-        (Caller::Shop, None) => Err(Problem::new(Code::Forbidden)
-            .with_detail("name a customer")
-            .into()),
+        (Caller::Shop, None) => {
+            Err(Problem::new(Code::Forbidden).with_detail("name a customer").into())
+        }
         _ => Err(for_another()),
     }
 }
@@ -395,7 +332,5 @@ fn missing(app: &App, sale: &str) -> Fault {
 }
 
 fn for_another() -> Fault {
-    Problem::new(Code::Forbidden)
-        .with_detail("this token speaks for another customer")
-        .into()
+    Problem::new(Code::Forbidden).with_detail("this token speaks for another customer").into()
 }

@@ -21,11 +21,7 @@ impl Names {
     /// # Errors
     /// [`Code::SaleNotFound`] when it can't be the id of a sale.
     pub(crate) fn sale(&self) -> Result<&str, Fault> {
-        if is_sale_id(&self.sale) {
-            Ok(&self.sale)
-        } else {
-            Err(Code::SaleNotFound.into())
-        }
+        if is_sale_id(&self.sale) { Ok(&self.sale) } else { Err(Code::SaleNotFound.into()) }
     }
 
     /// # Errors
@@ -46,9 +42,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Names {
                 .map(|(_, value)| value.to_owned())
                 .unwrap_or_default()
         };
-        Ok(Names {
-            sale: named("sale"),
-            order: named("order"),
-        })
+        Ok(Names { sale: named("sale"), order: named("order") })
     }
 }

@@ -14,18 +14,18 @@ const RETRY_AFTER_SECONDS: &str = "1";
 
 /// What a handler returns when it does not do what was asked.
 #[derive(Debug)]
-pub struct Fault(Box<Problem>);
+pub(crate) struct Fault(Box<Problem>);
 
 impl Fault {
     /// A refusal without detail.
     #[must_use]
-    pub fn new(code: Code) -> Self {
+    pub(crate) fn new(code: Code) -> Self {
         Problem::new(code).into()
     }
 
     /// The code of the refusal.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         self.0.code
     }
 }
@@ -44,9 +44,7 @@ impl From<Code> for Fault {
 
 impl From<Unavailable> for Fault {
     fn from(why: Unavailable) -> Self {
-        Problem::new(unavailable(why))
-            .with_detail(why.to_string())
-            .into()
+        Problem::new(unavailable(why)).with_detail(why.to_string()).into()
     }
 }
 
@@ -109,8 +107,8 @@ pub(crate) const fn unavailable(why: Unavailable) -> Code {
 
 /// How an order counts in `flash_sale_requests_total`.
 #[must_use]
-pub(crate) const fn status_label(status: OrderStatus) -> &'static str {
-    render::status(status).as_str()
+pub(crate) const fn order_label(status: OrderStatus, replayed: bool) -> &'static str {
+    if replayed { "replayed" } else { render::status(status).as_str() }
 }
 
 impl IntoResponse for Fault {
@@ -136,10 +134,7 @@ impl IntoResponse for Fault {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ if matches!(code.status(), 429 | 503) => {
-                headers.insert(
-                    header::RETRY_AFTER,
-                    HeaderValue::from_static(RETRY_AFTER_SECONDS),
-                );
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
         }

@@ -39,11 +39,7 @@ pub(crate) fn order_json(
     out.extend_from_slice(itoa::Buffer::new().format(order.sequence).as_bytes());
     out.extend_from_slice(b",\"node\":");
     put_string(out, node);
-    out.extend_from_slice(if replayed {
-        b",\"replayed\":true}"
-    } else {
-        b"}"
-    });
+    out.extend_from_slice(if replayed { b",\"replayed\":true}" } else { b"}" });
 }
 
 /// Appends the refusal of one order of a batch.
@@ -129,10 +125,8 @@ const FOUR_DIGIT_DAYS: std::ops::Range<i64> = -719_528..2_932_895;
 
 /// An instant as RFC 3339 in UTC, between quotes.
 fn put_time(out: &mut Vec<u8>, time: Time) {
-    let (days, millis) = (
-        time.as_millis().div_euclid(MILLIS_PER_DAY),
-        time.as_millis().rem_euclid(MILLIS_PER_DAY),
-    );
+    let (days, millis) =
+        (time.as_millis().div_euclid(MILLIS_PER_DAY), time.as_millis().rem_euclid(MILLIS_PER_DAY));
     if !FOUR_DIGIT_DAYS.contains(&days) {
         // Rare enough for the general writer. Writing to a Vec can't fail.
         let _ = write!(out, "\"{}\"", timestamp(time));
@@ -180,11 +174,7 @@ const fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
     (year, month, day)
 }
@@ -198,12 +188,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use std::borrow::Cow;
 
-    const STATUSES: [OrderStatus; 4] = [
-        OrderStatus::Held,
-        OrderStatus::Confirmed,
-        OrderStatus::Cancelled,
-        OrderStatus::Expired,
-    ];
+    const STATUSES: [OrderStatus; 4] =
+        [OrderStatus::Held, OrderStatus::Confirmed, OrderStatus::Cancelled, OrderStatus::Expired];
 
     /// The hand-written text must be serde's, byte for byte once both are parsed and written again.
     fn check(order: &Order, customer: &str, node: &str, replayed: bool) {
@@ -227,10 +213,7 @@ mod tests {
             "{}",
             String::from_utf8_lossy(&text)
         );
-        assert_eq!(
-            serde_json::from_slice::<OrderReply<'_>>(&text).unwrap(),
-            reply
-        );
+        assert_eq!(serde_json::from_slice::<OrderReply<'_>>(&text).unwrap(), reply);
     }
 
     fn order(bits: u128, millis: Option<i64>) -> Order {
@@ -247,14 +230,8 @@ mod tests {
 
     #[test]
     fn texts_are_escaped_as_json_asks() {
-        for customer in [
-            "budi",
-            "a \"b\" \\ c",
-            "客户😀",
-            "\u{0}\u{1f}\n\t\u{7f}",
-            "</script>",
-            "",
-        ] {
+        for customer in ["budi", "a \"b\" \\ c", "客户😀", "\u{0}\u{1f}\n\t\u{7f}", "</script>", ""]
+        {
             check(&order(1, None), customer, "node \"1\"", true);
         }
     }
@@ -262,49 +239,29 @@ mod tests {
     #[test]
     fn instants_are_written_like_jiff_does() {
         let day = MILLIS_PER_DAY;
-        let edges = [
-            FOUR_DIGIT_DAYS.start * day,
-            FOUR_DIGIT_DAYS.end * day,
-            i64::MAX,
-            i64::MIN,
-            0,
-        ];
+        let edges = [FOUR_DIGIT_DAYS.start * day, FOUR_DIGIT_DAYS.end * day, i64::MAX, i64::MIN, 0];
         for millis in edges
             .into_iter()
             .flat_map(|edge| [edge, edge.saturating_sub(1), edge.saturating_add(1)])
         {
             check(&order(2, Some(millis)), "budi", "n", false);
         }
-        for millis in [
-            100,
-            120,
-            123,
-            1_000,
-            951_782_400_000,
-            1_709_164_800_000,
-            4_107_542_400_000,
-        ] {
+        for millis in [100, 120, 123, 1_000, 951_782_400_000, 1_709_164_800_000, 4_107_542_400_000]
+        {
             check(&order(2, Some(millis)), "budi", "n", false);
         }
     }
 
     #[test]
     fn any_order_is_written_like_serde_does() {
-        let seed = std::env::var("KILAT_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(17_u64);
+        let seed =
+            std::env::var("KILAT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(17_u64);
         println!("KILAT_SEED={seed}");
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..20_000 {
             let millis = random.random_range(-62_200_000_000_000..253_500_000_000_000);
             let bits: u128 = random.random();
-            check(
-                &order(bits, (bits & 4 == 0).then_some(millis)),
-                "budi",
-                "n",
-                bits & 8 == 0,
-            );
+            check(&order(bits, (bits & 4 == 0).then_some(millis)), "budi", "n", bits & 8 == 0);
         }
     }
 

@@ -11,10 +11,9 @@ const REPLAYED: HeaderName = HeaderName::from_static(kilat_api::IDEMPOTENCY_REPL
 pub(crate) fn raw(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -27,9 +26,7 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 /// Marks a reply as the repetition of an earlier effect.
 pub(crate) fn mark_replayed(mut response: Response, replayed: bool) -> Response {
     if replayed {
-        response
-            .headers_mut()
-            .insert(REPLAYED, HeaderValue::from_static("true"));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

@@ -55,19 +55,11 @@ pub enum Takes {
 }
 
 const fn keyed(bytes_max: usize) -> Takes {
-    Takes::Json {
-        bytes_max,
-        key: true,
-    }
+    Takes::Json { bytes_max, key: true }
 }
 
-const BATCH: Takes = Takes::Json {
-    bytes_max: BATCH_BODY_BYTES_MAX,
-    key: false,
-};
-const FORM: Takes = Takes::Form {
-    bytes_max: FORM_BODY_BYTES_MAX,
-};
+const BATCH: Takes = Takes::Json { bytes_max: BATCH_BODY_BYTES_MAX, key: false };
+const FORM: Takes = Takes::Form { bytes_max: FORM_BODY_BYTES_MAX };
 
 macro_rules! routes {
     ($($method:literal $path:literal $rule:ident $takes:expr => $serve:expr;)*) => {
@@ -121,11 +113,7 @@ pub(crate) fn router(app: &App) -> Router {
 
 fn method_router(route: &Route, app: &App) -> MethodRouter<App> {
     let seconds = histogram!(HTTP_SECONDS, "method" => route.method, "path" => route.path);
-    let guard = Guard {
-        app: app.clone(),
-        rule: route.rule,
-        seconds,
-    };
+    let guard = Guard { app: app.clone(), rule: route.rule, seconds };
     let served = (route.serve)().route_layer(middleware::from_fn_with_state(guard, admit));
     match route.takes {
         Takes::Page | Takes::Form { .. } => served.layer(CompressionLayer::new()),
@@ -144,10 +132,7 @@ struct Guard {
 /// Lets those in who may, tells the handler who they are, and takes the time.
 async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let since = Instant::now();
-    let authorization = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .map(|value| value.as_bytes());
+    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
     let response = match guard.app.access.admit(guard.rule, authorization) {
         Ok(caller) => {
             request.extensions_mut().insert::<Caller>(caller);

@@ -28,14 +28,7 @@ pub(crate) async fn create(
     let bytes = body::json(&app, &headers, body, SALE_BODY_BYTES_MAX).await?;
     let terms = show::terms(decode::<SaleRequest>(&bytes)?);
     let id = terms.id.clone();
-    let status = match app
-        .handle
-        .change(Change::CreateSale {
-            terms: Box::new(terms),
-        })
-        .await?
-        .0
-    {
+    let status = match app.handle.change(Change::CreateSale { terms: Box::new(terms) }).await?.0 {
         Outcome::SaleCreated => StatusCode::CREATED,
         Outcome::SaleAlreadyCreated => StatusCode::OK,
         Outcome::Refused(refusal) => return Err(refusal.into()),
@@ -59,20 +52,10 @@ pub(crate) async fn change(
     let sale = names.sale()?;
     let bytes = body::json(&app, &headers, body, SALE_BODY_BYTES_MAX).await?;
     let change = show::change(&decode::<SaleChange>(&bytes)?);
-    match app
-        .handle
-        .change(Change::ChangeSale {
-            sale: sale.to_owned(),
-            key,
-            change,
-        })
-        .await?
-        .0
-    {
-        Outcome::SaleChanged { replayed } => Ok(reply::mark_replayed(
-            reply_sale(&app, sale, StatusCode::OK)?,
-            replayed,
-        )),
+    match app.handle.change(Change::ChangeSale { sale: sale.to_owned(), key, change }).await?.0 {
+        Outcome::SaleChanged { replayed } => {
+            Ok(reply::mark_replayed(reply_sale(&app, sale, StatusCode::OK)?, replayed))
+        }
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Err(Code::Internal.into()),
     }
@@ -94,11 +77,7 @@ pub(crate) async fn get(State(app): State<App>, names: Names) -> Result<Response
 
 /// `GET /v1/sales/{sale}/audit`
 pub(crate) async fn audit(State(app): State<App>, names: Names) -> Result<Response, Fault> {
-    let sale = app
-        .handle
-        .board()
-        .sale(names.sale()?)
-        .ok_or(Code::SaleNotFound)?;
+    let sale = app.handle.board().sale(names.sale()?).ok_or(Code::SaleNotFound)?;
     Ok(reply::json(StatusCode::OK, &show::audit(&sale)))
 }
 

@@ -8,13 +8,7 @@ use kilat_engine::{Sale, SaleChange, SaleState, SaleSwitch, SaleTerms, Time};
 
 /// A sale as every call shows it.
 pub(crate) fn sale(sale: &Sale, now: Time) -> SaleReply {
-    let Stock {
-        supply,
-        available,
-        held,
-        sold,
-        state,
-    } = stock(sale, now);
+    let Stock { supply, available, held, sold, state } = stock(sale, now);
     SaleReply {
         id: sale.terms.id.clone(),
         title: sale.terms.title.clone(),
@@ -66,11 +60,7 @@ pub(crate) fn audit(sale: &Sale) -> Audit {
 
 /// The next instant at which a sale's state changes though nobody does anything.
 pub(crate) fn next_switch(sale: &Sale, now: Time) -> Option<Time> {
-    [sale.opens_at, sale.closes_at]
-        .into_iter()
-        .flatten()
-        .filter(|time| *time > now)
-        .min()
+    [sale.opens_at, sale.closes_at].into_iter().flatten().filter(|time| *time > now).min()
 }
 
 /// The terms of a sale that is asked for.

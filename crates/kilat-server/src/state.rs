@@ -1,6 +1,7 @@
 //! What every handler of both lanes shares.
 
 use crate::auth::Access;
+use crate::groups::Groups;
 use crate::lane::LaneOptions;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     pub(crate) node_header: HeaderValue,
     pub(crate) visitors: VisitorKey,
+    pub(crate) groups: Groups,
     /// Free places for event streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Set once, when no new work should be sent here; what comes is still served.
@@ -65,7 +67,7 @@ pub(crate) struct Shared {
 
 impl App {
     pub(crate) fn new(options: Options, handle: Handle, metrics: Metrics) -> Result<App, BadNode> {
-        if !crate::headers::is_request_id(&options.node) {
+        if !is_node_name(&options.node) {
             return Err(BadNode(options.node));
         }
         let node_header =
@@ -74,6 +76,7 @@ impl App {
             handle,
             node: options.node.into(),
             access: options.access,
+            groups: Groups::default(),
             visitors: VisitorKey::derive(&options.secret, options.behind_tls),
             streams: Arc::new(Semaphore::new(options.limits.streams_max)),
             limits: options.limits,
@@ -95,11 +98,15 @@ impl Shared {
     /// The wall clock, for what readers see; the engine decides by its own.
     #[must_use]
     pub(crate) fn now(&self) -> Time {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
+}
+
+/// Whether a node may be called so: 1–64 of `[A-Za-z0-9._-]`, the alphabet of request ids.
+#[must_use]
+pub fn is_node_name(name: &str) -> bool {
+    crate::headers::is_request_id(name)
 }
 
 /// The name of the node can't stand in a header.

@@ -28,37 +28,24 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// `GET /v1/sales/{sale}/stream`
 pub(crate) async fn stock(State(app): State<App>, names: Names) -> Result<Response, Fault> {
-    let sale = app
-        .handle
-        .board()
-        .follow(names.sale()?)
-        .ok_or(Code::SaleNotFound)?;
+    let sale = app.handle.board().follow(names.sale()?).ok_or(Code::SaleNotFound)?;
     let Ok(seat) = Arc::clone(&app.streams).try_acquire_owned() else {
         return Err(Problem::new(Code::Overloaded)
             .with_detail("no more streams can be followed, ask again")
             .into());
     };
     let stopping = app.stopping.subscribe();
-    let follower = Follower {
-        app,
-        sale,
-        stopping,
-        last: None,
-        since: Instant::now(),
-        _seat: seat,
-    };
+    let follower = Follower { app, sale, stopping, last: None, since: Instant::now(), _seat: seat };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
     });
-    let mut response = Sse::new(events)
-        .keep_alive(KeepAlive::new().interval(STREAM_KEEP_ALIVE))
-        .into_response();
+    let mut response =
+        Sse::new(events).keep_alive(KeepAlive::new().interval(STREAM_KEEP_ALIVE)).into_response();
     // nginx would collect events before it passes them on.
-    response.headers_mut().insert(
-        HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    );
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -97,10 +84,7 @@ impl Follower {
     /// Waits until there may be something new; `None` at the end.
     async fn wait(&mut self, due: Option<Time>) -> Option<()> {
         let pause = due.map_or(SLEEP_MAX, |due| {
-            let millis = due
-                .as_millis()
-                .saturating_sub(self.app.now().as_millis())
-                .max(1);
+            let millis = due.as_millis().saturating_sub(self.app.now().as_millis()).max(1);
             Duration::from_millis(millis.unsigned_abs()).min(SLEEP_MAX)
         });
         tokio::select! {

@@ -33,17 +33,12 @@ impl CustomerKey {
         let mut rules = Validation::new(Algorithm::HS256);
         rules.set_required_spec_claims(&["exp", "sub"]);
         rules.leeway = TOKEN_LEEWAY_SECONDS;
-        CustomerKey {
-            key: DecodingKey::from_secret(secret),
-            rules,
-        }
+        CustomerKey { key: DecodingKey::from_secret(secret), rules }
     }
 
     /// The customer whom `token` names, if it is genuine and has not expired.
     pub(crate) fn customer(&self, token: &str) -> Option<String> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &self.rules)
-            .ok()?
-            .claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &self.rules).ok()?.claims;
         is_customer(&claims.sub).then_some(claims.sub)
     }
 }
@@ -69,8 +64,7 @@ struct Hs256(Hmac<Sha256>);
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
         let mac = self.0.clone().chain_update(message);
-        mac.verify_slice(signature)
-            .map_err(signature::Error::from_source)
+        mac.verify_slice(signature).map_err(signature::Error::from_source)
     }
 }
 

@@ -29,20 +29,14 @@ pub(crate) struct Visitor {
 
 impl VisitorKey {
     pub(crate) fn derive(secret: &[u8], secure: bool) -> Self {
-        VisitorKey {
-            key: blake3::derive_key(KEY_CONTEXT, secret),
-            secure,
-        }
+        VisitorKey { key: blake3::derive_key(KEY_CONTEXT, secret), secure }
     }
 
     /// The visitor whom the cookie names, or a new one.
     pub(crate) fn visitor(&self, headers: &HeaderMap) -> Visitor {
         let known = cookies(headers, COOKIE).find_map(|value| self.read(value));
         match known {
-            Some(id) => Visitor {
-                id: id.to_owned(),
-                new_cookie: None,
-            },
+            Some(id) => Visitor { id: id.to_owned(), new_cookie: None },
             None => self.welcome(),
         }
     }
@@ -54,10 +48,7 @@ impl VisitorKey {
         let cookie = format!(
             "{COOKIE}={id}.{mac}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
         );
-        Visitor {
-            new_cookie: HeaderValue::from_str(&cookie).ok(),
-            id,
-        }
+        Visitor { new_cookie: HeaderValue::from_str(&cookie).ok(), id }
     }
 
     fn read<'a>(&self, value: &'a str) -> Option<&'a str> {
@@ -81,10 +72,7 @@ pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<I
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
         .filter_map(move |pair| {
-            pair.trim()
-                .split_once('=')
-                .filter(|(key, _)| *key == name)
-                .map(|(_, value)| value)
+            pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value)
         })
 }
 
@@ -109,17 +97,10 @@ mod tests {
         assert_eq!(key.visitor(&with_cookie(&value)).id, visitor.id);
         let other = VisitorKey::derive(b"another", false);
         assert_ne!(other.visitor(&with_cookie(&value)).id, visitor.id);
-        let swapped = format!(
-            "visitor:{}.{}",
-            "0".repeat(32),
-            key.mac(&visitor.id).to_hex()
-        );
+        let swapped = format!("visitor:{}.{}", "0".repeat(32), key.mac(&visitor.id).to_hex());
         for forged in ["", "x", &visitor.id, &format!("{value}0"), &swapped] {
             let replaced = key.visitor(&with_cookie(forged));
-            assert!(
-                replaced.new_cookie.is_some() && replaced.id != visitor.id,
-                "{forged}"
-            );
+            assert!(replaced.new_cookie.is_some() && replaced.id != visitor.id, "{forged}");
         }
     }
 

@@ -65,12 +65,7 @@ pub(crate) struct AttackArgs {
     #[arg(long)]
     seed: Option<u64>,
     /// The server's data directory: its admin token is read from there.
-    #[arg(
-        long,
-        env = "KILAT_DATA",
-        default_value = "./kilat-data",
-        value_name = "DIR"
-    )]
+    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
     data: PathBuf,
     /// Admin token.
     #[arg(
@@ -108,14 +103,12 @@ pub(crate) struct AttackArgs {
 pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&cancel)?;
-    let mut output = if args.quiet {
-        Output::quiet(lang)
-    } else {
-        Output::stderr(lang)
-    };
+    let mut output = if args.quiet { Output::quiet(lang) } else { Output::stderr(lang) };
     let (json, html) = (args.json, args.html.clone());
     let options = options(args, lang, Arc::clone(&cancel))?;
     let report = kilat_client::attack::run(&options, &mut output)?;
+    println!("{}", if json { report.to_json() } else { report.to_text(lang) });
+    // Last, so that a file that can't be written does not cost the result.
     if let Some(path) = html {
         std::fs::write(&path, report.to_html(lang)).map_err(|e| {
             Failure::usage(format!(
@@ -124,14 +117,6 @@ pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
             ))
         })?;
     }
-    println!(
-        "{}",
-        if json {
-            report.to_json()
-        } else {
-            report.to_text(lang)
-        }
-    );
     Ok(exit_code(&report, cancel.load(Ordering::Relaxed)))
 }
 
@@ -165,10 +150,7 @@ fn options(
         quantity: args.quantity,
         connections: args.connections,
         rate: args.rate,
-        duration: args
-            .duration
-            .map(|value| seconds("duration", value))
-            .transpose()?,
+        duration: args.duration.map(|value| seconds("duration", value)).transpose()?,
         timeout: Duration::from_millis(args.timeout_ms),
         patience: seconds("patience", args.patience)?,
         replay: args.replay,

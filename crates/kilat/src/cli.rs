@@ -9,21 +9,10 @@ use std::path::PathBuf;
 /// `kilat up` starts everything on this machine; `kilat attack` storms it and
 /// proves that nothing was oversold and nothing acknowledged was lost.
 #[derive(Debug, Parser)]
-#[command(
-    name = "kilat",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "kilat", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Language of messages: flag, then KILAT_LANG, then LANG.
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        env = "KILAT_LANG",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_enum, env = "KILAT_LANG", hide_env_values = true)]
     pub(crate) lang: Option<LangArg>,
     /// What to do.
     #[command(subcommand)]
@@ -126,13 +115,7 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) customer_key: Option<String>,
     /// Secret from which cookie keys are derived.
-    #[arg(
-        long,
-        env = "KILAT_SECRET",
-        value_name = "SECRET",
-        hide_env_values = true,
-        hide = true
-    )]
+    #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
     pub(crate) secret: Option<String>,
 }
 

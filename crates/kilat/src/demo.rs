@@ -11,14 +11,11 @@ const SALE: &str = "iphone-17-pro-max";
 /// # Errors
 /// [`Failure`] when the engine can't.
 pub(crate) async fn ensure(handle: &Handle) -> Result<(), Failure> {
-    let failed = |why| Failure::failed(format!("the demo sale can't be made: {why}"));
-    if handle.sales().await.map_err(failed)?.is_empty() {
+    if handle.board().sales().is_empty() {
         handle
-            .change(Change::CreateSale {
-                terms: Box::new(terms()),
-            })
+            .change(Change::CreateSale { terms: Box::new(terms()) })
             .await
-            .map_err(failed)?;
+            .map_err(|why| Failure::failed(format!("the demo sale can't be made: {why}")))?;
     }
     Ok(())
 }

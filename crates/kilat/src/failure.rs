@@ -13,18 +13,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// Wrong usage or settings: the caller must change something first. Exit code 2.
     pub(crate) fn usage(message: impl fmt::Display) -> Failure {
-        Failure {
-            message: message.to_string(),
-            code: 2,
-        }
+        Failure { message: message.to_string(), code: 2 }
     }
 
     /// What was to be checked does not hold, or the work failed. Exit code 1.
     pub(crate) fn failed(message: impl fmt::Display) -> Failure {
-        Failure {
-            message: message.to_string(),
-            code: 1,
-        }
+        Failure { message: message.to_string(), code: 1 }
     }
 
     /// Says why on stderr.
@@ -42,9 +36,6 @@ impl fmt::Display for Failure {
 
 impl From<kilat_client::ClientError> for Failure {
     fn from(error: kilat_client::ClientError) -> Failure {
-        Failure {
-            code: error.exit_code(),
-            message: error.to_string(),
-        }
+        Failure { code: error.exit_code(), message: error.to_string() }
     }
 }

@@ -15,9 +15,7 @@ pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
             settings.log.escape_default()
         ))
     })?;
-    let lines = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter);
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     if settings.log_json {
         lines.json().flatten_event(true).init();
     } else {

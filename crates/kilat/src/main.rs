@@ -53,11 +53,7 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
 
 fn health(args: HealthArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let timeout = Duration::from_millis(args.timeout_ms);
-    let access = kilat_client::Access {
-        url: args.url,
-        token: None,
-        timeout,
-    };
+    let access = kilat_client::Access { url: args.url, token: None, timeout };
     kilat_client::health::check(&access, Probe::Ready, lang)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,12 +20,7 @@ pub(crate) struct SaleArgs {
     #[command(subcommand)]
     action: Action,
     /// The server.
-    #[arg(
-        long,
-        global = true,
-        env = "KILAT_URL",
-        default_value = "http://127.0.0.1:8080"
-    )]
+    #[arg(long, global = true, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     /// The server's data directory: its admin token is read from there.
     #[arg(
@@ -141,11 +136,7 @@ struct Draft {
 pub(crate) fn run(args: SaleArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let token = find_admin_token(args.admin_token, &args.data)?.map(Token::from);
     let options = SaleOptions {
-        access: Access {
-            url: args.url,
-            token,
-            timeout: TIMEOUT,
-        },
+        access: Access { url: args.url, token, timeout: TIMEOUT },
         action: action(args.action),
         idempotency_key: args.idempotency_key,
         json: args.json,
@@ -165,15 +156,9 @@ fn action(action: Action) -> SaleAction {
         Action::Pause { sale } => switch(sale, SaleSwitch::Paused),
         Action::Open { sale } => switch(sale, SaleSwitch::Open),
         Action::Close { sale } => switch(sale, SaleSwitch::Closed),
-        Action::Schedule {
-            sale,
-            opens_at,
-            closes_at,
-        } => SaleAction::Schedule {
-            sale,
-            opens_at,
-            closes_at,
-        },
+        Action::Schedule { sale, opens_at, closes_at } => {
+            SaleAction::Schedule { sale, opens_at, closes_at }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Secrets that a first start makes and keeps beside the data, readable by the owner only.
 
 use crate::failure::Failure;
+use crate::settings::SECRET_CHARS_MIN;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -35,11 +36,7 @@ impl Secrets {
             None => (read_or_make(&file)?, Some(file)),
         };
         let secret = secret.map_or_else(|| read_or_make(&data.join(SECRET_FILE)), Ok)?;
-        Ok(Secrets {
-            admin_token,
-            secret,
-            admin_token_file,
-        })
+        Ok(Secrets { admin_token, secret, admin_token_file })
     }
 }
 
@@ -66,9 +63,11 @@ fn read_or_make(path: &Path) -> Result<String, Failure> {
 
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
-        Ok(text) if text.trim().len() >= 32 => Ok(Some(text.trim().to_owned())),
+        Ok(text) if text.trim().chars().count() >= SECRET_CHARS_MIN => {
+            Ok(Some(text.trim().to_owned()))
+        }
         Ok(_) => Err(Failure::usage(format!(
-            "{} is damaged: it must hold at least 32 characters; remove it to have a new one made",
+            "{} is damaged: it must hold at least {SECRET_CHARS_MIN} characters; remove it to have a new one made",
             path.display()
         ))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -15,7 +15,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Longest time for requests in flight to end after a signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, F
     let print_config = args.print_config;
     let settings = Settings::resolve(args)?;
     if print_config {
-        print!("{}", settings.print());
+        print!("{}", settings.print()?);
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&settings)?;
@@ -67,11 +67,10 @@ async fn serve(
     mode: Mode,
     lang: Lang,
 ) -> Result<ExitCode, Failure> {
-    let secrets = Secrets::load(
-        &settings.data,
-        settings.admin_token.clone(),
-        settings.secret.clone(),
-    )?;
+    // Before anybody is told that it is ready: from here on a signal ends it in good order.
+    let stop = StopSignals::catch()?;
+    let secrets =
+        Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
     if mode == Mode::Up {
         demo::ensure(engine.handle()).await?;
     }
@@ -85,21 +84,15 @@ async fn serve(
         ),
         secret: secrets.secret.clone().into_bytes(),
         behind_tls: settings.behind_tls,
-        limits: Limits {
-            connections_max: settings.connections_max,
-            ..Limits::default()
-        },
-        lanes: LaneOptions {
-            threads: settings.lanes,
-            ..LaneOptions::default()
-        },
+        limits: Limits { connections_max: settings.connections_max, ..Limits::default() },
+        lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
     };
     let server = Server::start(listener, options, engine.handle().clone())
         .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
     let address = server.local_addr();
     tracing::info!(%address, node = settings.node, data = %settings.data.display(), "ready");
     announce(mode, lang, address, &secrets);
-    wait_for_signal().await?;
+    stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");
     server.shutdown(DRAIN).await;
     engine.stop();
@@ -133,7 +126,7 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Opens the data directory and says what recovery found.
 fn open(data: &Path) -> Result<Engine, Failure> {
-    let options = kilat_engine::Options::new(data.to_owned(), Box::new(end_at_once));
+    let options = kilat_engine::Options::new(data.to_owned(), Box::new(|why| end_at_once(&why)));
     let engine = Engine::start(options).map_err(Failure::usage)?;
     let found = engine.recovery();
     for why in &found.snapshots_skipped {
@@ -151,12 +144,10 @@ fn open(data: &Path) -> Result<Engine, Failure> {
 }
 
 /// A failed fsync is never tried again: no reply, an end, and recovery from what is on disk.
-fn end_at_once(why: String) {
+fn end_at_once(why: &str) {
     // A log that can't be written either must not keep the process from ending.
-    let _ = writeln!(
-        std::io::stderr(),
-        "kilat: {why}; start again to recover from what is on disk"
-    );
+    let _ =
+        writeln!(std::io::stderr(), "kilat: {why}; start again to recover from what is on disk");
     std::process::exit(JOURNAL_FAILED);
 }
 
@@ -170,20 +161,30 @@ fn announce(mode: Mode, lang: Lang, address: SocketAddr, secrets: &Secrets) {
         println!("{}", t!("up.banner", locale = locale, url = url));
     }
     if let Some(file) = &secrets.admin_token_file {
-        println!(
-            "{}",
-            t!("serve.token", locale = locale, file = file.display())
-        );
+        println!("{}", t!("serve.token", locale = locale, file = file.display()));
     }
 }
 
-async fn wait_for_signal() -> Result<(), Failure> {
-    let cannot = |e| Failure::failed(format!("signals can't be received ({e})"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, caught instead of ending the process at once.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn catch() -> Result<StopSignals, Failure> {
+        let cannot = |e| Failure::failed(format!("signals can't be received ({e})"));
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate()).map_err(cannot)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
+        })
     }
-    Ok(())
+
+    /// Waits for the first of them, also if it came before the call.
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

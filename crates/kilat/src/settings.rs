@@ -2,12 +2,13 @@
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
+use kilat_server::is_node_name;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Shortest token or secret, in characters: 32 hexadecimal digits are 128 bits.
-const SECRET_CHARS_MIN: usize = 32;
+pub(crate) const SECRET_CHARS_MIN: usize = 32;
 
 /// The settings file. Every key may be left out.
 #[derive(Debug, Default, Deserialize)]
@@ -56,31 +57,17 @@ impl Settings {
     /// # Errors
     /// [`Failure::usage`] that names the setting and the remedy.
     pub(crate) fn resolve(args: ServeArgs) -> Result<Settings, Failure> {
-        let file = args
-            .config
-            .as_deref()
-            .map(read)
-            .transpose()?
-            .unwrap_or_default();
+        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let settings = Settings {
             listen: args
                 .listen
                 .or(file.listen)
                 .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)),
-            data: args
-                .data
-                .or(file.data)
-                .unwrap_or_else(|| PathBuf::from("./kilat-data")),
+            data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from("./kilat-data")),
             node: args.node.or(file.node).unwrap_or_else(host_name),
-            open_to_strangers: args
-                .open_to_strangers
-                .or(file.open_to_strangers)
-                .unwrap_or(false),
+            open_to_strangers: args.open_to_strangers.or(file.open_to_strangers).unwrap_or(false),
             lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
-            connections_max: args
-                .connections_max
-                .or(file.connections_max)
-                .unwrap_or(16_384),
+            connections_max: args.connections_max.or(file.connections_max).unwrap_or(16_384),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_json: args.log_json.or(file.log_json).unwrap_or(false),
             behind_tls: args.behind_tls.or(file.behind_tls).unwrap_or(false),
@@ -99,8 +86,12 @@ impl Settings {
     }
 
     /// The settings as a file would have them, without secrets.
-    pub(crate) fn print(&self) -> String {
-        toml::to_string_pretty(self).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`Failure::usage`] when a file can't have them, as a path that is not UTF-8.
+    pub(crate) fn print(&self) -> Result<String, Failure> {
+        toml::to_string_pretty(self)
+            .map_err(|e| Failure::usage(format!("the settings can't be written as a file ({e})")))
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -136,10 +127,7 @@ impl Settings {
             ("KILAT_SECRET", &self.secret),
         ];
         for (name, value) in secrets {
-            if value
-                .as_ref()
-                .is_some_and(|v| v.chars().count() < SECRET_CHARS_MIN)
-            {
+            if value.as_ref().is_some_and(|v| v.chars().count() < SECRET_CHARS_MIN) {
                 return Err(Failure::usage(format!(
                     "{name} is too short to be safe: give at least {SECRET_CHARS_MIN} random characters, \
                      for example from `openssl rand -hex 32`"
@@ -171,9 +159,7 @@ fn read(path: &Path) -> Result<File, Failure> {
     })?;
     toml::from_str(&text).map_err(|e| {
         let (place, mistake) = (place_of(&e, &text), e.message());
-        Failure::usage(format!(
-            "the settings file {shown} has a mistake{place}: {mistake}"
-        ))
+        Failure::usage(format!("the settings file {shown} has a mistake{place}: {mistake}"))
     })
 }
 
@@ -191,20 +177,8 @@ fn place_of(error: &toml::de::Error, text: &str) -> String {
 }
 
 fn host_name() -> String {
-    let name = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    if is_node_name(&name) {
-        name
-    } else {
-        "kilat".to_owned()
-    }
-}
-
-fn is_node_name(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if is_node_name(&name) { name } else { "kilat".to_owned() }
 }
 
 fn half_of_the_cores() -> usize {
@@ -224,47 +198,14 @@ mod tests {
     fn what_cannot_work_is_refused_with_a_remedy() {
         let args = ServeArgs::default;
         check(
-            ServeArgs {
-                listen: Some("0.0.0.0:1".parse().unwrap()),
-                ..args()
-            },
+            ServeArgs { listen: Some("0.0.0.0:1".parse().unwrap()), ..args() },
             "--open-to-strangers",
         );
-        check(
-            ServeArgs {
-                admin_token: Some("short".into()),
-                ..args()
-            },
-            "KILAT_ADMIN_TOKEN",
-        );
-        check(
-            ServeArgs {
-                lanes: Some(0),
-                ..args()
-            },
-            "lanes",
-        );
-        check(
-            ServeArgs {
-                connections_max: Some(0),
-                ..args()
-            },
-            "connections_max",
-        );
-        check(
-            ServeArgs {
-                node: Some("a b".into()),
-                ..args()
-            },
-            "node",
-        );
-        check(
-            ServeArgs {
-                config: Some("/nonexistent".into()),
-                ..args()
-            },
-            "can't be read",
-        );
+        check(ServeArgs { admin_token: Some("short".into()), ..args() }, "KILAT_ADMIN_TOKEN");
+        check(ServeArgs { lanes: Some(0), ..args() }, "lanes");
+        check(ServeArgs { connections_max: Some(0), ..args() }, "connections_max");
+        check(ServeArgs { node: Some("a b".into()), ..args() }, "node");
+        check(ServeArgs { config: Some("/nonexistent".into()), ..args() }, "can't be read");
     }
 
     #[test]
@@ -286,10 +227,7 @@ mod tests {
     #[test]
     fn secrets_are_never_printed() {
         let token = "s".repeat(40);
-        let args = ServeArgs {
-            admin_token: Some(token.clone()),
-            ..Default::default()
-        };
-        assert!(!Settings::resolve(args).unwrap().print().contains(&token));
+        let args = ServeArgs { admin_token: Some(token.clone()), ..Default::default() };
+        assert!(!Settings::resolve(args).unwrap().print().unwrap().contains(&token));
     }
 }

@@ -18,20 +18,12 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     } else {
         print!("{}", as_text(&found, lang));
     }
-    Ok(if found.holds() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn as_text(found: &Verified, lang: Lang) -> String {
     let locale = lang.code();
-    let read = if found.corruption.is_none() {
-        "verify.journal"
-    } else {
-        "verify.until"
-    };
+    let read = if found.corruption.is_none() { "verify.journal" } else { "verify.until" };
     let mut text = format!(
         "{}\n",
         t!(

@@ -39,23 +39,13 @@ pub(crate) struct Options {
 impl Options {
     /// Everything, at smoke size.
     pub(crate) fn smoke() -> Self {
-        Self {
-            size: Size::Smoke,
-            only: Vec::new(),
-            json: None,
-        }
+        Self { size: Size::Smoke, only: Vec::new(), json: None }
     }
 }
 
 /// What the benchmarks need, all together.
-pub(crate) static NEEDS: &[Need] = &[
-    setup::UTIL_LINUX,
-    setup::WRK,
-    setup::NGINX,
-    setup::REDIS,
-    setup::REDIS_TOOLS,
-    setup::PYTHON,
-];
+pub(crate) static NEEDS: &[Need] =
+    &[setup::UTIL_LINUX, setup::WRK, setup::NGINX, setup::REDIS, setup::REDIS_TOOLS, setup::PYTHON];
 
 struct Bench {
     name: &'static str,
@@ -106,10 +96,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 }
 
 fn list() -> String {
-    BENCHES
-        .iter()
-        .map(|bench| format!("{:12} {}\n", bench.name, bench.about))
-        .collect()
+    BENCHES.iter().map(|bench| format!("{:12} {}\n", bench.name, bench.about)).collect()
 }
 
 fn select(names: &[String]) -> Result<Vec<&'static Bench>> {
@@ -154,10 +141,7 @@ mod tests {
         assert_eq!(selected(&["journal"]).unwrap(), ["journal"]);
         assert_eq!(selected(&[]).unwrap(), names());
         let error = selected(&["ledgre"]).unwrap_err().to_string();
-        assert!(
-            error.contains("ledgre") && error.contains("ledger"),
-            "{error}"
-        );
+        assert!(error.contains("ledgre") && error.contains("ledger"), "{error}");
     }
 
     #[test]

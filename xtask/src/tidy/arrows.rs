@@ -37,11 +37,7 @@ enum Outside {
 
 /// The map. A crate that is not here may not be in the workspace.
 static MAP: &[Entry] = &[
-    Entry {
-        name: "kilat-ledger",
-        arrows: &[],
-        outside: Outside::Only(&["siphasher"]),
-    },
+    Entry { name: "kilat-ledger", arrows: &[], outside: Outside::Only(&["siphasher"]) },
     Entry {
         name: "kilat-journal",
         arrows: &[],
@@ -71,32 +67,19 @@ static MAP: &[Entry] = &[
         arrows: &["kilat-api", "kilat-engine"],
         outside: Outside::Without(&["clap"]),
     },
-    Entry {
-        name: "kilat-client",
-        arrows: &["kilat-api"],
-        outside: Outside::Without(&["axum"]),
-    },
+    Entry { name: "kilat-client", arrows: &["kilat-api"], outside: Outside::Without(&["axum"]) },
     Entry {
         name: "kilat",
         arrows: &["kilat-api", "kilat-client", "kilat-engine", "kilat-server"],
         outside: Outside::Without(&[]),
     },
-    Entry {
-        name: "xtask",
-        arrows: &[],
-        outside: Outside::Without(&["tokio"]),
-    },
+    Entry { name: "xtask", arrows: &[], outside: Outside::Without(&["tokio"]) },
 ];
 
 /// The outside witness, and what it must not reach by any path, tests included: a proof that
 /// shares code with what it proves is none.
 const WITNESS: &str = "kilat-client";
-static UNREACHABLE: &[&str] = &[
-    "kilat-engine",
-    "kilat-journal",
-    "kilat-ledger",
-    "kilat-server",
-];
+static UNREACHABLE: &[&str] = &["kilat-engine", "kilat-journal", "kilat-ledger", "kilat-server"];
 
 /// The manifests of all crates of the workspace.
 pub(super) fn read() -> Result<Vec<Manifest>> {
@@ -117,10 +100,8 @@ pub(super) fn read() -> Result<Vec<Manifest>> {
 
 /// Every import is on the map, and the witness stays outside.
 pub(super) fn check(manifests: &[Manifest]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = manifests
-        .iter()
-        .flat_map(|manifest| check_manifest(manifest, manifests))
-        .collect();
+    let mut findings: Vec<Finding> =
+        manifests.iter().flat_map(|manifest| check_manifest(manifest, manifests)).collect();
     let reached = reachable(WITNESS, manifests);
     for name in reached.iter().filter(|name| UNREACHABLE.contains(name)) {
         let message = format!("reaches `{name}`: the witness must not see what it checks");
@@ -249,11 +230,7 @@ mod tests {
     #[test]
     fn the_witness_reaches_nothing_that_it_checks() {
         check_lines(
-            &[
-                "kilat-client: kilat-api",
-                "kilat-api: kilat-ledger",
-                "kilat-ledger:",
-            ],
+            &["kilat-client: kilat-api", "kilat-api: kilat-ledger", "kilat-ledger:"],
             &["kilat-api kilat-ledger", "kilat-client kilat-ledger"],
         );
         check_lines(
@@ -267,11 +244,7 @@ mod tests {
         for (at, entry) in MAP.iter().enumerate() {
             for arrow in entry.arrows {
                 let target = MAP.iter().position(|other| other.name == *arrow);
-                assert!(
-                    target.is_some_and(|target| target < at),
-                    "{} → {arrow}",
-                    entry.name
-                );
+                assert!(target.is_some_and(|target| target < at), "{} → {arrow}", entry.name);
             }
         }
     }

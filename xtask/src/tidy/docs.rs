@@ -43,11 +43,7 @@ pub(super) fn changelog_is_open(tree: &Tree) -> Vec<Finding> {
     if is_open {
         return Vec::new();
     }
-    vec![Finding::error(
-        CHANGELOG,
-        None,
-        format!("has no section `{UNRELEASED}`"),
-    )]
+    vec![Finding::error(CHANGELOG, None, format!("has no section `{UNRELEASED}`"))]
 }
 
 /// The lines outside code blocks, without what stands in backticks.
@@ -144,19 +140,12 @@ mod tests {
     #[test]
     fn links_are_followed() {
         let check = |text: &str, expected: &[&str]| {
-            let files = [
-                ("docs/guide.md", text),
-                ("docs/adr/one.md", ""),
-                ("README.md", ""),
-            ];
+            let files = [("docs/guide.md", text), ("docs/adr/one.md", ""), ("README.md", "")];
             check(links_lead_somewhere, &files, expected);
         };
         let nowhere = &["docs/guide.md:1"][..];
         check("[a](adr/one.md) [b](../README.md#top) [c](/README.md)", &[]);
-        check(
-            "[d](adr) [e](adr/) [f](#here) [g](https://example.com/x) [h](..)",
-            &[],
-        );
+        check("[d](adr) [e](adr/) [f](#here) [g](https://example.com/x) [h](..)", &[]);
         check("[i](adr/one.md \"title\") <img src=\"adr/one.md\">", &[]);
         check("`[code](gone.md)`\n```\n[block](gone.md)\n```\n", &[]);
         check("[a](gone.md)", nowhere);
@@ -170,14 +159,8 @@ mod tests {
         let check = |text: &str, expected: &[&str]| {
             check(commands_exist, &[("a.md", text)], expected);
         };
-        check(
-            "`cargo xtask test --quick`, `cargo xtask bench`, `cargo xtask NAME`",
-            &[],
-        );
-        check(
-            "`cargo xtask bench journal`, `cargo xtask bench --smoke`",
-            &[],
-        );
+        check("`cargo xtask test --quick`, `cargo xtask bench`, `cargo xtask NAME`", &[]);
+        check("`cargo xtask bench journal`, `cargo xtask bench --smoke`", &[]);
         check("`cargo xtask` runs it", &[]);
         check("`cargo xtask fly`", &["a.md:1"]);
         check("```\ncargo xtask bench gone\n```", &["a.md:2"]);
@@ -185,16 +168,8 @@ mod tests {
 
     #[test]
     fn changelogs_are_open() {
-        check(
-            changelog_is_open,
-            &[("CHANGELOG.md", "# C\n\n## [Unreleased]\n")],
-            &[],
-        );
-        check(
-            changelog_is_open,
-            &[("CHANGELOG.md", "## 1.0\n")],
-            &["CHANGELOG.md"],
-        );
+        check(changelog_is_open, &[("CHANGELOG.md", "# C\n\n## [Unreleased]\n")], &[]);
+        check(changelog_is_open, &[("CHANGELOG.md", "## 1.0\n")], &["CHANGELOG.md"]);
         check(changelog_is_open, &[], &["CHANGELOG.md"]);
     }
 }

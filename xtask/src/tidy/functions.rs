@@ -23,11 +23,7 @@ pub(super) fn fit_a_screen(tree: &Tree) -> Vec<Finding> {
             Ok(functions) => findings.extend(functions.iter().filter_map(too_long)),
             Err(error) => {
                 let message = format!("is not valid Rust: {error}");
-                findings.push(Finding::error(
-                    &file.path,
-                    error.span().start().line,
-                    message,
-                ));
+                findings.push(Finding::error(&file.path, error.span().start().line, message));
             }
         }
     }
@@ -36,10 +32,8 @@ pub(super) fn fit_a_screen(tree: &Tree) -> Vec<Finding> {
 
 /// How long functions are: the half and nine tenths that are shortest, and the longest.
 pub(super) fn statistics(tree: &Tree) -> String {
-    let mut all: Vec<Function> = tree
-        .rust()
-        .flat_map(|file| functions(file).unwrap_or_default())
-        .collect();
+    let mut all: Vec<Function> =
+        tree.rust().flat_map(|file| functions(file).unwrap_or_default()).collect();
     all.sort_by_key(|function| function.body_lines);
     let Some(longest) = all.last() else {
         return "functions: none".to_owned();
@@ -57,21 +51,13 @@ pub(super) fn statistics(tree: &Tree) -> String {
 }
 
 fn too_long(function: &Function) -> Option<Finding> {
-    let Function {
-        path,
-        name,
-        line,
-        body_lines,
-    } = function;
+    let Function { path, name, line, body_lines } = function;
     let message = format!("`{name}` has {body_lines} lines, at most {BODY_LINES_MAX}: split it");
     (*body_lines > BODY_LINES_MAX).then(|| Finding::error(path, *line, message))
 }
 
 fn functions(file: &File) -> syn::Result<Vec<Function>> {
-    let mut collector = Collector {
-        path: &file.path,
-        found: Vec::new(),
-    };
+    let mut collector = Collector { path: &file.path, found: Vec::new() };
     collector.visit_file(&syn::parse_file(&file.text)?);
     Ok(collector.found)
 }
@@ -124,28 +110,13 @@ mod tests {
 
     #[test]
     fn length_is_limited_wherever_a_function_stands() {
-        let (short, long) = (
-            function("f", BODY_LINES_MAX),
-            function("f", BODY_LINES_MAX + 1),
-        );
+        let (short, long) = (function("f", BODY_LINES_MAX), function("f", BODY_LINES_MAX + 1));
         let rule = fit_a_screen;
         check(rule, &[("a.rs", &short)], &[]);
         check(rule, &[("a.rs", &long)], &["a.rs:1"]);
-        check(
-            rule,
-            &[("a.rs", &format!("impl A {{\n{long}}}"))],
-            &["a.rs:2"],
-        );
-        check(
-            rule,
-            &[("a.rs", &format!("trait A {{\n{long}}}"))],
-            &["a.rs:2"],
-        );
-        check(
-            rule,
-            &[("a.rs", &format!("mod m {{\n\n{long}}}"))],
-            &["a.rs:3"],
-        );
+        check(rule, &[("a.rs", &format!("impl A {{\n{long}}}"))], &["a.rs:2"]);
+        check(rule, &[("a.rs", &format!("trait A {{\n{long}}}"))], &["a.rs:2"]);
+        check(rule, &[("a.rs", &format!("mod m {{\n\n{long}}}"))], &["a.rs:3"]);
         check(rule, &[("a.rs", "fn f( {\n")], &["a.rs:1"]);
     }
 

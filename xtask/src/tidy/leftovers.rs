@@ -59,29 +59,17 @@ pub(super) fn are_absent(tree: &Tree) -> Vec<Finding> {
 
 const fn code(text: &'static str, message: &'static str) -> Leftover {
     let kind = Kind::Code;
-    Leftover {
-        text,
-        kind,
-        message,
-    }
+    Leftover { text, kind, message }
 }
 
 const fn word(text: &'static str, message: &'static str) -> Leftover {
     let kind = Kind::Word;
-    Leftover {
-        text,
-        kind,
-        message,
-    }
+    Leftover { text, kind, message }
 }
 
 const fn text(text: &'static str, message: &'static str) -> Leftover {
     let kind = Kind::Text;
-    Leftover {
-        text,
-        kind,
-        message,
-    }
+    Leftover { text, kind, message }
 }
 
 fn find(file: &File) -> Vec<Finding> {
@@ -102,9 +90,9 @@ impl Leftover {
     fn is_in(&self, line: &str) -> bool {
         match self.kind {
             Kind::Code | Kind::Text => line.contains(self.text),
-            Kind::Word => line
-                .split(|c: char| !c.is_alphanumeric() && c != '_')
-                .any(|word| word == self.text),
+            Kind::Word => {
+                line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == self.text)
+            }
         }
     }
 }

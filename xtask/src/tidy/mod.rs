@@ -85,13 +85,7 @@ pub(crate) fn run(commands: &[String]) -> Result<bool> {
 
 impl Tree {
     fn read(commands: &[String]) -> Result<Self> {
-        let arguments = [
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ];
+        let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let listing = process::program("git", arguments)?.read()?;
         let paths = listing.split('\0').filter(|path| !path.is_empty());
         // What is deleted but not yet committed is listed too.
@@ -99,17 +93,11 @@ impl Tree {
             .filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()))
             .map(str::to_owned)
             .collect();
-        ensure!(
-            !paths.is_empty(),
-            "git lists no files: run this inside the repository"
-        );
+        ensure!(!paths.is_empty(), "git lists no files: run this inside the repository");
         // A file that is not UTF-8 holds no text, so no rule applies to its content.
         let files = paths.iter().filter_map(|path| {
             let text = fs::read_to_string(path).ok()?;
-            Some(File {
-                path: path.clone(),
-                text,
-            })
+            Some(File { path: path.clone(), text })
         });
         Ok(Self {
             files: files.collect(),
@@ -146,10 +134,7 @@ impl Finding {
     }
 
     fn warning(path: &str, message: impl Into<String>) -> Self {
-        Self {
-            level: Level::Warning,
-            ..Self::error(path, None, message)
-        }
+        Self { level: Level::Warning, ..Self::error(path, None, message) }
     }
 }
 
@@ -177,10 +162,7 @@ mod samples {
         Tree {
             files: files
                 .iter()
-                .map(|&(path, text)| File {
-                    path: path.to_owned(),
-                    text: text.to_owned(),
-                })
+                .map(|&(path, text)| File { path: path.to_owned(), text: text.to_owned() })
                 .collect(),
             paths: files.iter().map(|&(path, _)| path.to_owned()).collect(),
             commands: vec!["test".to_owned(), "bench".to_owned()],

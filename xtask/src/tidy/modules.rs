@@ -11,9 +11,7 @@ const LINES_MAX: usize = 700;
 static LONG_FILES: &[(&str, &str)] = &[];
 
 /// Names that say nothing about what is inside.
-static EMPTY_NAMES: &[&str] = &[
-    "utils", "util", "helpers", "common", "impls", "types", "misc",
-];
+static EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "common", "impls", "types", "misc"];
 
 /// Each module begins by saying what it is for.
 pub(super) fn begin_with_documentation(tree: &Tree) -> Vec<Finding> {
@@ -59,10 +57,7 @@ fn check_lengths(tree: &Tree, excused: &[(&str, &str)]) -> Vec<Finding> {
             findings.push(Finding::warning(&file.path, message));
         }
     }
-    for (path, _) in excused
-        .iter()
-        .filter(|(path, _)| !tree.paths.contains(*path))
-    {
+    for (path, _) in excused.iter().filter(|(path, _)| !tree.paths.contains(*path)) {
         let message = "is gone: take it out of LONG_FILES";
         findings.push(Finding::error(path, None, message));
     }
@@ -86,15 +81,7 @@ mod tests {
     #[test]
     fn names_tell() {
         let rule = have_telling_names;
-        check(
-            rule,
-            &[
-                ("src/frame.rs", ""),
-                ("src/prototypes.rs", ""),
-                ("misc/a.md", ""),
-            ],
-            &[],
-        );
+        check(rule, &[("src/frame.rs", ""), ("src/prototypes.rs", ""), ("misc/a.md", "")], &[]);
         check(rule, &[("src/utils.rs", "")], &["src/utils.rs"]);
         check(rule, &[("src/common/mod.rs", "")], &["src/common/mod.rs"]);
     }
@@ -112,11 +99,7 @@ mod tests {
         assert_eq!(levels(LINES_MAX, &[]), [Level::Warning]);
         assert_eq!(levels(LINES_MAX + 1, &[]), [Level::Error]);
         assert_eq!(levels(LINES_MAX + 1, &listed), [Level::Warning]);
-        assert_eq!(
-            levels(LINES_MAX, &listed),
-            [Level::Error],
-            "no longer needs its excuse"
-        );
+        assert_eq!(levels(LINES_MAX, &listed), [Level::Error], "no longer needs its excuse");
         assert_eq!(levels(1, &[("gone.rs", "a table")]), [Level::Error]);
     }
 }

@@ -89,10 +89,7 @@ impl Connection {
         loop {
             return match stream.read(buffer) {
                 Ok(0) => Received::Closed,
-                Ok(count) => Received::Bytes {
-                    count,
-                    more: count == buffer.len(),
-                },
+                Ok(count) => Received::Bytes { count, more: count == buffer.len() },
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Received::Drained,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => Received::Closed,

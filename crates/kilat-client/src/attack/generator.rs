@@ -108,11 +108,7 @@ impl<'a> Generator<'a> {
             wake_ms: vec![NEVER; count],
             idle: VecDeque::with_capacity(count),
             busy: 0,
-            gathering: Gathering {
-                next: 0,
-                tried: 0,
-                done: false,
-            },
+            gathering: Gathering { next: 0, tried: 0, done: false },
             buffer: vec![0; READ_BYTES],
             began: Instant::now(),
             alive_ns: 0,
@@ -148,11 +144,7 @@ impl<'a> Generator<'a> {
 
     fn finish(self, output: &Output) -> Result<Aftermath, ClientError> {
         if let Some((status, reason)) = self.stopped {
-            let key = if (300..400).contains(&status) {
-                "error.redirect"
-            } else {
-                "error.stopped"
-            };
+            let key = if (300..400).contains(&status) { "error.redirect" } else { "error.stopped" };
             let values: [(&str, &dyn std::fmt::Display); 2] =
                 [("status", &status), ("reason", &reason)];
             return Err(ClientError::Refused(output.lang().say(key, &values)));
@@ -202,11 +194,8 @@ impl<'a> Generator<'a> {
             }
             _ => {
                 let connection = &mut self.connections[index];
-                connection.phase = if connection.stream.is_some() {
-                    Phase::Idle
-                } else {
-                    Phase::Closed
-                };
+                connection.phase =
+                    if connection.stream.is_some() { Phase::Idle } else { Phase::Closed };
                 self.wake_ms[index] = NEVER;
                 self.idle.push_back(index);
             }
@@ -218,14 +207,8 @@ impl<'a> Generator<'a> {
             self.alive_ns = now_ns;
         }
         self.busy += 1;
-        let job = Job {
-            order,
-            step: Step::Order,
-            intended_ns,
-            began_ns: now_ns,
-            setbacks: 0,
-            ack: None,
-        };
+        let job =
+            Job { order, step: Step::Order, intended_ns, began_ns: now_ns, setbacks: 0, ack: None };
         self.connections[index].job = Some(job);
         self.attempt(index);
     }
@@ -261,9 +244,7 @@ impl<'a> Generator<'a> {
         self.wake_ms[index] = self.now_ms().saturating_add(millis(self.plan.timeout));
         let opened = TcpStream::connect(self.target.address()).and_then(|mut stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut stream, mio::Token(index), interest)?;
+            self.poll.registry().register(&mut stream, mio::Token(index), interest)?;
             Ok(stream)
         });
         match opened {
@@ -399,12 +380,7 @@ impl<'a> Generator<'a> {
         match verdict {
             Verdict::Settled => self.settle(index, now_ns),
             Verdict::Follow(step) => {
-                job = Job {
-                    step,
-                    began_ns: now_ns,
-                    setbacks: 0,
-                    ..job
-                };
+                job = Job { step, began_ns: now_ns, setbacks: 0, ..job };
                 self.connections[index].job = Some(job);
                 self.attempt(index);
             }

@@ -60,11 +60,7 @@ pub fn run(options: &AttackOptions, output: &mut Output) -> Result<AttackReport,
     let plan = Plan::new(options)?;
     raise_file_limit(&plan, options.lang)?;
     let token = options.admin_token.as_ref().or(options.api_token.as_ref());
-    let access = Access {
-        url: plan.url.clone(),
-        token: token.cloned(),
-        timeout: options.timeout,
-    };
+    let access = Access { url: plan.url.clone(), token: token.cloned(), timeout: options.timeout };
     let api = Api::new(&access, options.lang)?;
     let before = stage::prepare(&api, &plan, options)?;
     let target = Target::resolve(&plan, options.lang)?;
@@ -76,18 +72,9 @@ pub fn run(options: &AttackOptions, output: &mut Output) -> Result<AttackReport,
     output.finish();
     let mut aftermath = outcome?;
     output.say("progress.proving", &[]);
-    let patience = Patience {
-        limit: options.patience,
-        cancel: &options.cancel,
-    };
+    let patience = Patience { limit: options.patience, cancel: &options.cancel };
     let is_admin = options.admin_token.is_some();
-    let court = Court {
-        api: &api,
-        plan: &plan,
-        patience,
-        before: &before,
-        is_admin,
-    };
+    let court = Court { api: &api, plan: &plan, patience, before: &before, is_admin };
     let proof = court.prove(&mut aftermath, output);
     Ok(report::write(&plan, started_at, before, &aftermath, proof))
 }
@@ -103,10 +90,7 @@ fn announce(plan: &Plan, before: &kilat_api::audit::Audit, output: &Output) {
             ("sale", &plan.sale),
             ("available", &output.lang().number(before.available)),
             ("buyers", &output.lang().number(u64::from(plan.buyers))),
-            (
-                "connections",
-                &output.lang().number(u64::from(plan.connections)),
-            ),
+            ("connections", &output.lang().number(u64::from(plan.connections))),
             ("loop", &loop_kind),
             ("run", &plan.run),
             ("seed", &plan.seed),
@@ -121,10 +105,7 @@ fn raise_file_limit(plan: &Plan, lang: Lang) -> Result<(), ClientError> {
     if allowed >= needed {
         return Ok(());
     }
-    let values: [(&str, &dyn std::fmt::Display); 3] = [
-        ("connections", &plan.connections),
-        ("needed", &needed),
-        ("allowed", &allowed),
-    ];
+    let values: [(&str, &dyn std::fmt::Display); 3] =
+        [("connections", &plan.connections), ("needed", &needed), ("allowed", &allowed)];
     Err(ClientError::Usage(lang.say("error.files", &values)))
 }

@@ -125,16 +125,10 @@ impl Plan {
     pub(crate) fn new(options: &AttackOptions) -> Result<Plan, ClientError> {
         check(options)?;
         let run = format!("{:08x}", random_bits() as u32);
-        let default_orders = options
-            .duration
-            .is_none()
-            .then(|| u64::from(options.buyers));
+        let default_orders = options.duration.is_none().then(|| u64::from(options.buyers));
         Ok(Plan {
             url: options.url.trim_end_matches('/').to_owned(),
-            sale: options
-                .sale
-                .clone()
-                .unwrap_or_else(|| format!("rehearsal-{run}")),
+            sale: options.sale.clone().unwrap_or_else(|| format!("rehearsal-{run}")),
             is_rehearsal: options.sale.is_none(),
             seed: options.seed.unwrap_or_else(random_bits),
             run,
@@ -171,10 +165,8 @@ impl Plan {
 
     /// The buyer whose id this is, when it is one of this run's.
     pub(crate) fn buyer_named(&self, customer: &str) -> Option<u32> {
-        let digits = customer
-            .strip_prefix("buyer-")?
-            .strip_suffix(self.run.as_str())?
-            .strip_suffix('-')?;
+        let digits =
+            customer.strip_prefix("buyer-")?.strip_suffix(self.run.as_str())?.strip_suffix('-')?;
         let buyer = digits.parse().ok()?;
         (self.customer(buyer) == customer && (1..=self.buyers).contains(&buyer)).then_some(buyer)
     }
@@ -212,19 +204,12 @@ fn check(options: &AttackOptions) -> Result<(), ClientError> {
     let lang = options.lang;
     let base = parse_base(&options.url, lang)?;
     if base.scheme_str() != Some("http") {
-        return Err(ClientError::Usage(
-            lang.say("error.https", &[("url", &options.url)]),
-        ));
+        return Err(ClientError::Usage(lang.say("error.https", &[("url", &options.url)])));
     }
     if let Some(sale) = options.sale.as_ref().filter(|sale| !is_sale_id(sale)) {
-        return Err(ClientError::Usage(
-            lang.say("error.sale_id", &[("sale", sale)]),
-        ));
+        return Err(ClientError::Usage(lang.say("error.sale_id", &[("sale", sale)])));
     }
-    for token in [&options.admin_token, &options.api_token]
-        .into_iter()
-        .flatten()
-    {
+    for token in [&options.admin_token, &options.api_token].into_iter().flatten() {
         if !token.is_sound() {
             return Err(ClientError::Usage(lang.say("error.token", &[])));
         }
@@ -238,32 +223,16 @@ fn check_ranges(options: &AttackOptions) -> Result<(), ClientError> {
     let ranges = [
         ("buyers", f64::from(options.buyers), 1.0..=buyers_max),
         ("supply", options.supply as f64, 0.0..=1e12),
-        (
-            "orders",
-            options.orders.unwrap_or(1) as f64,
-            1.0..=ORDERS_MAX as f64,
-        ),
-        (
-            "quantity",
-            f64::from(options.quantity),
-            1.0..=f64::from(QUANTITY_MAX),
-        ),
+        ("orders", options.orders.unwrap_or(1) as f64, 1.0..=ORDERS_MAX as f64),
+        ("quantity", f64::from(options.quantity), 1.0..=f64::from(QUANTITY_MAX)),
         (
             "connections",
             f64::from(options.connections.unwrap_or(1)),
             1.0..=f64::from(CONNECTIONS_MAX),
         ),
         ("rate", options.rate.unwrap_or(1.0), 0.001..=RATE_MAX),
-        (
-            "per-customer",
-            f64::from(options.per_customer.unwrap_or(1)),
-            1.0..=f64::from(u32::MAX),
-        ),
-        (
-            "duration",
-            options.duration.map_or(1.0, |d| d.as_secs_f64()),
-            wait.clone(),
-        ),
+        ("per-customer", f64::from(options.per_customer.unwrap_or(1)), 1.0..=f64::from(u32::MAX)),
+        ("duration", options.duration.map_or(1.0, |d| d.as_secs_f64()), wait.clone()),
         ("timeout", options.timeout.as_secs_f64(), wait.clone()),
         ("patience", options.patience.as_secs_f64(), wait),
         ("replay", options.replay, 0.0..=1.0),
@@ -291,10 +260,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(change: impl FnOnce(&mut AttackOptions), names: &str) {
-        let mut options = AttackOptions {
-            lang: Lang::English,
-            ..AttackOptions::default()
-        };
+        let mut options = AttackOptions { lang: Lang::English, ..AttackOptions::default() };
         change(&mut options);
         match Plan::new(&options) {
             Err(ClientError::Usage(sentence)) => assert!(sentence.contains(names), "{sentence}"),
@@ -325,49 +291,32 @@ mod tests {
     #[test]
     fn the_default_is_the_seeds_attack() {
         let plan = Plan::new(&AttackOptions::default()).unwrap();
-        assert_eq!(
-            (plan.buyers, plan.orders, plan.connections),
-            (500, Some(500), 500)
-        );
+        assert_eq!((plan.buyers, plan.orders, plan.connections), (500, Some(500), 500));
         assert!(plan.is_rehearsal && is_sale_id(&plan.sale));
     }
 
     #[test]
     fn a_duration_alone_lifts_the_limit_of_orders() {
         let duration = Some(Duration::from_secs(1));
-        let plan = Plan::new(&AttackOptions {
-            duration,
-            ..AttackOptions::default()
-        })
-        .unwrap();
+        let plan = Plan::new(&AttackOptions { duration, ..AttackOptions::default() }).unwrap();
         assert_eq!(plan.orders, None);
     }
 
     #[test]
     fn customers_are_told_from_strangers() {
-        let plan = Plan::new(&AttackOptions {
-            buyers: 12_345,
-            ..AttackOptions::default()
-        })
-        .unwrap();
+        let plan =
+            Plan::new(&AttackOptions { buyers: 12_345, ..AttackOptions::default() }).unwrap();
         assert_eq!(plan.buyer_named(&plan.customer(12_345)), Some(12_345));
-        for stranger in [
-            "buyer-0001-00000000",
-            "x",
-            &plan.customer(12_346),
-            &format!("buyer-1-{}", plan.run),
-        ] {
+        for stranger in
+            ["buyer-0001-00000000", "x", &plan.customer(12_346), &format!("buyer-1-{}", plan.run)]
+        {
             assert_eq!(plan.buyer_named(stranger), None, "{stranger}");
         }
     }
 
     #[test]
     fn the_seed_picks_about_the_fraction() {
-        let options = AttackOptions {
-            seed: Some(7),
-            replay: 0.05,
-            ..AttackOptions::default()
-        };
+        let options = AttackOptions { seed: Some(7), replay: 0.05, ..AttackOptions::default() };
         let plan = Plan::new(&options).unwrap();
         let picked = (0..10_000).filter(|&order| plan.replays(order)).count();
         assert!((400..600).contains(&picked), "{picked}");

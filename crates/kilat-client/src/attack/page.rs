@@ -88,9 +88,7 @@ fn rows<'a>(
     counts: impl Iterator<Item = (&'a (impl ToString + 'a), &'a u64)>,
     lang: Lang,
 ) -> Vec<(String, String)> {
-    counts
-        .map(|(name, &count)| (name.to_string(), lang.number(count)))
-        .collect()
+    counts.map(|(name, &count)| (name.to_string(), lang.number(count))).collect()
 }
 
 fn figures(report: &AttackReport, lang: Lang) -> Vec<Figure> {
@@ -99,19 +97,13 @@ fn figures(report: &AttackReport, lang: Lang) -> Vec<Figure> {
         ("page.acknowledged", lang.number(report.orders.acknowledged)),
         ("page.refused", lang.number(report.orders.refused)),
         ("page.unknown", lang.number(report.orders.unknown)),
-        (
-            "page.rate",
-            lang.number(report.traffic.replies_per_second as u64),
-        ),
+        ("page.rate", lang.number(report.traffic.replies_per_second as u64)),
         ("page.p50", lang.micros(latency.p50)),
         ("page.p99", lang.micros(latency.p99)),
         ("page.max", lang.micros(latency.max)),
         ("page.retries", lang.number(report.traffic.retries)),
     ]
-    .map(|(key, value)| Figure {
-        name: lang.say(key, &[]),
-        value,
-    })
+    .map(|(key, value)| Figure { name: lang.say(key, &[]), value })
     .into()
 }
 
@@ -128,11 +120,7 @@ fn checks(report: &AttackReport, lang: Lang) -> Vec<CheckRow> {
             class: class(check.result),
             mark: mark(check.result),
             sentence: check.sentence(lang),
-            evidence: check
-                .evidence
-                .iter()
-                .map(|evidence| evidence.sentence(lang))
-                .collect(),
+            evidence: check.evidence.iter().map(|evidence| evidence.sentence(lang)).collect(),
         })
         .collect()
 }
@@ -144,11 +132,8 @@ fn latency_bars(buckets: &[LatencyBucket], lang: Lang) -> Vec<Bar> {
         .iter()
         .enumerate()
         .map(|(at, bucket)| {
-            let title = format!(
-                "≤ {}: {}",
-                lang.micros(bucket.up_to_us),
-                lang.number(bucket.count)
-            );
+            let title =
+                format!("≤ {}: {}", lang.micros(bucket.up_to_us), lang.number(bucket.count));
             bar(at, width, 0, bucket.count, most, title)
         })
         .collect()
@@ -173,11 +158,7 @@ fn timeline_stacks(steps: &[TimelineStep], step_ms: u64, lang: Lang) -> Vec<Stac
         Stack {
             acknowledged: part(0, step.acknowledged, "page.acknowledged"),
             refused: part(step.acknowledged, step.refused, "page.refused"),
-            setbacks: part(
-                step.acknowledged + step.refused,
-                step.setbacks,
-                "page.setbacks",
-            ),
+            setbacks: part(step.acknowledged + step.refused, step.setbacks, "page.setbacks"),
         }
     };
     steps.iter().enumerate().map(stack).collect()

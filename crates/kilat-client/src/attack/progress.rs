@@ -57,11 +57,7 @@ impl Output {
     /// Progress on stderr: a bar on a terminal, plain lines elsewhere.
     #[must_use]
     pub fn stderr(lang: Lang) -> Self {
-        let view = if std::io::stderr().is_terminal() {
-            View::Bar(bar())
-        } else {
-            View::Lines
-        };
+        let view = if std::io::stderr().is_terminal() { View::Bar(bar()) } else { View::Lines };
         Self::new(lang, view)
     }
 
@@ -126,9 +122,7 @@ impl Output {
         let (status, node) = (reply.status, printable(reply.node));
         let outcome = match job.ack.and_then(|ack| witness.acks.get(ack)) {
             Some(ack) => format!("{} {:.8}…", ack.status.as_str(), format!("{:032x}", ack.id)),
-            None => super::reply::pick_code(&reply.body)
-                .map_or("", Code::as_str)
-                .to_owned(),
+            None => super::reply::pick_code(&reply.body).map_or("", Code::as_str).to_owned(),
         };
         self.line(&format!("[{buyer}] {status} {outcome} node {node}"));
         if self.scroll_acknowledged + self.scroll_others == 0 {
@@ -169,10 +163,7 @@ impl Output {
             &[
                 ("acknowledged", &number(tally.acknowledged)),
                 ("sold_out", &number(tally.refusals(Code::SoldOut))),
-                (
-                    "refused",
-                    &number(tally.refused - tally.refusals(Code::SoldOut)),
-                ),
+                ("refused", &number(tally.refused - tally.refusals(Code::SoldOut))),
                 ("retries", &number(tally.retries)),
                 ("in_flight", &number(scene.in_flight as u64)),
                 ("rate", &number(rate as u64)),
@@ -217,10 +208,7 @@ fn bar() -> ProgressBar {
 fn show_progress(bar: &ProgressBar, plan: &Plan, scene: &Scene) {
     let (done, all) = match (plan.orders, plan.duration) {
         (Some(orders), _) => (scene.taken.saturating_sub(scene.in_flight as u64), orders),
-        (None, Some(duration)) => (
-            scene.elapsed.as_millis() as u64,
-            duration.as_millis() as u64,
-        ),
+        (None, Some(duration)) => (scene.elapsed.as_millis() as u64, duration.as_millis() as u64),
         (None, None) => (0, 0),
     };
     bar.set_length(all);

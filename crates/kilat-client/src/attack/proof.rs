@@ -87,10 +87,7 @@ impl Court<'_> {
         self.settle_holds(aftermath);
         let unique = check_unique(&mut aftermath.witness.acks);
         let (after, mut checks) = match self.read(aftermath) {
-            Ok(testimony) => (
-                Some(testimony.audit.clone()),
-                self.judge(aftermath, &testimony),
-            ),
+            Ok(testimony) => (Some(testimony.audit.clone()), self.judge(aftermath, &testimony)),
             Err(error) => (None, unreadable(&error)),
         };
         checks.push(unique);
@@ -117,10 +114,7 @@ impl Court<'_> {
                         true
                     }
                     Ok(Err(code)) => {
-                        aftermath
-                            .witness
-                            .tally
-                            .refuse(code, aftermath.elapsed.as_nanos() as u64);
+                        aftermath.witness.tally.refuse(code, aftermath.elapsed.as_nanos() as u64);
                         true
                     }
                     Err(error) => {
@@ -140,58 +134,35 @@ impl Court<'_> {
     fn ask_again(&self, order: u32) -> Result<Result<Ack, Code>, CallError> {
         let plan = self.plan;
         let customer = plan.customer(plan.buyer_of(order)).into();
-        let request = OrderRequest {
-            customer,
-            quantity: plan.quantity,
-            hold: plan.holds(order),
-        };
+        let request = OrderRequest { customer, quantity: plan.quantity, hold: plan.holds(order) };
         let body = serde_json::to_vec(&request).unwrap_or_default();
         let path = format!("/v1/sales/{}/orders", plan.sale);
         let key = plan.key(order);
-        let answer = self
-            .patience
-            .call(|| self.api.send(Method::POST, &path, Some(&key), body.clone()));
+        let answer =
+            self.patience.call(|| self.api.send(Method::POST, &path, Some(&key), body.clone()));
         match answer {
             Ok((_, body)) => {
                 let reply: OrderReply<'_> = decode(&body)?;
                 let id = parse_order_id(&reply.order)
                     .ok_or_else(|| CallError::Unreadable(reply.order.to_string()))?;
-                Ok(Ok(Ack {
-                    id,
-                    sequence: reply.sequence,
-                    order,
-                    status: reply.status,
-                }))
+                Ok(Ok(Ack { id, sequence: reply.sequence, order, status: reply.status }))
             }
-            Err(CallError::Refused {
-                problem: Some(problem),
-                ..
-            }) if is_refusal(problem.code) => Ok(Err(problem.code)),
+            Err(CallError::Refused { problem: Some(problem), .. }) if is_refusal(problem.code) => {
+                Ok(Err(problem.code))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Confirms the holds whose confirmation had no answer.
     fn settle_holds(&self, aftermath: &mut Aftermath) {
-        for ack in aftermath
-            .witness
-            .acks
-            .iter_mut()
-            .filter(|ack| ack.status == OrderStatus::Held)
-        {
-            let path = format!(
-                "/v1/sales/{}/orders/{:032x}/confirm",
-                self.plan.sale, ack.id
-            );
-            match self
-                .patience
-                .call(|| self.api.send(Method::POST, &path, None, Vec::new()))
-            {
+        for ack in aftermath.witness.acks.iter_mut().filter(|ack| ack.status == OrderStatus::Held) {
+            let path = format!("/v1/sales/{}/orders/{:032x}/confirm", self.plan.sale, ack.id);
+            match self.patience.call(|| self.api.send(Method::POST, &path, None, Vec::new())) {
                 Ok(_) => ack.status = OrderStatus::Confirmed,
-                Err(CallError::Refused {
-                    problem: Some(problem),
-                    ..
-                }) if problem.code == Code::Expired => {
+                Err(CallError::Refused { problem: Some(problem), .. })
+                    if problem.code == Code::Expired =>
+                {
                     ack.status = OrderStatus::Expired;
                 }
                 Err(error) if error.is_transient() => return,
@@ -215,10 +186,7 @@ impl Court<'_> {
             return readback::one_by_one(self.api, self.plan, &self.patience, acks);
         }
         let unknown = &aftermath.witness.unknown;
-        let buyers: HashSet<u32> = unknown
-            .iter()
-            .map(|&order| self.plan.buyer_of(order))
-            .collect();
+        let buyers: HashSet<u32> = unknown.iter().map(|&order| self.plan.buyer_of(order)).collect();
         readback::by_listing(self.api, self.plan, &self.patience, acks, &buyers)
     }
 
@@ -243,20 +211,14 @@ impl Court<'_> {
     /// Units that the buyers were told are theirs.
     fn confirmed_units(&self, aftermath: &Aftermath) -> u64 {
         let acks = &aftermath.witness.acks;
-        let confirmed = acks
-            .iter()
-            .filter(|ack| ack.status == OrderStatus::Confirmed)
-            .count();
+        let confirmed = acks.iter().filter(|ack| ack.status == OrderStatus::Confirmed).count();
         confirmed as u64 * u64::from(self.plan.quantity)
     }
 
     /// Units that may have been sold without anyone being told.
     fn possible_units(&self, aftermath: &Aftermath) -> u64 {
         let acks = &aftermath.witness.acks;
-        let held = acks
-            .iter()
-            .filter(|ack| ack.status == OrderStatus::Held)
-            .count();
+        let held = acks.iter().filter(|ack| ack.status == OrderStatus::Held).count();
         (held + aftermath.witness.unknown.len()) as u64 * u64::from(self.plan.quantity)
     }
 
@@ -267,22 +229,10 @@ impl Court<'_> {
         let ours = self.confirmed_units(aftermath);
         let possible = self.possible_units(aftermath);
         let sold = audit.sold.saturating_sub(self.before.sold);
-        let most = if self.plan.is_rehearsal {
-            ours + possible
-        } else {
-            u64::MAX
-        };
+        let most = if self.plan.is_rehearsal { ours + possible } else { u64::MAX };
         let holds = audit.sold >= self.before.sold && (ours..=most).contains(&sold);
         let name = "sold_is_acknowledged";
-        decide(
-            name,
-            holds,
-            &[
-                ("sold", sold),
-                ("acknowledged", ours),
-                ("possible", possible),
-            ],
-        )
+        decide(name, holds, &[("sold", sold), ("acknowledged", ours), ("possible", possible)])
     }
 
     fn check_never_oversold(&self, aftermath: &Aftermath, audit: &Audit) -> Check {
@@ -291,11 +241,7 @@ impl Court<'_> {
         decide(
             "never_oversold",
             holds,
-            &[
-                ("sold", audit.sold),
-                ("told", told),
-                ("supply", audit.supply),
-            ],
+            &[("sold", audit.sold), ("told", told), ("supply", audit.supply)],
         )
     }
 
@@ -322,26 +268,16 @@ impl Court<'_> {
         let existing = promised_always("acknowledged_exist", &orders.existing);
         if !self.is_admin {
             let why = "no_admin_token";
-            return [
-                existing,
-                skipped("no_strays", why, &[]),
-                skipped("orders_add_up", why, &[]),
-            ];
+            return [existing, skipped("no_strays", why, &[]), skipped("orders_add_up", why, &[])];
         }
-        let figures = [
-            ("strays", orders.strays.broken),
-            ("of_unknown", orders.of_unknown),
-        ];
+        let figures = [("strays", orders.strays.broken), ("of_unknown", orders.of_unknown)];
         let mut strays = decide("no_strays", orders.strays.broken == 0, &figures);
         strays.evidence.clone_from(&orders.strays.examples);
         // Sold units only grow, so the listing must lie between two readings.
         let listed = orders.confirmed_units;
         let holds = (audit.sold..=again.sold).contains(&listed) && orders.sequence.broken == 0;
-        let figures = [
-            ("listed", listed),
-            ("sold", again.sold),
-            ("orders", orders.sequence.checked),
-        ];
+        let figures =
+            [("listed", listed), ("sold", again.sold), ("orders", orders.sequence.checked)];
         let mut sums = decide("orders_add_up", holds, &figures);
         sums.evidence.clone_from(&orders.sequence.examples);
         [existing, strays, sums]
@@ -359,56 +295,32 @@ fn check_conserved(audit: &Audit) -> Check {
     let mut check = decide("conserved", audit.balanced && audit.conserves(), &figures);
     if audit.balanced != audit.conserves() {
         let subject = format!("balanced: {}", audit.balanced);
-        check.evidence.push(Evidence {
-            fault: "balanced_is_wrong",
-            subject,
-        });
+        check.evidence.push(Evidence { fault: "balanced_is_wrong", subject });
     }
     check
 }
 
 /// Ids and sequences must differ. Leaves the acknowledgements in sequence.
 fn check_unique(acks: &mut [Ack]) -> Check {
-    let mut doubles = Promises {
-        checked: acks.len() as u64,
-        ..Promises::default()
-    };
+    let mut doubles = Promises { checked: acks.len() as u64, ..Promises::default() };
     acks.sort_unstable_by_key(|ack| ack.id);
     for pair in acks.windows(2).filter(|pair| pair[0].id == pair[1].id) {
         doubles.broke("same_order_twice", format!("{:032x}", pair[0].id));
     }
     acks.sort_unstable_by_key(|ack| ack.sequence);
-    for pair in acks
-        .windows(2)
-        .filter(|pair| pair[0].sequence == pair[1].sequence)
-    {
-        doubles.broke(
-            "same_sequence_twice",
-            format!("{:032x} {:032x}", pair[0].id, pair[1].id),
-        );
+    for pair in acks.windows(2).filter(|pair| pair[0].sequence == pair[1].sequence) {
+        doubles.broke("same_sequence_twice", format!("{:032x} {:032x}", pair[0].id, pair[1].id));
     }
     promised_always("unique", &doubles)
 }
 
 fn decide(name: &'static str, holds: bool, figures: &[(&'static str, u64)]) -> Check {
-    let result = if holds {
-        CheckResult::Passed
-    } else {
-        CheckResult::Failed
-    };
-    Check {
-        name,
-        result,
-        figures: figures.iter().copied().collect(),
-        evidence: Vec::new(),
-    }
+    let result = if holds { CheckResult::Passed } else { CheckResult::Failed };
+    Check { name, result, figures: figures.iter().copied().collect(), evidence: Vec::new() }
 }
 
 fn skipped(name: &'static str, why: &'static str, figures: &[(&'static str, u64)]) -> Check {
-    let evidence = vec![Evidence {
-        fault: why,
-        subject: String::new(),
-    }];
+    let evidence = vec![Evidence { fault: why, subject: String::new() }];
     Check {
         name,
         result: CheckResult::Skipped,
@@ -434,11 +346,7 @@ fn promised_always(name: &'static str, promises: &Promises) -> Check {
 
 /// Nothing could be read: the statements that need it are not proven.
 fn unreadable(error: &CallError) -> Vec<Check> {
-    CHECKS[..5]
-        .iter()
-        .chain(&CHECKS[6..8])
-        .map(|name| failed_to_read(name, error))
-        .collect()
+    CHECKS[..5].iter().chain(&CHECKS[6..8]).map(|name| failed_to_read(name, error)).collect()
 }
 
 fn failed_to_read(name: &'static str, error: &CallError) -> Check {
@@ -446,14 +354,6 @@ fn failed_to_read(name: &'static str, error: &CallError) -> Check {
         CallError::Unreachable(why) | CallError::Unreadable(why) => why.clone(),
         CallError::Refused { status, .. } => status.to_string(),
     };
-    let evidence = vec![Evidence {
-        fault: "not_readable",
-        subject,
-    }];
-    Check {
-        name,
-        result: CheckResult::Failed,
-        figures: BTreeMap::new(),
-        evidence,
-    }
+    let evidence = vec![Evidence { fault: "not_readable", subject }];
+    Check { name, result: CheckResult::Failed, figures: BTreeMap::new(), evidence }
 }

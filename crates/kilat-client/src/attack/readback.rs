@@ -30,21 +30,12 @@ pub(crate) fn by_listing(
     acks: &[Ack],
     unknown_buyers: &HashSet<u32>,
 ) -> Result<ReadBack, CallError> {
-    let mut merge = Merge {
-        plan,
-        acks,
-        at: 0,
-        last: 0,
-        unknown_buyers,
-        found: ReadBack::default(),
-    };
+    let mut merge =
+        Merge { plan, acks, at: 0, last: 0, unknown_buyers, found: ReadBack::default() };
     let mut after: Option<u64> = None;
     loop {
         let from = after.map_or(String::new(), |after| format!("&after={after}"));
-        let path = format!(
-            "/v1/sales/{}/orders?limit={PAGE_ORDERS_MAX}{from}",
-            plan.sale
-        );
+        let path = format!("/v1/sales/{}/orders?limit={PAGE_ORDERS_MAX}{from}", plan.sale);
         let body = patience.call(|| api.get(&path))?;
         let page: OrderPage<'_> = decode(&body)?;
         for order in &page.orders {
@@ -94,20 +85,15 @@ impl Merge<'_> {
     fn take(&mut self, order: &OrderReply<'_>) {
         self.found.sequence.checked += 1;
         if order.sequence <= self.last {
-            self.found.sequence.broke(
-                "out_of_sequence",
-                format!("{} {}", order.order, order.sequence),
-            );
+            self.found
+                .sequence
+                .broke("out_of_sequence", format!("{} {}", order.order, order.sequence));
         }
         self.last = order.sequence;
         if order.status == OrderStatus::Confirmed {
             self.found.confirmed_units += u64::from(order.quantity);
         }
-        while let Some(ack) = self
-            .acks
-            .get(self.at)
-            .filter(|ack| ack.sequence < order.sequence)
-        {
+        while let Some(ack) = self.acks.get(self.at).filter(|ack| ack.sequence < order.sequence) {
             missing(ack, &mut self.found.existing);
             self.next();
         }
@@ -159,17 +145,11 @@ fn compare(plan: &Plan, ack: &Ack, order: &OrderReply<'_>, existing: &mut Promis
     // A hold that nobody could confirm or see lapse may have done either since.
     let may_move = ack.status == OrderStatus::Held;
     if !is_same {
-        existing.broke(
-            "different",
-            format!("{:032x} → {} {}", ack.id, order.order, order.customer),
-        );
+        existing
+            .broke("different", format!("{:032x} → {} {}", ack.id, order.order, order.customer));
     } else if order.status != ack.status && !may_move {
-        let subject = format!(
-            "{:032x} {} → {}",
-            ack.id,
-            ack.status.as_str(),
-            order.status.as_str()
-        );
+        let subject =
+            format!("{:032x} {} → {}", ack.id, ack.status.as_str(), order.status.as_str());
         existing.broke("another_status", subject);
     }
 }

@@ -91,9 +91,8 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>], reply: &mut Reply<'a>) -> 
             20 if is(IDEMPOTENCY_REPLAYED) => reply.replayed = header.value == b"true",
             12 if is(NODE) => reply.node = header.value,
             11 if is("retry-after") => {
-                reply.retry_after_s = std::str::from_utf8(header.value)
-                    .ok()
-                    .and_then(|v| v.parse().ok());
+                reply.retry_after_s =
+                    std::str::from_utf8(header.value).ok().and_then(|v| v.parse().ok());
             }
             10 if is("connection") => reply.close |= header.value.eq_ignore_ascii_case(b"close"),
             _ => {}
@@ -108,20 +107,14 @@ fn read_body<'a>(rest: &'a [u8], head: usize, length: Length, mut reply: Reply<'
         Length::Bytes(n) if n > rest.len() => Framed::Partial,
         Length::Bytes(n) => {
             reply.body = Cow::Borrowed(&rest[..n]);
-            Framed::Whole {
-                reply,
-                used: head + n,
-            }
+            Framed::Whole { reply, used: head + n }
         }
         Length::Unknown if matches!(reply.status, 204 | 304) => Framed::Whole { reply, used: head },
         Length::Unknown => Framed::Garbage,
         Length::Chunked => match read_chunks(rest) {
             Ok(Some((body, used))) => {
                 reply.body = Cow::Owned(body);
-                Framed::Whole {
-                    reply,
-                    used: head + used,
-                }
+                Framed::Whole { reply, used: head + used }
             }
             Ok(None) => Framed::Partial,
             Err(NotHttp) => Framed::Garbage,
@@ -180,11 +173,7 @@ pub(crate) fn pick_order(body: &[u8]) -> Option<Placed> {
         rest if rest.starts_with(b"held\"") => OrderStatus::Held,
         _ => return None,
     };
-    Some(Placed {
-        id,
-        sequence: number(digits)?,
-        status,
-    })
+    Some(Placed { id, sequence: number(digits)?, status })
 }
 
 /// Picks the code out of a problem document.
@@ -213,9 +202,7 @@ fn hex(digits: &[u8]) -> Option<u128> {
 /// The number in front of a comma, a brace or a space.
 fn number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let ends = text
-        .get(digits)
-        .is_some_and(|b| matches!(b, b',' | b'}' | b' ' | b'\n'));
+    let ends = text.get(digits).is_some_and(|b| matches!(b, b',' | b'}' | b' ' | b'\n'));
     let text = std::str::from_utf8(&text[..digits]).ok()?;
     ends.then(|| text.parse().ok()).flatten()
 }
@@ -238,12 +225,7 @@ mod tests {
         let text = "HTTP/1.1 503 X\r\nContent-Length: 2\r\nRetry-After: 7\r\nX-Kilat-Node: web-1\r\nidempotency-replayed: true\r\nConnection: close\r\n\r\nhi+more";
         let (reply, used) = whole(text);
         assert_eq!(
-            (
-                reply.status,
-                reply.retry_after_s,
-                reply.replayed,
-                reply.close
-            ),
+            (reply.status, reply.retry_after_s, reply.replayed, reply.close),
             (503, Some(7), true, true)
         );
         assert_eq!(
@@ -255,10 +237,7 @@ mod tests {
     #[test]
     fn every_prefix_of_a_reply_is_partial() {
         for text in [
-            format!(
-                "HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n{BODY}",
-                BODY.len()
-            ),
+            format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len()),
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_owned(),
         ] {
             for end in 0..text.len() {
@@ -295,10 +274,7 @@ mod tests {
     fn an_order_is_picked_out() {
         let placed = pick_order(BODY.as_bytes()).unwrap();
         assert_eq!(placed.id, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
-        assert_eq!(
-            (placed.sequence, placed.status),
-            (42, OrderStatus::Confirmed)
-        );
+        assert_eq!((placed.sequence, placed.status), (42, OrderStatus::Confirmed));
     }
 
     #[test]

@@ -179,10 +179,7 @@ pub(crate) fn write(
     proof: Proof,
 ) -> AttackReport {
     let tally = &aftermath.witness.tally;
-    let is_whole = proof
-        .checks
-        .iter()
-        .all(|check| check.result != CheckResult::Failed);
+    let is_whole = proof.checks.iter().all(|check| check.result != CheckResult::Failed);
     AttackReport {
         version: REPORT_VERSION,
         proven: is_whole && proof.after.is_some(),
@@ -225,10 +222,7 @@ fn orders(aftermath: &Aftermath) -> Orders {
         acknowledged: tally.acknowledged,
         refused: tally.refused,
         unknown: tally.unknown,
-        refusals: tally
-            .codes()
-            .map(|(code, count)| (code.as_str(), count))
-            .collect(),
+        refusals: tally.codes().map(|(code, count)| (code.as_str(), count)).collect(),
     }
 }
 
@@ -236,11 +230,7 @@ fn traffic(tally: &Tally, seconds: f64) -> Traffic {
     Traffic {
         requests: tally.requests,
         replies: tally.replies,
-        replies_per_second: if seconds > 0.0 {
-            tally.replies as f64 / seconds
-        } else {
-            0.0
-        },
+        replies_per_second: if seconds > 0.0 { tally.replies as f64 / seconds } else { 0.0 },
         retries: tally.retries,
         connects: tally.connects,
         timeouts: tally.count_of(Setback::Timeout),

@@ -42,11 +42,7 @@ struct ConfirmTemplate {
 
 impl Requests {
     pub(crate) fn new(plan: &Plan, host: &str, prefix: &str, token: Option<&Token>) -> Self {
-        let head = Head {
-            host,
-            path: format!("{prefix}/v1/sales/{}/orders", plan.sale),
-            token,
-        };
+        let head = Head { host, path: format!("{prefix}/v1/sales/{}/orders", plan.sale), token };
         Requests {
             buy: OrderTemplate::new(plan, &head, false),
             hold: OrderTemplate::new(plan, &head, true),
@@ -73,9 +69,9 @@ struct Head<'a> {
 impl Head<'_> {
     fn write(&self, path_end: &str, headers: &str, body: &str) -> String {
         let (host, path) = (self.host, &self.path);
-        let token = self.token.map_or(String::new(), |token| {
-            format!("authorization: {}\r\n", token.bearer())
-        });
+        let token = self
+            .token
+            .map_or(String::new(), |token| format!("authorization: {}\r\n", token.bearer()));
         format!(
             "POST {path}{path_end} HTTP/1.1\r\nhost: {host}\r\n{token}{headers}content-length: {}\r\n\r\n{body}",
             body.len()
@@ -86,11 +82,8 @@ impl Head<'_> {
 impl OrderTemplate {
     fn new(plan: &Plan, head: &Head<'_>, hold: bool) -> Self {
         let customer = plan.customer(0);
-        let request = OrderRequest {
-            customer: customer.as_str().into(),
-            quantity: plan.quantity,
-            hold,
-        };
+        let request =
+            OrderRequest { customer: customer.as_str().into(), quantity: plan.quantity, hold };
         // Strings and numbers only: nothing in it can fail to be written.
         let body = serde_json::to_string(&request).unwrap_or_default();
         let key = plan.key(0);
@@ -99,19 +92,11 @@ impl OrderTemplate {
         let body_at = bytes.len() - body.len();
         let key_at = position(&bytes, key.as_bytes(), 0) + key.len() - KEY_DIGITS;
         let buyer_at = position(&bytes, customer.as_bytes(), body_at) + "buyer-".len();
-        OrderTemplate {
-            bytes,
-            key_at,
-            buyer_at,
-            buyer_digits: plan.buyer_digits,
-        }
+        OrderTemplate { bytes, key_at, buyer_at, buyer_digits: plan.buyer_digits }
     }
 
     fn fill(&mut self, plan: &Plan, order: u32) -> &[u8] {
-        write_digits(
-            &mut self.bytes[self.key_at..self.key_at + KEY_DIGITS],
-            order,
-        );
+        write_digits(&mut self.bytes[self.key_at..self.key_at + KEY_DIGITS], order);
         let buyer = &mut self.bytes[self.buyer_at..self.buyer_at + self.buyer_digits];
         write_digits(buyer, plan.buyer_of(order));
         &self.bytes
@@ -153,11 +138,7 @@ mod tests {
     use super::*;
 
     fn requests(hold: f64) -> (Plan, Requests) {
-        let options = AttackOptions {
-            hold,
-            quantity: 3,
-            ..AttackOptions::default()
-        };
+        let options = AttackOptions { hold, quantity: 3, ..AttackOptions::default() };
         let plan = Plan::new(&options).unwrap();
         let token = Token::from("t0");
         let requests = Requests::new(&plan, "h:1", "/shop", Some(&token));
@@ -177,10 +158,7 @@ mod tests {
         for (hold, order) in [(0.0, 0), (0.0, 499), (1.0, 4_294_967_294)] {
             let (plan, mut requests) = requests(hold);
             let (first, headers, body) = read(requests.bytes(&plan, Step::Order, order, 0));
-            assert_eq!(
-                first,
-                format!("POST /shop/v1/sales/{}/orders HTTP/1.1", plan.sale)
-            );
+            assert_eq!(first, format!("POST /shop/v1/sales/{}/orders HTTP/1.1", plan.sale));
             assert!(
                 headers.contains(&format!("idempotency-key: {}\r\n", plan.key(order))),
                 "{headers}"

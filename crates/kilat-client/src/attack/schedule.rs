@@ -27,9 +27,7 @@ impl Schedule {
     pub(crate) fn new(plan: &Plan) -> Self {
         let arrivals = match plan.rate {
             None => Arrivals::WhenFree,
-            Some(rate) => Arrivals::Every {
-                interval_ns: 1e9 / rate,
-            },
+            Some(rate) => Arrivals::Every { interval_ns: 1e9 / rate },
         };
         let ends = plan.duration.map_or(u128::MAX, |d| d.as_nanos());
         Schedule {
@@ -85,12 +83,7 @@ mod tests {
 
     fn schedule(rate: Option<f64>, orders: Option<u64>, seconds: Option<u64>) -> Schedule {
         let duration = seconds.map(Duration::from_secs);
-        let options = AttackOptions {
-            rate,
-            orders,
-            duration,
-            ..AttackOptions::default()
-        };
+        let options = AttackOptions { rate, orders, duration, ..AttackOptions::default() };
         Schedule::new(&Plan::new(&options).unwrap())
     }
 
@@ -113,18 +106,11 @@ mod tests {
     fn an_open_loop_keeps_the_intended_starts_of_late_orders() {
         let mut schedule = schedule(Some(10.0), None, Some(1));
         assert_eq!(schedule.take(0), Some((0, 0)));
-        assert_eq!(
-            (schedule.take(0), schedule.next_ns(0)),
-            (None, Some(100_000_000))
-        );
+        assert_eq!((schedule.take(0), schedule.next_ns(0)), (None, Some(100_000_000)));
         let late = 5_000_000_000;
-        let starts: Vec<u64> = std::iter::from_fn(|| schedule.take(late))
-            .map(|(_, at)| at)
-            .collect();
-        assert_eq!(
-            starts,
-            (1..10).map(|n| n * 100_000_000).collect::<Vec<u64>>()
-        );
+        let starts: Vec<u64> =
+            std::iter::from_fn(|| schedule.take(late)).map(|(_, at)| at).collect();
+        assert_eq!(starts, (1..10).map(|n| n * 100_000_000).collect::<Vec<u64>>());
     }
 
     #[test]

@@ -49,10 +49,7 @@ fn make_rehearsal(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(),
         id: plan.sale.clone(),
         title: format!("Rehearsal {}", plan.run),
         sku: "REHEARSAL".to_owned(),
-        price: Price {
-            amount: "1".to_owned(),
-            currency: "IDR".to_owned(),
-        },
+        price: Price { amount: "1".to_owned(), currency: "IDR".to_owned() },
         supply: options.supply,
         per_customer: options.per_customer,
         opens_at: None,
@@ -68,9 +65,9 @@ fn make_rehearsal(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(),
 
 fn explain(error: &CallError, plan: &Plan, lang: Lang) -> ClientError {
     match error {
-        CallError::Refused {
-            status: 401 | 403, ..
-        } => ClientError::Usage(lang.say("error.admin_token", &[])),
+        CallError::Refused { status: 401 | 403, .. } => {
+            ClientError::Usage(lang.say("error.admin_token", &[]))
+        }
         error => error.explain(&plan.url, lang),
     }
 }

@@ -82,10 +82,7 @@ impl Tally {
             nodes: Vec::new(),
             other_nodes: 0,
             latency_us: latencies(),
-            timeline: Timeline {
-                step_ms: STEP_MS_FIRST,
-                steps: vec![Step::default()],
-            },
+            timeline: Timeline { step_ms: STEP_MS_FIRST, steps: vec![Step::default()] },
         }
     }
 
@@ -123,8 +120,7 @@ impl Tally {
     }
 
     pub(crate) fn latency(&mut self, from_ns: u64, to_ns: u64) {
-        self.latency_us
-            .saturating_record(to_ns.saturating_sub(from_ns) / 1_000);
+        self.latency_us.saturating_record(to_ns.saturating_sub(from_ns) / 1_000);
     }
 
     /// Refusals by code, those that occurred.
@@ -204,12 +200,7 @@ mod tests {
             tally.acknowledge(second * 1_000_000_000);
         }
         assert!(tally.timeline.steps.len() <= STEPS_MAX);
-        let sum: u64 = tally
-            .timeline
-            .steps
-            .iter()
-            .map(|step| step.acknowledged)
-            .sum();
+        let sum: u64 = tally.timeline.steps.iter().map(|step| step.acknowledged).sum();
         assert_eq!(sum, 10_000);
     }
 

@@ -34,9 +34,7 @@ impl Target {
             return Err(unreachable(bare.to_owned()));
         }
         Ok(Target {
-            host: uri
-                .authority()
-                .map_or_else(String::new, ToString::to_string),
+            host: uri.authority().map_or_else(String::new, ToString::to_string),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             addresses,
             current: 0,

@@ -30,18 +30,11 @@ impl AttackReport {
     #[must_use]
     pub fn verdict(&self, lang: Lang) -> String {
         let Some(after) = self.after.as_ref().filter(|_| self.proven) else {
-            let failed = self
-                .checks
-                .iter()
-                .filter(|check| check.result == CheckResult::Failed);
+            let failed = self.checks.iter().filter(|check| check.result == CheckResult::Failed);
             let names: Vec<String> = failed.map(|check| check.title(lang)).collect();
             return lang.say("report.not_proven", &[("checks", &names.join(", "))]);
         };
-        let key = if self.cancelled {
-            "report.proven_cancelled"
-        } else {
-            "report.proven"
-        };
+        let key = if self.cancelled { "report.proven_cancelled" } else { "report.proven" };
         let sold = after.sold.saturating_sub(self.before.sold);
         lang.say(
             key,
@@ -123,10 +116,7 @@ impl AttackReport {
             .into_iter()
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| {
-                lang.say(
-                    &format!("trouble.{name}"),
-                    &[("count", &lang.number(count))],
-                )
+                lang.say(&format!("trouble.{name}"), &[("count", &lang.number(count))])
             })
             .collect();
         (!told.is_empty()).then(|| lang.say("report.troubles", &[("list", &told.join(", "))]))
@@ -139,9 +129,8 @@ fn named<'a>(
     key: &str,
     counts: impl Iterator<Item = (&'a (impl Display + 'a), &'a u64)>,
 ) -> Option<String> {
-    let list: Vec<String> = counts
-        .map(|(name, &count)| format!("{name} {}", lang.number(count)))
-        .collect();
+    let list: Vec<String> =
+        counts.map(|(name, &count)| format!("{name} {}", lang.number(count))).collect();
     (!list.is_empty()).then(|| lang.say(key, &[("list", &list.join(", "))]))
 }
 
@@ -159,15 +148,10 @@ impl Check {
         if self.figures.is_empty() || self.result == CheckResult::Skipped {
             return title;
         }
-        let texts: Vec<(&str, String)> = self
-            .figures
-            .iter()
-            .map(|(name, figure)| (*name, lang.number(*figure)))
-            .collect();
-        let values: Vec<(&str, &dyn Display)> = texts
-            .iter()
-            .map(|(name, text)| (*name, text as &dyn Display))
-            .collect();
+        let texts: Vec<(&str, String)> =
+            self.figures.iter().map(|(name, figure)| (*name, lang.number(*figure))).collect();
+        let values: Vec<(&str, &dyn Display)> =
+            texts.iter().map(|(name, text)| (*name, text as &dyn Display)).collect();
         let figures = lang.say(&format!("check.{}.figures", self.name), &values);
         format!("{title}: {figures}")
     }
@@ -178,11 +162,7 @@ impl Evidence {
     #[must_use]
     pub fn sentence(&self, lang: Lang) -> String {
         let fault = lang.say(&format!("evidence.{}", self.fault), &[]);
-        if self.subject.is_empty() {
-            fault
-        } else {
-            format!("{fault}: {}", self.subject)
-        }
+        if self.subject.is_empty() { fault } else { format!("{fault}: {}", self.subject) }
     }
 }
 

@@ -171,24 +171,11 @@ impl Witness {
         } else {
             picked
         };
-        let Some(Placed {
-            id,
-            sequence,
-            status,
-        }) = placed
-        else {
-            return Verdict::Retry {
-                cause: Setback::Fault,
-                wait_ms: 0,
-            };
+        let Some(Placed { id, sequence, status }) = placed else {
+            return Verdict::Retry { cause: Setback::Fault, wait_ms: 0 };
         };
         job.ack = Some(self.acks.len());
-        self.acks.push(Ack {
-            id,
-            sequence,
-            order: job.order,
-            status,
-        });
+        self.acks.push(Ack { id, sequence, order: job.order, status });
         self.tally.acknowledge(now_ns);
         Verdict::Settled
     }
@@ -202,11 +189,7 @@ impl Witness {
         let as_asked = reply.customer == customer
             && reply.quantity == plan.quantity
             && reply.sale == plan.sale;
-        let fresh = if plan.holds(job.order) {
-            OrderStatus::Held
-        } else {
-            OrderStatus::Confirmed
-        };
+        let fresh = if plan.holds(job.order) { OrderStatus::Held } else { OrderStatus::Confirmed };
         // A hold that was repeated after a time-out may have moved on since.
         if !as_asked || (reply.status != fresh && job.setbacks == 0) {
             let subject = format!(
@@ -216,28 +199,19 @@ impl Witness {
                 reply.quantity,
                 reply.status.as_str()
             );
-            self.replies
-                .broke("not_as_asked", printable(subject.as_bytes()));
+            self.replies.broke("not_as_asked", printable(subject.as_bytes()));
         }
-        Some(Placed {
-            id,
-            sequence: reply.sequence,
-            status: reply.status,
-        })
+        Some(Placed { id, sequence: reply.sequence, status: reply.status })
     }
 
     fn confirmed(&mut self, job: &Job, reply: &Reply<'_>) -> Verdict {
         let Some(placed) = read_order(&reply.body) else {
-            return Verdict::Retry {
-                cause: Setback::Fault,
-                wait_ms: 0,
-            };
+            return Verdict::Retry { cause: Setback::Fault, wait_ms: 0 };
         };
         if let Some(ack) = job.ack.and_then(|ack| self.acks.get_mut(ack)) {
             self.replies.checked += 1;
             if placed.id != ack.id || placed.status != OrderStatus::Confirmed {
-                self.replies
-                    .broke("not_confirmed", format!("{:032x}", ack.id));
+                self.replies.broke("not_confirmed", format!("{:032x}", ack.id));
             } else {
                 ack.status = OrderStatus::Confirmed;
             }
@@ -247,10 +221,7 @@ impl Witness {
 
     fn repeated(&mut self, job: &Job, reply: &Reply<'_>) -> Verdict {
         let Some(placed) = read_order(&reply.body) else {
-            return Verdict::Retry {
-                cause: Setback::Fault,
-                wait_ms: 0,
-            };
+            return Verdict::Retry { cause: Setback::Fault, wait_ms: 0 };
         };
         let Some(ack) = job.ack.map(|ack| self.acks[ack]) else {
             return Verdict::Settled;
@@ -258,40 +229,30 @@ impl Witness {
         self.replays.checked += 1;
         let subject = || format!("{:032x}", ack.id);
         if placed.id != ack.id || placed.sequence != ack.sequence {
-            self.replays.broke(
-                "another_order",
-                format!("{} → {:032x}", subject(), placed.id),
-            );
+            self.replays.broke("another_order", format!("{} → {:032x}", subject(), placed.id));
         } else if !reply.replayed {
             self.replays.broke("not_marked_replayed", subject());
         } else if placed.status != ack.status {
-            self.replays.broke(
-                "another_status",
-                format!("{} {}", subject(), placed.status.as_str()),
-            );
+            self.replays
+                .broke("another_status", format!("{} {}", subject(), placed.status.as_str()));
         }
         Verdict::Settled
     }
 
     fn refused(&mut self, job: &Job, step: Step, reply: &Reply<'_>, now_ns: u64) -> Verdict {
         let Some(code) = read_code(&reply.body) else {
-            return Verdict::Retry {
-                cause: Setback::Fault,
-                wait_ms: 0,
-            };
+            return Verdict::Retry { cause: Setback::Fault, wait_ms: 0 };
         };
         let ack = job.ack.and_then(|ack| self.acks.get_mut(ack));
         match (step, code, ack) {
             (Step::Order, code, _) if is_refusal(code) => self.tally.refuse(code, now_ns),
             (Step::Confirm, Code::Expired, Some(ack)) => ack.status = OrderStatus::Expired,
             (Step::Confirm, code, Some(ack)) => {
-                self.replies
-                    .broke("not_confirmed", format!("{:032x} {code}", ack.id));
+                self.replies.broke("not_confirmed", format!("{:032x} {code}", ack.id));
             }
             (Step::Replay, code, Some(ack)) => {
                 self.replays.checked += 1;
-                self.replays
-                    .broke("refused_again", format!("{:032x} {code}", ack.id));
+                self.replays.broke("refused_again", format!("{:032x} {code}", ack.id));
             }
             _ => return stop(reply),
         }
@@ -301,30 +262,20 @@ impl Witness {
 
 /// The answers that a buyer accepts as a no.
 pub(crate) const fn is_refusal(code: Code) -> bool {
-    matches!(
-        code,
-        Code::SoldOut | Code::LimitReached | Code::NotOpen | Code::Paused | Code::Closed
-    )
+    matches!(code, Code::SoldOut | Code::LimitReached | Code::NotOpen | Code::Paused | Code::Closed)
 }
 
 fn read_order(body: &[u8]) -> Option<Placed> {
     pick_order(body).or_else(|| {
         let reply: OrderReply<'_> = serde_json::from_slice(body).ok()?;
         let id = parse_order_id(&reply.order)?;
-        Some(Placed {
-            id,
-            sequence: reply.sequence,
-            status: reply.status,
-        })
+        Some(Placed { id, sequence: reply.sequence, status: reply.status })
     })
 }
 
 fn read_code(body: &[u8]) -> Option<Code> {
-    pick_code(body).or_else(|| {
-        serde_json::from_slice::<Problem>(body)
-            .ok()
-            .map(|problem| problem.code)
-    })
+    pick_code(body)
+        .or_else(|| serde_json::from_slice::<Problem>(body).ok().map(|problem| problem.code))
 }
 
 fn retry(cause: Setback, reply: &Reply<'_>) -> Verdict {
@@ -336,16 +287,10 @@ fn stop(reply: &Reply<'_>) -> Verdict {
     let problem = serde_json::from_slice::<Problem>(&reply.body).ok();
     let reason = problem.map_or(String::new(), |problem| {
         let detail = problem.detail.as_deref().unwrap_or(&problem.title);
-        let fields = problem
-            .errors
-            .iter()
-            .map(|e| format!("; {}: {}", e.field, e.message));
+        let fields = problem.errors.iter().map(|e| format!("; {}: {}", e.field, e.message));
         printable(format!("{}: {detail}{}", problem.code, fields.collect::<String>()).as_bytes())
     });
-    Verdict::Stop {
-        status: reply.status,
-        reason,
-    }
+    Verdict::Stop { status: reply.status, reason }
 }
 
 const _: () = assert!(size_of::<Ack>() == 32);

@@ -43,12 +43,7 @@ impl SaleDraft {
         self.write_over(&mut fields, lang)?;
         let body = Value::Object(fields).to_string();
         decode(body.as_bytes()).map_err(|problem| match &self.file {
-            Some(file) => faulty(
-                "error.file_fields",
-                &file.display().to_string(),
-                &problem,
-                lang,
-            ),
+            Some(file) => faulty("error.file_fields", &file.display().to_string(), &problem, lang),
             None => faulty("error.flag_fields", "", &problem, lang),
         })
     }
@@ -65,22 +60,12 @@ impl SaleDraft {
         put("supply", self.supply.map(Value::from));
         put("per_customer", self.per_customer.map(Value::from));
         put("hold_seconds", self.hold_seconds.map(Value::from));
-        put(
-            "price",
-            self.price
-                .as_deref()
-                .map(|price| parse_price(price, lang))
-                .transpose()?,
-        );
-        for (name, option, time) in [
-            ("opens_at", "opens-at", &self.opens_at),
-            ("closes_at", "closes-at", &self.closes_at),
-        ] {
+        put("price", self.price.as_deref().map(|price| parse_price(price, lang)).transpose()?);
+        for (name, option, time) in
+            [("opens_at", "opens-at", &self.opens_at), ("closes_at", "closes-at", &self.closes_at)]
+        {
             if let Some(time) = time {
-                put(
-                    name,
-                    Some(parse_time(option, time, lang)?.to_string().into()),
-                );
+                put(name, Some(parse_time(option, time, lang)?.to_string().into()));
             }
         }
         Ok(())
@@ -90,9 +75,7 @@ impl SaleDraft {
 fn parse_price(price: &str, lang: Lang) -> Result<Value, ClientError> {
     match price.split_whitespace().collect::<Vec<_>>()[..] {
         [amount, currency] => Ok(json!({"amount": amount, "currency": currency})),
-        _ => Err(ClientError::Usage(
-            lang.say("error.price", &[("price", &price)]),
-        )),
+        _ => Err(ClientError::Usage(lang.say("error.price", &[("price", &price)]))),
     }
 }
 
@@ -126,12 +109,9 @@ fn from_toml(value: toml::Value) -> Value {
         toml::Value::Boolean(truth) => truth.into(),
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(items) => items.into_iter().map(from_toml).collect(),
-        toml::Value::Table(table) => Value::Object(
-            table
-                .into_iter()
-                .map(|(name, value)| (name, from_toml(value)))
-                .collect(),
-        ),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(name, value)| (name, from_toml(value))).collect())
+        }
     }
 }
 
@@ -139,11 +119,7 @@ fn from_toml(value: toml::Value) -> Value {
 pub(crate) fn faulty(key: &str, file: &str, problem: &Problem, lang: Lang) -> ClientError {
     let mut text = lang.say(key, &[("file", &file)]);
     for fault in &problem.errors {
-        let field = if fault.field.is_empty() {
-            ""
-        } else {
-            &format!("{}: ", fault.field)
-        };
+        let field = if fault.field.is_empty() { "" } else { &format!("{}: ", fault.field) };
         text.push_str(&format!("\n  {field}{}", fault.message));
     }
     if let Some(detail) = &problem.detail {

@@ -88,25 +88,13 @@ pub fn run(options: &SaleOptions) -> Result<String, ClientError> {
             let path = desk.path(sale)?;
             desk.one(desk.api.get(&path))
         }
-        SaleAction::Restock { sale, units } => desk.change(
-            sale,
-            &SaleChange {
-                add_supply: Some(*units),
-                ..SaleChange::default()
-            },
-        ),
-        SaleAction::Switch { sale, to } => desk.change(
-            sale,
-            &SaleChange {
-                state: Some(*to),
-                ..SaleChange::default()
-            },
-        ),
-        SaleAction::Schedule {
-            sale,
-            opens_at,
-            closes_at,
-        } => {
+        SaleAction::Restock { sale, units } => {
+            desk.change(sale, &SaleChange { add_supply: Some(*units), ..SaleChange::default() })
+        }
+        SaleAction::Switch { sale, to } => {
+            desk.change(sale, &SaleChange { state: Some(*to), ..SaleChange::default() })
+        }
+        SaleAction::Schedule { sale, opens_at, closes_at } => {
             let change = desk.schedule(opens_at.as_deref(), closes_at.as_deref())?;
             desk.change(sale, &change)
         }
@@ -180,21 +168,14 @@ impl Desk<'_> {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Result<Vec<u8>, CallError>, ClientError> {
-        let key = self
-            .options
-            .idempotency_key
-            .clone()
-            .unwrap_or_else(random_key);
+        let key = self.options.idempotency_key.clone().unwrap_or_else(random_key);
         if !is_idempotency_key(&key) {
             let message = self.options.lang.say("error.key", &[]);
             return Err(ClientError::Usage(message));
         }
         // Strings and numbers only: nothing in it can fail to be written.
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Ok(self
-            .api
-            .send(method, path, Some(&key), body)
-            .map(|(_, body)| body))
+        Ok(self.api.send(method, path, Some(&key), body).map(|(_, body)| body))
     }
 
     fn one(&self, answer: Result<Vec<u8>, CallError>) -> Result<String, ClientError> {
@@ -208,9 +189,9 @@ impl Desk<'_> {
 
     fn explain(&self, error: &CallError) -> ClientError {
         match error {
-            CallError::Refused {
-                status: 401 | 403, ..
-            } => ClientError::Usage(self.options.lang.say("error.admin_token", &[])),
+            CallError::Refused { status: 401 | 403, .. } => {
+                ClientError::Usage(self.options.lang.say("error.admin_token", &[]))
+            }
             error => error.explain(&self.options.access.url, self.options.lang),
         }
     }

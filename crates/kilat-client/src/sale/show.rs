@@ -11,15 +11,7 @@ pub(crate) fn list(sales: &[SaleReply], lang: Lang) -> String {
     if sales.is_empty() {
         return lang.say("sale.none", &[]) + "\n";
     }
-    let columns = [
-        "id",
-        "state",
-        "available",
-        "held",
-        "sold",
-        "supply",
-        "price",
-    ];
+    let columns = ["id", "state", "available", "held", "sold", "supply", "price"];
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(columns.map(|column| label(column, lang)));
@@ -57,10 +49,7 @@ pub(crate) fn one(sale: &SaleReply, lang: Lang) -> String {
         ("available", lang.number(sale.available)),
         ("held", lang.number(sale.held)),
         ("sold", lang.number(sale.sold)),
-        (
-            "per_customer",
-            limit.unwrap_or_else(|| label("no_limit", lang)),
-        ),
+        ("per_customer", limit.unwrap_or_else(|| label("no_limit", lang))),
         ("opens_at", time(sale.opens_at, "now", lang)),
         ("closes_at", time(sale.closes_at, "never", lang)),
         ("hold_seconds", lang.number(sale.hold_seconds.into())),

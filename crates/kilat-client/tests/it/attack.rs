@@ -27,12 +27,7 @@ pub(crate) fn run(options: &AttackOptions) -> AttackReport {
 }
 
 fn failed(report: &AttackReport) -> Vec<&'static str> {
-    report
-        .checks
-        .iter()
-        .filter(|c| c.result == CheckResult::Failed)
-        .map(|c| c.name)
-        .collect()
+    report.checks.iter().filter(|c| c.result == CheckResult::Failed).map(|c| c.name).collect()
 }
 
 /// The checks that catch `fault`; the first named must be among them.
@@ -42,16 +37,9 @@ fn check_lie(fault: Fault, caught_by: &str, change: impl FnOnce(&mut AttackOptio
     let mut options = options(&fake);
     change(&mut options);
     let report = run(&options);
-    assert!(
-        !report.proven(),
-        "{fault:?} was not noticed:\n{}",
-        report.to_text(Lang::English)
-    );
+    assert!(!report.proven(), "{fault:?} was not noticed:\n{}", report.to_text(Lang::English));
     let failed = failed(&report);
-    assert!(
-        failed.contains(&caught_by),
-        "{fault:?} caught by {failed:?}"
-    );
+    assert!(failed.contains(&caught_by), "{fault:?} caught by {failed:?}");
 }
 
 #[track_caller]
@@ -60,17 +48,9 @@ fn check_honest(fault: Fault, change: impl FnOnce(&mut AttackOptions)) -> Attack
     let mut options = options(&fake);
     change(&mut options);
     let report = run(&options);
-    assert!(
-        report.proven(),
-        "{fault:?}:\n{}",
-        report.to_text(Lang::English)
-    );
+    assert!(report.proven(), "{fault:?}:\n{}", report.to_text(Lang::English));
     let orders = &report.orders;
-    assert_eq!(
-        orders.intended,
-        orders.acknowledged + orders.refused + orders.unknown,
-        "{fault:?}"
-    );
+    assert_eq!(orders.intended, orders.acknowledged + orders.refused + orders.unknown, "{fault:?}");
     report
 }
 
@@ -79,21 +59,13 @@ fn every_lie_is_noticed() {
     let as_is = |_: &mut AttackOptions| {};
     check_lie(Fault::OversellsByOne, "never_oversold", as_is);
     check_lie(Fault::OversellsAndHidesIt, "never_oversold", as_is);
-    check_lie(
-        Fault::ForgetsAnAcknowledgedOrder,
-        "acknowledged_exist",
-        as_is,
-    );
+    check_lie(Fault::ForgetsAnAcknowledgedOrder, "acknowledged_exist", as_is);
     check_lie(Fault::SecondOrderForOneKey, "replays_are_the_same", as_is);
     check_lie(Fault::SecondOrderForOneKey, "no_strays", as_is);
     check_lie(Fault::SecondOrderAfterLostReply, "no_strays", |o| {
         (o.per_customer, o.replay) = (None, 0.0);
     });
-    check_lie(
-        Fault::SecondOrderAfterLostReply,
-        "sold_is_acknowledged",
-        |o| o.per_customer = None,
-    );
+    check_lie(Fault::SecondOrderAfterLostReply, "sold_is_acknowledged", |o| o.per_customer = None);
     check_lie(Fault::RefusesReplay, "replays_are_the_same", as_is);
     check_lie(Fault::ForgetsToMarkReplays, "replays_are_the_same", as_is);
     check_lie(Fault::SaysSoldOutTooEarly, "sold_to_the_last", as_is);
@@ -115,36 +87,24 @@ fn every_lie_is_noticed() {
 fn a_forgotten_order_is_noticed_also_without_the_admin_token() {
     let fake = Fake::start(Fault::ForgetsAnAcknowledgedOrder);
     fake.make_sale("s", 40, Some(1));
-    let report = run(&AttackOptions {
-        sale: Some("s".to_owned()),
-        admin_token: None,
-        ..options(&fake)
-    });
+    let report =
+        run(&AttackOptions { sale: Some("s".to_owned()), admin_token: None, ..options(&fake) });
     assert_eq!(failed(&report), ["acknowledged_exist"]);
 }
 
 #[test]
 fn an_honest_server_is_proven() {
     let report = check_honest(Fault::None, |_| {});
-    assert_eq!(
-        (report.orders.acknowledged, report.orders.refused),
-        (40, 80)
-    );
+    assert_eq!((report.orders.acknowledged, report.orders.refused), (40, 80));
     assert_eq!(report.after.as_ref().map(|a| a.available), Some(0));
     assert_eq!(report.orders.refusals.get("sold_out"), Some(&80));
     assert!(
-        report
-            .checks
-            .iter()
-            .all(|c| c.result == CheckResult::Passed),
+        report.checks.iter().all(|c| c.result == CheckResult::Passed),
         "{}",
         report.to_text(Lang::English)
     );
     assert_eq!(report.traffic.retries, 0);
-    assert_eq!(
-        report.checks.iter().map(|c| c.name).collect::<Vec<_>>(),
-        attack::CHECKS
-    );
+    assert_eq!(report.checks.iter().map(|c| c.name).collect::<Vec<_>>(), attack::CHECKS);
 }
 
 #[test]
@@ -193,15 +153,8 @@ fn several_units_and_orders_a_buyer() {
 #[test]
 fn too_little_demand_is_said_and_not_a_failure() {
     let report = check_honest(Fault::None, |o| o.buyers = 5);
-    let check = report
-        .checks
-        .iter()
-        .find(|c| c.name == "sold_to_the_last")
-        .unwrap();
-    assert_eq!(
-        (check.result, check.evidence[0].fault),
-        (CheckResult::Skipped, "demand_too_low")
-    );
+    let check = report.checks.iter().find(|c| c.name == "sold_to_the_last").unwrap();
+    assert_eq!((check.result, check.evidence[0].fault), (CheckResult::Skipped, "demand_too_low"));
 }
 
 #[test]
@@ -226,12 +179,8 @@ fn strangers_on_an_existing_sale_do_not_disturb() {
 #[test]
 fn a_server_killed_in_mid_attack_is_outlasted_and_proven() {
     let mut fake = Fake::start(Fault::None);
-    let options = AttackOptions {
-        buyers: 3_000,
-        supply: 2_000,
-        rate: Some(3_000.0),
-        ..options(&fake)
-    };
+    let options =
+        AttackOptions { buyers: 3_000, supply: 2_000, rate: Some(3_000.0), ..options(&fake) };
     let attack = std::thread::spawn(move || run(&options));
     while fake.orders_asked() < 500 {
         std::thread::yield_now();
@@ -241,10 +190,7 @@ fn a_server_killed_in_mid_attack_is_outlasted_and_proven() {
     fake.restart();
     let report = attack.join().unwrap();
     assert!(report.proven(), "{}", report.to_text(Lang::English));
-    assert_eq!(
-        (report.orders.acknowledged, report.orders.unknown),
-        (2_000, 0)
-    );
+    assert_eq!((report.orders.acknowledged, report.orders.unknown), (2_000, 0));
     assert!(
         report.traffic.retries > 0 && report.traffic.connections_refused > 0,
         "{:?}",
@@ -256,12 +202,7 @@ fn a_server_killed_in_mid_attack_is_outlasted_and_proven() {
 fn a_server_that_stays_away_leaves_orders_unknown_and_nothing_proven() {
     let mut fake = Fake::start(Fault::None);
     let patience = Duration::from_millis(300);
-    let options = AttackOptions {
-        buyers: 2_000,
-        rate: Some(2_000.0),
-        patience,
-        ..options(&fake)
-    };
+    let options = AttackOptions { buyers: 2_000, rate: Some(2_000.0), patience, ..options(&fake) };
     let attack = std::thread::spawn(move || run(&options));
     while fake.orders_asked() < 300 {
         std::thread::yield_now();
@@ -280,10 +221,7 @@ fn orders_given_up_are_settled_by_the_proof() {
     });
     assert_eq!((report.orders.unknown, report.traffic.retries), (0, 0));
     assert!(report.traffic.resets > 0);
-    assert_eq!(
-        report.after.map(|a| a.sold),
-        Some(report.orders.acknowledged)
-    );
+    assert_eq!(report.after.map(|a| a.sold), Some(report.orders.acknowledged));
 }
 
 #[test]
@@ -297,25 +235,17 @@ fn an_open_loop_counts_the_wait_behind_a_stall() {
     let calm = run(Fault::None).latency_us;
     let stalled = run(Fault::Stalls).latency_us;
     // One request stalls for 400 ms; all that were due meanwhile must show it.
-    assert!(
-        stalled.p50 > 50_000 && stalled.p90 > 200_000,
-        "{stalled:?} after {calm:?}"
-    );
+    assert!(stalled.p50 > 50_000 && stalled.p90 > 200_000, "{stalled:?} after {calm:?}");
     assert!(stalled.max >= 400_000, "{stalled:?}");
 }
 
 #[test]
 fn our_own_mistakes_stop_the_attack_with_a_sentence() {
-    for (fault, part) in [
-        (Fault::SaysInvalid, "quantity: must be odd"),
-        (Fault::Redirects, "307"),
-    ] {
+    for (fault, part) in [(Fault::SaysInvalid, "quantity: must be odd"), (Fault::Redirects, "307")]
+    {
         let fake = Fake::start(fault);
         let error = attack::run(&options(&fake), &mut Output::quiet(Lang::English)).unwrap_err();
-        assert!(
-            matches!(&error, ClientError::Refused(text) if text.contains(part)),
-            "{error}"
-        );
+        assert!(matches!(&error, ClientError::Refused(text) if text.contains(part)), "{error}");
     }
 }
 
@@ -325,18 +255,12 @@ fn what_can_not_start_says_so() {
         attack::run(options, &mut Output::quiet(Lang::English)).unwrap_err()
     };
     let mut fake = Fake::start(Fault::None);
-    let error = start(&AttackOptions {
-        admin_token: None,
-        ..options(&fake)
-    });
+    let error = start(&AttackOptions { admin_token: None, ..options(&fake) });
     assert!(
         matches!(&error, ClientError::Usage(text) if text.contains("KILAT_ADMIN_TOKEN")),
         "{error}"
     );
-    let error = start(&AttackOptions {
-        admin_token: Some(Token::from("wrong")),
-        ..options(&fake)
-    });
+    let error = start(&AttackOptions { admin_token: Some(Token::from("wrong")), ..options(&fake) });
     assert!(matches!(&error, ClientError::Usage(_)), "{error}");
     fake.make_sale("s", 1, None);
     let error = start(&AttackOptions {
@@ -346,10 +270,7 @@ fn what_can_not_start_says_so() {
     });
     assert!(matches!(&error, ClientError::Usage(_)), "{error}");
     assert_eq!(fake.orders_asked(), 0);
-    let error = start(&AttackOptions {
-        sale: Some("none".to_owned()),
-        ..options(&fake)
-    });
+    let error = start(&AttackOptions { sale: Some("none".to_owned()), ..options(&fake) });
     assert!(
         matches!(&error, ClientError::Refused(text) if text.contains("sale_not_found")),
         "{error}"
@@ -377,9 +298,5 @@ fn a_cancelled_attack_is_proven_as_far_as_it_went() {
     }
     cancel.store(true, Ordering::Relaxed);
     let report = attack.join().unwrap();
-    assert!(
-        report.cancelled && report.proven(),
-        "{}",
-        report.to_text(Lang::English)
-    );
+    assert!(report.cancelled && report.proven(), "{}", report.to_text(Lang::English));
 }

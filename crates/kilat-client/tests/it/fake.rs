@@ -81,11 +81,7 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let accept = Some(serve(listener, Arc::clone(&state)));
-        Fake {
-            address,
-            state,
-            accept,
-        }
+        Fake { address, state, accept }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -132,10 +128,7 @@ impl Fake {
     /// Lets a stranger buy.
     pub(crate) fn buy_as_stranger(&self, id: &str, customer: &str) {
         let mut sales = self.state.sales.lock().unwrap();
-        sales
-            .get_mut(id)
-            .unwrap()
-            .place("k", customer, 1, "confirmed");
+        sales.get_mut(id).unwrap().place("k", customer, 1, "confirmed");
     }
 }
 
@@ -178,18 +171,11 @@ struct Answer {
 }
 
 fn answer(status: u16, body: Value) -> Answer {
-    Answer {
-        status,
-        headers: Vec::new(),
-        body,
-    }
+    Answer { status, headers: Vec::new(), body }
 }
 
 fn problem(status: u16, code: &str) -> Answer {
-    answer(
-        status,
-        json!({"type": "about:blank", "title": code, "status": status, "code": code}),
-    )
+    answer(status, json!({"type": "about:blank", "title": code, "status": status, "code": code}))
 }
 
 fn converse(stream: &TcpStream, state: &State) -> std::io::Result<()> {
@@ -200,16 +186,8 @@ fn converse(stream: &TcpStream, state: &State) -> std::io::Result<()> {
             return Ok(());
         }
         let is_order = ask.method == "POST" && ask.path.contains("/orders");
-        let number = if is_order {
-            state.requests.fetch_add(1, Ordering::SeqCst) + 1
-        } else {
-            0
-        };
-        let luck = if is_order {
-            luck(stream, state, number)?
-        } else {
-            Luck::Act
-        };
+        let number = if is_order { state.requests.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+        let luck = if is_order { luck(stream, state, number)? } else { Luck::Act };
         let reply = match luck {
             Luck::Act => route(state, &ask, number),
             Luck::Refuse(reply) => reply,
@@ -247,10 +225,9 @@ fn luck(mut stream: &TcpStream, state: &State, number: u64) -> std::io::Result<L
             return Ok(Luck::Close);
         }
         Fault::Throttles if number.is_multiple_of(4) => problem(429, "too_many_requests"),
-        Fault::NotNow if number == 9 => Answer {
-            headers: vec![("retry-after", "1".to_owned())],
-            ..problem(503, "overloaded")
-        },
+        Fault::NotNow if number == 9 => {
+            Answer { headers: vec![("retry-after", "1".to_owned())], ..problem(503, "overloaded") }
+        }
         Fault::Faults if number.is_multiple_of(4) => problem(500, "internal"),
         Fault::Stalls if number == 10 => {
             // All buyers wait behind the one lock, as behind one stopped process.
@@ -278,10 +255,8 @@ fn read_ask(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Ask>> 
         return Ok(None);
     }
     let mut words = line.split_whitespace();
-    let (method, path) = (
-        words.next().unwrap_or("").to_owned(),
-        words.next().unwrap_or("").to_owned(),
-    );
+    let (method, path) =
+        (words.next().unwrap_or("").to_owned(), words.next().unwrap_or("").to_owned());
     let (mut length, mut key, mut is_admin) = (0, None, false);
     loop {
         let mut header = String::new();
@@ -299,13 +274,7 @@ fn read_ask(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Ask>> 
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Ok(Some(Ask {
-        method,
-        path,
-        key,
-        is_admin,
-        body,
-    }))
+    Ok(Some(Ask { method, path, key, is_admin, body }))
 }
 
 fn write_answer(
@@ -314,11 +283,7 @@ fn write_answer(
     fault: Fault,
     is_order: bool,
 ) -> std::io::Result<()> {
-    let body = if reply.body.is_null() {
-        String::new()
-    } else {
-        reply.body.to_string()
-    };
+    let body = if reply.body.is_null() { String::new() } else { reply.body.to_string() };
     let mut text = format!(
         "HTTP/1.1 {} X\r\nx-kilat-node: fake\r\ncontent-type: application/json\r\n",
         reply.status

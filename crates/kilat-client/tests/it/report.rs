@@ -6,12 +6,7 @@ use kilat_client::Lang;
 use serde_json::Value;
 
 fn keys(value: &Value) -> Vec<&str> {
-    value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect()
+    value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 #[test]
@@ -40,16 +35,10 @@ fn the_json_is_stable() {
             "version",
         ]
     );
-    assert_eq!(
-        (&json["version"], &json["proven"]),
-        (&Value::from(1), &Value::from(true))
-    );
+    assert_eq!((&json["version"], &json["proven"]), (&Value::from(1), &Value::from(true)));
     assert_eq!(json["orders"]["acknowledged"], 40);
     assert_eq!(json["orders"]["refusals"]["sold_out"], 80);
-    assert_eq!(
-        json["traffic"]["nodes"]["fake"].as_u64(),
-        json["traffic"]["replies"].as_u64()
-    );
+    assert_eq!(json["traffic"]["nodes"]["fake"].as_u64(), json["traffic"]["replies"].as_u64());
     assert_eq!(json["checks"][0]["name"], "conserved");
     assert_eq!(json["checks"][0]["result"], "passed");
     assert_eq!(json["checks"][0]["figures"]["sold"], 40);
@@ -94,9 +83,7 @@ fn people_read_their_language_and_no_placeholder() {
 fn the_page_stands_alone_and_is_well_formed() {
     let html = run(&options(&Fake::start(Fault::None))).to_html(Lang::English);
     let without_target = html.replace("http://127.0.0.1", "");
-    for part in [
-        "http://", "https://", "<script", "src=", "href=", "@import", "url(",
-    ] {
+    for part in ["http://", "https://", "<script", "src=", "href=", "@import", "url("] {
         assert!(!without_target.contains(part), "{part}");
     }
     assert!(html.contains("<rect") && html.contains("prefers-color-scheme"));
@@ -106,16 +93,8 @@ fn the_page_stands_alone_and_is_well_formed() {
 /// Every tag that is opened is closed, in order.
 fn check_balanced(html: &str) {
     let mut open: Vec<&str> = Vec::new();
-    for tag in html
-        .split('<')
-        .skip(1)
-        .map(|rest| rest.split('>').next().unwrap())
-    {
-        let name = tag
-            .trim_start_matches('/')
-            .split([' ', '\n'])
-            .next()
-            .unwrap();
+    for tag in html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+        let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap();
         match tag {
             _ if matches!(name, "!doctype" | "meta" | "br") => {}
             _ if tag.starts_with('/') => assert_eq!(open.pop(), Some(name), "</{name}>"),

@@ -8,11 +8,7 @@ use kilat_client::{Access, ClientError, Lang, Token};
 use std::time::Duration;
 
 fn access(fake: &Fake) -> Access {
-    Access {
-        url: fake.url(),
-        token: Some(Token::from(ADMIN)),
-        timeout: Duration::from_secs(5),
-    }
+    Access { url: fake.url(), token: Some(Token::from(ADMIN)), timeout: Duration::from_secs(5) }
 }
 
 fn act(fake: &Fake, action: SaleAction) -> Result<String, ClientError> {
@@ -40,37 +36,15 @@ fn draft() -> SaleDraft {
 fn the_life_of_a_sale() {
     let fake = Fake::start(Fault::None);
     let phone = || "phone".to_owned();
-    assert!(
-        act(&fake, SaleAction::List)
-            .unwrap()
-            .contains("There is no sale yet.")
-    );
+    assert!(act(&fake, SaleAction::List).unwrap().contains("There is no sale yet."));
     let steps: Vec<(SaleAction, &[&str])> = vec![
         (
             SaleAction::Create(Box::new(draft())),
             &["phone", "24999000 IDR", "1,000", "no limit", "open"],
         ),
-        (
-            SaleAction::Restock {
-                sale: phone(),
-                units: 500,
-            },
-            &["1,500"],
-        ),
-        (
-            SaleAction::Switch {
-                sale: phone(),
-                to: SaleSwitch::Paused,
-            },
-            &["paused"],
-        ),
-        (
-            SaleAction::Switch {
-                sale: phone(),
-                to: SaleSwitch::Closed,
-            },
-            &["closed"],
-        ),
+        (SaleAction::Restock { sale: phone(), units: 500 }, &["1,500"]),
+        (SaleAction::Switch { sale: phone(), to: SaleSwitch::Paused }, &["paused"]),
+        (SaleAction::Switch { sale: phone(), to: SaleSwitch::Closed }, &["closed"]),
         (
             SaleAction::Schedule {
                 sale: phone(),
@@ -79,10 +53,7 @@ fn the_life_of_a_sale() {
             },
             &["2026-12-01T02:00:00Z", "never"],
         ),
-        (
-            SaleAction::Show { sale: phone() },
-            &["2026-12-01T02:00:00Z"],
-        ),
+        (SaleAction::Show { sale: phone() }, &["2026-12-01T02:00:00Z"]),
         (SaleAction::List, &["phone", "1,500"]),
     ];
     for (action, parts) in steps {
@@ -109,10 +80,7 @@ fn json_is_the_contract() {
         lang: Lang::Indonesian,
     };
     let sale: kilat_api::sale::SaleReply = serde_json::from_str(&run(&options).unwrap()).unwrap();
-    assert_eq!(
-        (sale.id.as_str(), sale.supply, sale.hold_seconds),
-        ("phone", 1_000, 600)
-    );
+    assert_eq!((sale.id.as_str(), sale.supply, sale.hold_seconds), ("phone", 1_000, 600));
     assert_eq!(fake.admin_keys(), ["k1"]);
     let again = run(&options).unwrap_err();
     assert!(
@@ -127,11 +95,7 @@ fn check_file(name: &str, text: &str, expected: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(name);
     std::fs::write(&file, text).unwrap();
-    let draft = SaleDraft {
-        file: Some(file),
-        supply: Some(7),
-        ..SaleDraft::default()
-    };
+    let draft = SaleDraft { file: Some(file), supply: Some(7), ..SaleDraft::default() };
     let said = match act(&fake, SaleAction::Create(Box::new(draft))) {
         Ok(text) => text,
         Err(ClientError::Usage(text)) => text,
@@ -146,11 +110,7 @@ const TOML: &str = "id = \"phone\"\ntitle = \"Phone\"\nsku = \"PHONE\"\nsupply =
 
 #[test]
 fn sale_files() {
-    check_file(
-        "sale.toml",
-        TOML,
-        &["phone", "19.90 IDR", "┆ 7", "2026-12-01T02:00:00Z"],
-    );
+    check_file("sale.toml", TOML, &["phone", "19.90 IDR", "┆ 7", "2026-12-01T02:00:00Z"]);
     check_file(
         "sale.json",
         r#"{"id":"p","title":"P","sku":"P","price":{"amount":"1","currency":"IDR"}}"#,
@@ -161,11 +121,7 @@ fn sale_files() {
         &TOML.replace("IDR", "XYZ"),
         &["sale.toml", "price.currency", "ISO 4217"],
     );
-    check_file(
-        "sale.toml",
-        &format!("discount = 1\n{TOML}"),
-        &["sale.toml", "discount"],
-    );
+    check_file("sale.toml", &format!("discount = 1\n{TOML}"), &["sale.toml", "discount"]);
     check_file("sale.toml", "id = ", &["sale.toml", "line 1"]);
     check_file("sale.json", "[1]", &["sale.json"]);
     check_file("sale.yaml", "", &["sale.yaml", ".toml"]);
@@ -177,46 +133,19 @@ fn mistakes_are_named() {
     let create = |draft| SaleAction::Create(Box::new(draft));
     let table: Vec<(SaleAction, &[&str])> = vec![
         (create(SaleDraft::default()), &["id"]),
+        (create(SaleDraft { price: Some("1,5IDR".to_owned()), ..draft() }), &["--price 1,5IDR"]),
         (
-            create(SaleDraft {
-                price: Some("1,5IDR".to_owned()),
-                ..draft()
-            }),
-            &["--price 1,5IDR"],
-        ),
-        (
-            create(SaleDraft {
-                opens_at: Some("tomorrow".to_owned()),
-                ..draft()
-            }),
+            create(SaleDraft { opens_at: Some("tomorrow".to_owned()), ..draft() }),
             &["--opens-at tomorrow"],
         ),
         (
-            create(SaleDraft {
-                file: Some("/nowhere/sale.toml".into()),
-                ..draft()
-            }),
+            create(SaleDraft { file: Some("/nowhere/sale.toml".into()), ..draft() }),
             &["/nowhere/sale.toml"],
         ),
+        (SaleAction::Show { sale: "../x".to_owned() }, &["../x"]),
+        (SaleAction::Restock { sale: "s".to_owned(), units: 0 }, &["add_supply"]),
         (
-            SaleAction::Show {
-                sale: "../x".to_owned(),
-            },
-            &["../x"],
-        ),
-        (
-            SaleAction::Restock {
-                sale: "s".to_owned(),
-                units: 0,
-            },
-            &["add_supply"],
-        ),
-        (
-            SaleAction::Schedule {
-                sale: "s".to_owned(),
-                opens_at: None,
-                closes_at: None,
-            },
+            SaleAction::Schedule { sale: "s".to_owned(), opens_at: None, closes_at: None },
             &["--opens-at"],
         ),
     ];
@@ -224,10 +153,7 @@ fn mistakes_are_named() {
         let error = act(&fake, action.clone()).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{action:?}: {error}");
         for part in parts {
-            assert!(
-                error.to_string().contains(part),
-                "{action:?}: {part} is not in {error}"
-            );
+            assert!(error.to_string().contains(part), "{action:?}: {part} is not in {error}");
         }
     }
 }
@@ -235,21 +161,12 @@ fn mistakes_are_named() {
 #[test]
 fn a_wrong_token_and_a_missing_sale_are_told_apart() {
     let fake = Fake::start(Fault::None);
-    let error = act(
-        &fake,
-        SaleAction::Show {
-            sale: "none".to_owned(),
-        },
-    )
-    .unwrap_err();
+    let error = act(&fake, SaleAction::Show { sale: "none".to_owned() }).unwrap_err();
     assert!(
         matches!(&error, ClientError::Refused(text) if text.contains("sale_not_found")),
         "{error}"
     );
-    let strange = Access {
-        token: Some(Token::from("other")),
-        ..access(&fake)
-    };
+    let strange = Access { token: Some(Token::from("other")), ..access(&fake) };
     let action = SaleAction::Create(Box::new(draft()));
     let error = run(&SaleOptions {
         access: strange,
@@ -267,10 +184,7 @@ fn health() {
     let mut fake = Fake::start(Fault::None);
     assert_eq!(check(&access(&fake), Probe::Ready, Lang::English), Ok(()));
     let sick = check(&access(&fake), Probe::Live, Lang::English);
-    assert_eq!(
-        sick,
-        Err(ClientError::Refused("/livez answers 503".to_owned()))
-    );
+    assert_eq!(sick, Err(ClientError::Refused("/livez answers 503".to_owned())));
     let address = access(&fake);
     fake.kill();
     assert!(matches!(

@@ -9,21 +9,13 @@ async fn buyers_get_what_there_is_and_not_one_more() {
     let engine = with_sale(directory.path(), 10).await;
     let buyers: Vec<String> = (0..100).map(|n| format!("buyer-{n}")).collect();
     let outcomes = futures(buyers.iter().map(|key| place(&engine, key, false))).await;
-    let sold = outcomes
-        .iter()
-        .filter(|o| ordered(*o.as_ref().unwrap()).is_some())
-        .count();
-    let refused = outcomes
-        .iter()
-        .filter(|o| refused(*o.as_ref().unwrap()) == Some(Refusal::SoldOut))
-        .count();
+    let sold = outcomes.iter().filter(|o| ordered(*o.as_ref().unwrap()).is_some()).count();
+    let refused =
+        outcomes.iter().filter(|o| refused(*o.as_ref().unwrap()) == Some(Refusal::SoldOut)).count();
     assert_eq!((sold, refused), (10, 90));
     let sale = engine.handle().sale(SALE).await.unwrap().unwrap();
     assert_eq!((sale.counters.available, sale.counters.sold), (0, 10));
-    assert_eq!(
-        engine.handle().board().sale(SALE).unwrap().counters,
-        sale.counters
-    );
+    assert_eq!(engine.handle().board().sale(SALE).unwrap().counters, sale.counters);
 }
 
 #[tokio::test]
@@ -32,13 +24,7 @@ async fn a_replay_gives_the_first_order_with_its_current_status() {
     let engine = with_sale(directory.path(), 10).await;
     let (held, replayed) = ordered(place(&engine, "budi", true).await.unwrap()).unwrap();
     assert!(!replayed);
-    assert!(matches!(
-        confirm(&engine, held).await,
-        Outcome::Order {
-            replayed: false,
-            ..
-        }
-    ));
+    assert!(matches!(confirm(&engine, held).await, Outcome::Order { replayed: false, .. }));
     let again = place(&engine, "budi", true).await.unwrap();
     assert_eq!(ordered(again), Some((held, true)));
     assert!(
@@ -54,18 +40,10 @@ async fn a_hold_lapses_by_itself_and_its_unit_is_sold_again() {
     let engine = open(directory.path());
     create(&engine, 1, 1).await;
     let (held, _) = ordered(place(&engine, "slow", true).await.unwrap()).unwrap();
-    assert_eq!(
-        refused(place(&engine, "next", false).await.unwrap()),
-        Some(Refusal::SoldOut)
-    );
+    assert_eq!(refused(place(&engine, "next", false).await.unwrap()), Some(Refusal::SoldOut));
     let mut sale = engine.handle().board().follow(SALE).unwrap();
-    sale.wait_for(|sale| sale.counters.expired == 1)
-        .await
-        .unwrap();
-    assert_eq!(
-        refused(confirm(&engine, held).await),
-        Some(Refusal::HoldExpired)
-    );
+    sale.wait_for(|sale| sale.counters.expired == 1).await.unwrap();
+    assert_eq!(refused(confirm(&engine, held).await), Some(Refusal::HoldExpired));
     assert!(ordered(place(&engine, "next", false).await.unwrap()).is_some());
 }
 
@@ -74,27 +52,17 @@ async fn a_page_of_orders_goes_on_where_the_last_one_ended() {
     let directory = tempfile::tempdir().unwrap();
     let engine = with_sale(directory.path(), 100).await;
     for n in 0..25 {
-        place(&engine, &format!("buyer-{n:02}"), false)
-            .await
-            .unwrap();
+        place(&engine, &format!("buyer-{n:02}"), false).await.unwrap();
     }
     let (mut after, mut seen) = (0, Vec::new());
     loop {
-        let page = Page {
-            sale: SALE.into(),
-            customer: None,
-            after,
-            limit: 10,
-        };
+        let page = Page { sale: SALE.into(), customer: None, after, limit: 10 };
         let orders = engine.handle().orders(page).await.unwrap().unwrap();
         let Some(last) = orders.last() else { break };
         after = last.order.sequence;
         seen.extend(orders.into_iter().map(|o| o.customer));
     }
-    assert_eq!(
-        seen,
-        (0..25).map(|n| format!("buyer-{n:02}")).collect::<Vec<_>>()
-    );
+    assert_eq!(seen, (0..25).map(|n| format!("buyer-{n:02}")).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -116,17 +84,11 @@ async fn more_than_the_queue_holds_is_refused_at_once() {
     let mut orders = kilat_engine::Orders::default();
     for n in 0..=kilat_engine::QUEUE_COMMANDS_MAX {
         let key = format!("{n}");
-        let text = kilat_engine::OrderText {
-            sale: SALE,
-            customer: &key,
-            key: &key,
-        };
+        let text = kilat_engine::OrderText { sale: SALE, customer: &key, key: &key };
         let id = kilat_engine::OrderId::from_bits(n as u128);
         orders.push(engine.handle().fingerprinter(), id, &text, 1, false);
     }
-    let Err(why) = engine.handle().place_all(orders).await else {
-        panic!("taken")
-    };
+    let Err(why) = engine.handle().place_all(orders).await else { panic!("taken") };
     assert_eq!(why, Unavailable::Overloaded);
 }
 
@@ -144,11 +106,7 @@ async fn futures<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> 
                 }
             }
         }
-        if left == 0 {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
+        if left == 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
     done.into_iter().flatten().collect()

@@ -9,11 +9,7 @@ use std::path::Path;
 pub(crate) const SALE: &str = "sale";
 
 pub(crate) fn open(path: &Path) -> Engine {
-    Engine::start(Options::new(
-        path.to_owned(),
-        Box::new(|why| panic!("{why}")),
-    ))
-    .unwrap()
+    Engine::start(Options::new(path.to_owned(), Box::new(|why| panic!("{why}")))).unwrap()
 }
 
 /// An engine with a sale of `supply` units.
@@ -25,49 +21,23 @@ pub(crate) async fn with_sale(path: &Path, supply: u64) -> Engine {
 }
 
 pub(crate) async fn create(engine: &Engine, supply: u64, hold_seconds: u32) -> Outcome {
-    let terms = Box::new(SaleTerms {
-        id: SALE.into(),
-        supply,
-        hold_seconds,
-        ..SaleTerms::default()
-    });
-    engine
-        .handle()
-        .change(Change::CreateSale { terms })
-        .await
-        .unwrap()
-        .0
+    let terms =
+        Box::new(SaleTerms { id: SALE.into(), supply, hold_seconds, ..SaleTerms::default() });
+    engine.handle().change(Change::CreateSale { terms }).await.unwrap().0
 }
 
 /// One order, as a customer called like its key would place it.
 pub(crate) async fn place(engine: &Engine, key: &str, hold: bool) -> Result<Outcome, Unavailable> {
     let mut orders = Orders::default();
     let id = OrderId::from_bits(key.bytes().fold(1, |sum, b| sum * 257 + u128::from(b)));
-    let text = OrderText {
-        sale: SALE,
-        customer: key,
-        key,
-    };
+    let text = OrderText { sale: SALE, customer: key, key };
     orders.push(engine.handle().fingerprinter(), id, &text, 1, hold);
-    engine
-        .handle()
-        .place_all(orders)
-        .await
-        .map(|placed| placed.outcomes[0])
+    engine.handle().place_all(orders).await.map(|placed| placed.outcomes()[0])
 }
 
 pub(crate) async fn confirm(engine: &Engine, order: OrderId) -> Outcome {
-    let order = OrderRef {
-        sale: SALE.into(),
-        order,
-        by: None,
-    };
-    engine
-        .handle()
-        .change(Change::ConfirmOrder(order))
-        .await
-        .unwrap()
-        .0
+    let order = OrderRef { sale: SALE.into(), order, by: None };
+    engine.handle().change(Change::ConfirmOrder(order)).await.unwrap().0
 }
 
 pub(crate) fn refused(outcome: Outcome) -> Option<Refusal> {

@@ -16,18 +16,9 @@ pub(super) struct Inode {
 }
 
 pub(super) enum Change {
-    Bind {
-        name: String,
-        inode: usize,
-    },
-    Rename {
-        from: String,
-        to: String,
-        inode: usize,
-    },
-    Remove {
-        name: String,
-    },
+    Bind { name: String, inode: usize },
+    Rename { from: String, to: String, inode: usize },
+    Remove { name: String },
 }
 
 impl Change {

@@ -18,15 +18,8 @@ fn journal() -> (BTreeMap<String, Vec<u8>>, Log, Options) {
     let lengths: Vec<usize> = (0..38).map(|i| (i * 331) % 2_600).collect();
     let (storage, log) = journal_of(options, &lengths);
     let image = storage.image();
-    assert_eq!(
-        image.values().map(Vec::len).collect::<Vec<_>>(),
-        [SEGMENT_BYTES; 2]
-    );
-    assert!(
-        image
-            .values()
-            .all(|bytes| bytes[SEGMENT_BYTES - 512..].iter().all(|b| *b == 0))
-    );
+    assert_eq!(image.values().map(Vec::len).collect::<Vec<_>>(), [SEGMENT_BYTES; 2]);
+    assert!(image.values().all(|bytes| bytes[SEGMENT_BYTES - 512..].iter().all(|b| *b == 0)));
     (image, log, options)
 }
 
@@ -70,10 +63,7 @@ fn flip_bits_of(storage: &CrashingStorage, options: Options, log: &Log, name: &s
         let found = recover(storage, options, log);
         storage.damage(name, offset, 1 << bit);
         let found = found.unwrap_or_else(|| panic!("bit {bit} of byte {offset} went unnoticed"));
-        assert_eq!(
-            (found.segment.as_str(), found.offset as usize / 512),
-            (name, offset / 512)
-        );
+        assert_eq!((found.segment.as_str(), found.offset as usize / 512), (name, offset / 512));
     }
 }
 
@@ -88,10 +78,7 @@ fn every_truncation_is_named() {
             storage.replace(name, &other);
             let found = recover(&storage, options, &log).expect("a finding");
             assert_eq!(found.segment, *name);
-            assert_eq!(
-                (found.offset, found.problem),
-                (length as u64, Problem::WrongLength)
-            );
+            assert_eq!((found.offset, found.problem), (length as u64, Problem::WrongLength));
         }
     }
 }
@@ -105,11 +92,7 @@ fn lost_sectors_are_named_unless_they_are_the_last_frames() {
     shorter.chains.extend_from_slice(&log.chains[..last]);
     let mut silent = 0;
     for (name, bytes) in &image {
-        for sector in bytes
-            .chunks(512)
-            .enumerate()
-            .filter(|(_, s)| s.iter().any(|b| *b != 0))
-        {
+        for sector in bytes.chunks(512).enumerate().filter(|(_, s)| s.iter().any(|b| *b != 0)) {
             let mut other = bytes.clone();
             other[sector.0 * 512..][..512].fill(0);
             let storage = CrashingStorage::from_image(&image);
@@ -145,10 +128,7 @@ fn swapped_and_copied_sectors_are_found() {
             storage.replace(names[target], &other);
             let found = recover(&storage, options, &log).expect("a finding");
             assert_eq!(found.segment, *names[target], "{from} to {to}");
-            assert!(
-                storage.image()[names[target]] == other,
-                "recovery changed something"
-            );
+            assert!(storage.image()[names[target]] == other, "recovery changed something");
         }
     }
 }
@@ -161,22 +141,13 @@ fn a_missing_or_foreign_segment_is_named() {
         let storage = CrashingStorage::from_image(&image);
         storage.erase(name);
         let found = recover(&storage, options, &log).expect("a finding");
-        assert_eq!(
-            (&found.segment, found.problem),
-            (*name, Problem::MissingSegment)
-        );
+        assert_eq!((&found.segment, found.problem), (*name, Problem::MissingSegment));
     }
     let storage = CrashingStorage::from_image(&image);
     storage.replace(names[1], &image[names[0]]);
     let found = recover(&storage, options, &log).expect("a finding");
-    assert_eq!(
-        (&found.segment, found.problem),
-        (names[1], Problem::ForeignSegment)
-    );
-    let stranger = Options {
-        id: kilat_journal::JournalId([9; 16]),
-        ..options
-    };
+    assert_eq!((&found.segment, found.problem), (names[1], Problem::ForeignSegment));
+    let stranger = Options { id: kilat_journal::JournalId([9; 16]), ..options };
     let storage = CrashingStorage::from_image(&image);
     let found = recover(&storage, stranger, &log).expect("a finding");
     assert_eq!(found.problem, Problem::ForeignSegment);
@@ -206,9 +177,6 @@ fn frames_of_another_history_are_found() {
             panic!("sectors {sectors:?} went unnoticed");
         };
         assert_eq!(found.offset, at * 512, "{sectors:?}: {found}");
-        assert!(
-            found.problem == problem || sectors.start == 2,
-            "{sectors:?}: {found}"
-        );
+        assert!(found.problem == problem || sectors.start == 2, "{sectors:?}: {found}");
     }
 }

@@ -24,10 +24,7 @@ struct Running<S: Storage> {
 fn run<S: Storage>(journal: Journal<S>) -> Running<S> {
     let (report, failures) = mpsc::channel();
     let on_failure = Box::new(move |failure| report.send(failure).expect("a listener"));
-    Running {
-        committer: Committer::spawn(journal, on_failure).expect("threads"),
-        failures,
-    }
+    Running { committer: Committer::spawn(journal, on_failure).expect("threads"), failures }
 }
 
 fn start<S: Storage>(storage: &S, options: Options) -> (Running<S>, Log) {
@@ -45,12 +42,7 @@ impl<S: Storage> Running<S> {
 fn commit<S: Storage>(committer: &Committer<S>, payload: &[u8]) -> Option<Committed> {
     let (answer, answers) = mpsc::channel();
     let done = Box::new(move |committed| answer.send(committed).expect("a waiting caller"));
-    committer
-        .submit(Frame {
-            payload: payload.to_vec(),
-            done,
-        })
-        .ok()?;
+    committer.submit(Frame { payload: payload.to_vec(), done }).ok()?;
     answers.recv_timeout(PATIENCE).ok()
 }
 
@@ -75,10 +67,7 @@ fn many_threads_on_real_files_are_acknowledged_in_order_and_found_again() {
                     let done = move |committed: Committed| {
                         send.send((committed.position, copy)).expect("a listener");
                     };
-                    let frame = Frame {
-                        payload,
-                        done: Box::new(done),
-                    };
+                    let frame = Frame { payload, done: Box::new(done) };
                     committer.submit(frame).expect("a running committer");
                 }
             });
@@ -89,11 +78,7 @@ fn many_threads_on_real_files_are_acknowledged_in_order_and_found_again() {
     let mut acknowledged = Log::default();
     for (position, payload) in receive {
         acknowledged.push(&payload, position.chain);
-        assert_eq!(
-            position.frame,
-            acknowledged.payloads.len() as u64,
-            "out of order"
-        );
+        assert_eq!(position.frame, acknowledged.payloads.len() as u64, "out of order");
     }
     assert_eq!(acknowledged.payloads.len() as u64, THREADS * FRAMES);
     assert!(contents(&storage, options) == acknowledged);
@@ -107,13 +92,7 @@ fn a_barrier_waits_for_earlier_frames_and_writes_nothing() {
     let frames = AtomicU64::new(0);
     for _ in 0..3 {
         frames.fetch_add(1, Ordering::Relaxed);
-        running
-            .committer
-            .submit(Frame {
-                payload: vec![1; 50],
-                done: Box::new(|_| {}),
-            })
-            .unwrap();
+        running.committer.submit(Frame { payload: vec![1; 50], done: Box::new(|_| {}) }).unwrap();
     }
     let (answer, answers) = mpsc::channel();
     let barrier = Box::new(move |committed| answer.send(committed).unwrap());
@@ -140,13 +119,7 @@ fn close_commits_what_was_taken_and_the_journal_can_go_on() {
     for _ in 0..20 {
         let answer = answer.clone();
         let done = Box::new(move |committed: Committed| answer.send(committed.position).unwrap());
-        running
-            .committer
-            .submit(Frame {
-                payload: vec![9; 1_500],
-                done,
-            })
-            .unwrap();
+        running.committer.submit(Frame { payload: vec![9; 1_500], done }).unwrap();
     }
     let journal = running.committer.close().expect("a sound journal");
     drop(answer);
@@ -160,11 +133,8 @@ fn close_commits_what_was_taken_and_the_journal_can_go_on() {
 
 #[test]
 fn a_failed_write_or_sync_of_a_frame_answers_nobody_again_and_tells_once() {
-    for (kind, frames_before) in [
-        (Operation::Write, 0),
-        (Operation::Sync, 0),
-        (Operation::Sync, 2),
-    ] {
+    for (kind, frames_before) in [(Operation::Write, 0), (Operation::Sync, 0), (Operation::Sync, 2)]
+    {
         let storage = CrashingStorage::new(1);
         let options = options(1 << 20, 2_000);
         let (running, _) = start(&storage, options);
@@ -178,16 +148,10 @@ fn a_failed_write_or_sync_of_a_frame_answers_nobody_again_and_tells_once() {
             acknowledged += u64::from(running.commit(b"before").is_some());
         }
         storage.fail_nth(kind, 0, Fault::Io);
-        assert!(
-            running.commit(b"lost").is_none(),
-            "{kind:?} failed and was acknowledged"
-        );
+        assert!(running.commit(b"lost").is_none(), "{kind:?} failed and was acknowledged");
         let failure = running.failures.recv_timeout(PATIENCE).expect("a report");
         assert!(matches!(failure, JournalFailure::Append(_)), "{failure}");
-        assert!(
-            running.commit(b"later").is_none(),
-            "a poisoned journal took a frame"
-        );
+        assert!(running.commit(b"later").is_none(), "a poisoned journal took a frame");
         assert_eq!(running.committer.reserve(10), Err(ReserveError::Stopped));
         running.committer.wait_ready();
         assert!(running.committer.close().is_none());
@@ -202,13 +166,7 @@ fn a_failed_write_or_sync_of_a_frame_answers_nobody_again_and_tells_once() {
 fn a_panicking_completion_stops_the_journal_and_is_told() {
     let (running, _) = start(&CrashingStorage::new(0), options(8_192, 2_000));
     let done = Box::new(|_: Committed| panic!("on purpose"));
-    running
-        .committer
-        .submit(Frame {
-            payload: vec![1],
-            done,
-        })
-        .unwrap();
+    running.committer.submit(Frame { payload: vec![1], done }).unwrap();
     let failure = running.failures.recv_timeout(PATIENCE).expect("a report");
     assert!(matches!(failure, JournalFailure::Panicked));
     assert!(running.commit(b"later").is_none());
@@ -226,9 +184,7 @@ fn a_full_disk_refuses_reservations_and_heals_by_itself() {
         match running.committer.reserve(2_000) {
             Ok(()) => {
                 // Shorter than reserved, as a batch usually is.
-                running
-                    .commit(&[3; 1_200])
-                    .expect("reserved frames are written");
+                running.commit(&[3; 1_200]).expect("reserved frames are written");
                 committed += 1;
             }
             Err(error) => break error,
@@ -236,10 +192,7 @@ fn a_full_disk_refuses_reservations_and_heals_by_itself() {
     };
     assert!(matches!(cause, ReserveError::StorageFull(_)), "{cause}");
     assert!(committed > 0);
-    assert!(
-        storage.image().keys().all(|name| name.ends_with(".seg")),
-        "a half segment stayed"
-    );
+    assert!(storage.image().keys().all(|name| name.ends_with(".seg")), "a half segment stayed");
     storage.heal();
     let healed = Instant::now();
     while running.committer.reserve(2_000).is_err() {
@@ -275,17 +228,8 @@ fn a_frame_that_was_not_reserved_waits_for_room() {
 #[test]
 fn too_long_payloads_are_refused() {
     let (running, _) = start(&CrashingStorage::new(0), options(8_192, 2_000));
-    let frame = Frame {
-        payload: vec![0; 2_001],
-        done: Box::new(|_| {}),
-    };
-    assert_eq!(
-        running.committer.submit(frame),
-        Err(SubmitError::TooLarge { bytes_max: 2_000 })
-    );
-    assert_eq!(
-        running.committer.reserve(2_001),
-        Err(ReserveError::TooLarge { bytes_max: 2_000 })
-    );
+    let frame = Frame { payload: vec![0; 2_001], done: Box::new(|_| {}) };
+    assert_eq!(running.committer.submit(frame), Err(SubmitError::TooLarge { bytes_max: 2_000 }));
+    assert_eq!(running.committer.reserve(2_001), Err(ReserveError::TooLarge { bytes_max: 2_000 }));
     assert!(running.commit(&[0; 2_000]).is_some());
 }

@@ -101,14 +101,8 @@ impl History {
 
     /// Recovers; `None` if the power went meanwhile.
     fn open(&mut self) -> Option<kilat_journal::Journal<CrashingStorage>> {
-        let known = self
-            .random
-            .below(self.acknowledged.payloads.len() as u64 + 1) as usize;
-        let after = if self.random.coin() {
-            self.acknowledged.position(known)
-        } else {
-            None
-        };
+        let known = self.random.below(self.acknowledged.payloads.len() as u64 + 1) as usize;
+        let after = if self.random.coin() { self.acknowledged.position(known) } else { None };
         let skipped = after.map_or(0, |position| position.frame as usize);
         match open(&self.storage, self.options, after) {
             Ok((journal, _, recovered)) => {
@@ -128,10 +122,7 @@ impl History {
             .payloads
             .split_at_checked(expected.len())
             .unwrap_or_else(|| panic!("history {seed}: an acknowledged frame is gone"));
-        assert!(
-            sure == expected,
-            "history {seed}: an acknowledged frame changed"
-        );
+        assert!(sure == expected, "history {seed}: an acknowledged frame changed");
         assert_eq!(
             recovered.chains[..expected.len()],
             self.acknowledged.chains[skipped..],
@@ -142,8 +133,7 @@ impl History {
             [] => {}
             // It was shown, so from now on it has to stay.
             [frame] if in_flight.as_ref() == Some(frame) => {
-                self.acknowledged
-                    .push(frame, recovered.chains[expected.len()]);
+                self.acknowledged.push(frame, recovered.chains[expected.len()]);
             }
             _ => panic!("history {seed}: frames appeared that nobody wrote"),
         }
@@ -156,11 +146,7 @@ impl History {
         }
         let verified = verify(&self.storage, ID, no_frames).expect("a check");
         assert_eq!(verified.corruption, None, "history {}", self.seed);
-        assert_eq!(
-            verified.torn_bytes, 0,
-            "history {}: recovery left a torn tail",
-            self.seed
-        );
+        assert_eq!(verified.torn_bytes, 0, "history {}: recovery left a torn tail", self.seed);
         assert_eq!(verified.frames, self.acknowledged.payloads.len() as u64);
     }
 }

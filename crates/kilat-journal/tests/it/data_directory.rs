@@ -36,27 +36,11 @@ fn a_new_directory_is_private_and_keeps_its_identity() {
     let path = place.path().join("deep/er");
     let made = DataDirectory::open_or_create(&path).expect("a new directory");
     let identity = made.identity().clone();
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
-    assert_eq!(
-        fs::metadata(path.join("KILAT"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(path.join("KILAT")).unwrap().permissions().mode() & 0o777, 0o600);
     let marker = fs::read_to_string(path.join("KILAT")).unwrap();
-    assert!(
-        marker.starts_with("kilat data directory, format 1\n"),
-        "{marker}"
-    );
-    assert_eq!(
-        DataDirectory::peek(&path).expect("a look").identity(),
-        &identity
-    );
+    assert!(marker.starts_with("kilat data directory, format 1\n"), "{marker}");
+    assert_eq!(DataDirectory::peek(&path).expect("a look").identity(), &identity);
     drop(made);
     let again = DataDirectory::open_existing(&path).expect("the same directory");
     assert_eq!(again.identity(), &identity);
@@ -67,10 +51,7 @@ fn a_new_directory_is_private_and_keeps_its_identity() {
 fn two_new_directories_differ() {
     let place = tempfile::tempdir().unwrap();
     let [one, two] = ["one", "two"].map(|name| {
-        DataDirectory::open_or_create(place.path().join(name))
-            .unwrap()
-            .identity()
-            .clone()
+        DataDirectory::open_or_create(place.path().join(name)).unwrap().identity().clone()
     });
     assert_ne!(one.id, two.id);
     assert_ne!(one.fingerprint_key, two.fingerprint_key);
@@ -93,42 +74,22 @@ fn a_foreign_directory_is_left_alone() {
     fs::write(place.path().join("thesis.tex"), "years of work").unwrap();
     let foreign = |error: &DirectoryError| matches!(error, DirectoryError::Foreign { .. });
     check_refused(place.path(), foreign, "not a kilat data directory");
-    check_refused(
-        &place.path().join("thesis.tex"),
-        foreign,
-        "not a kilat data directory",
-    );
+    check_refused(&place.path().join("thesis.tex"), foreign, "not a kilat data directory");
 }
 
 #[test]
 fn a_newer_format_is_left_alone() {
     let place = tempfile::tempdir().unwrap();
-    fs::write(
-        place.path().join("KILAT"),
-        "kilat data directory, format 2\nand more\n",
-    )
-    .unwrap();
+    fs::write(place.path().join("KILAT"), "kilat data directory, format 2\nand more\n").unwrap();
     let newer = |error: &DirectoryError| {
-        matches!(
-            error,
-            DirectoryError::NewerFormat {
-                found: 2,
-                supported: 1,
-                ..
-            }
-        )
+        matches!(error, DirectoryError::NewerFormat { found: 2, supported: 1, .. })
     };
     check_refused(place.path(), newer, "format 2");
 }
 
 #[test]
 fn a_damaged_marker_is_left_alone() {
-    for text in [
-        "",
-        "kilat",
-        "kilat data directory, format 1\nid 12\n",
-        "\u{0}\u{0}",
-    ] {
+    for text in ["", "kilat", "kilat data directory, format 1\nid 12\n", "\u{0}\u{0}"] {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("KILAT"), text).unwrap();
         let unreadable =
@@ -150,10 +111,7 @@ fn what_does_not_exist_is_made_only_when_asked() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("none");
     let missing = DataDirectory::open_existing(&path).expect_err("nothing there");
-    assert!(
-        matches!(missing, DirectoryError::Missing { .. }),
-        "{missing:?}"
-    );
+    assert!(matches!(missing, DirectoryError::Missing { .. }), "{missing:?}");
     assert!(DataDirectory::peek(&path).is_err());
     assert!(!path.exists());
 }
@@ -164,9 +122,7 @@ fn a_look_needs_no_lock_and_cannot_write() {
     let place = tempfile::tempdir().unwrap();
     let held = DataDirectory::open_or_create(place.path()).unwrap();
     held.directory("journal").expect("a part");
-    let seen = DataDirectory::peek(place.path())
-        .expect("a look")
-        .directory("journal");
+    let seen = DataDirectory::peek(place.path()).expect("a look").directory("journal");
     assert!(seen.list().expect("a listing").is_empty());
     assert!(seen.create("file").is_err());
 }

@@ -23,16 +23,10 @@ fn work(storage: &CrashingStorage, log: &mut Log) -> Result<(), AppendError> {
     *log = recovered;
     while log.payloads.len() < FRAMES {
         let payload = bytes(&mut random, 150 * log.payloads.len());
-        let appended = journal
-            .append(&payload)
-            .map(|_| ())
-            .and_then(|()| journal.sync());
+        let appended = journal.append(&payload).map(|_| ()).and_then(|()| journal.sync());
         if let Err(error) = appended {
             if !matches!(error, AppendError::StorageFull(_)) {
-                assert!(matches!(
-                    journal.append(b"more"),
-                    Err(AppendError::Poisoned)
-                ));
+                assert!(matches!(journal.append(b"more"), Err(AppendError::Poisoned)));
                 assert!(matches!(journal.sync(), Err(AppendError::Poisoned)));
             }
             return Err(error);
@@ -46,21 +40,12 @@ fn work(storage: &CrashingStorage, log: &mut Log) -> Result<(), AppendError> {
 fn expect_sound(storage: &CrashingStorage, acknowledged: &Log, case: &str) {
     let (_, _, recovered) = open(storage, small(), None).unwrap_or_else(|e| panic!("{case}: {e}"));
     let sure = acknowledged.payloads.len();
-    assert!(
-        recovered.payloads.len() <= sure + 1,
-        "{case}: frames appeared"
-    );
-    assert!(
-        recovered.payloads[..sure] == acknowledged.payloads,
-        "{case}: a frame is gone"
-    );
+    assert!(recovered.payloads.len() <= sure + 1, "{case}: frames appeared");
+    assert!(recovered.payloads[..sure] == acknowledged.payloads, "{case}: a frame is gone");
     let mut log = Log::default();
     work(storage, &mut log).unwrap_or_else(|e| panic!("{case}: {e}"));
     storage.crash();
-    assert!(
-        contents(storage, small()) == log,
-        "{case}: what came later is gone"
-    );
+    assert!(contents(storage, small()) == log, "{case}: what came later is gone");
 }
 
 /// Strikes the n-th operation of a kind, for all n, and calls `after` on what is left.
@@ -121,10 +106,7 @@ fn a_recovery_after_a_failed_sync_reads_the_device() {
         let shown = contents(storage, small());
         storage.crash();
         let kept = contents(storage, small());
-        assert!(
-            shown == kept,
-            "{case}: recovery showed what was not durable"
-        );
+        assert!(shown == kept, "{case}: recovery showed what was not durable");
         assert!(kept.payloads.len() >= log.payloads.len(), "{case}");
     });
 }

@@ -1,6 +1,6 @@
 //! Data directories written by earlier versions are read exactly.
 //!
-//! `cargo test -p kilat-journal -- --ignored bless` writes the directory of the current format,
+//! `KILAT_BLESS=1 cargo test -p kilat-journal golden` writes the directory of the current format,
 //! once, when a format is born.
 
 use std::fs;
@@ -19,9 +19,7 @@ fn golden() -> PathBuf {
 }
 
 fn payload(frame: u64) -> Vec<u8> {
-    format!("frame {frame}. ")
-        .repeat(frame as usize * 7 % 60)
-        .into_bytes()
+    format!("frame {frame}. ").repeat(frame as usize * 7 % 60).into_bytes()
 }
 
 fn small(data: &DataDirectory) -> Options {
@@ -37,8 +35,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// With `KILAT_BLESS` set and no golden directory there, writes one in the current format.
 #[test]
-#[ignore = "writes the golden directory of the current format"]
+fn the_current_format_has_a_golden_directory() {
+    if std::env::var_os("KILAT_BLESS").is_some() && !golden().exists() {
+        bless();
+    }
+    assert!(golden().join("KILAT").exists(), "make it with KILAT_BLESS=1 and commit it");
+}
+
 fn bless() {
     let data = DataDirectory::open_or_create(golden()).expect("a new directory");
     let options = small(&data);
@@ -52,14 +57,8 @@ fn bless() {
         journal.sync().expect("a sync");
         if frame == SNAPSHOT_AT {
             let encode = Box::new(|out: &mut dyn Write| out.write_all(b"the state"));
-            let part = Part {
-                name: "state",
-                version: 3,
-                encode,
-            };
-            snapshots
-                .write(journal.position(), vec![part])
-                .expect("a snapshot");
+            let part = Part { name: "state", version: 3, encode };
+            snapshots.write(journal.position(), vec![part]).expect("a snapshot");
         }
     }
     println!("CHAIN: {}", hex(&journal.position().chain));
@@ -88,21 +87,14 @@ fn format_1_is_read_exactly_and_goes_on() {
     let mut snapshots = SnapshotStore::open(snapshots, options.id).expect("a store");
     let loaded = snapshots.load(|snapshot| snapshot.read("state"));
     let (position, state) = loaded.snapshot.expect("a snapshot");
-    assert_eq!(
-        (position.frame, state.as_slice()),
-        (SNAPSHOT_AT, &b"the state"[..])
-    );
+    assert_eq!((position.frame, state.as_slice()), (SNAPSHOT_AT, &b"the state"[..]));
     for after in [None, Some(position)] {
         let mut next = after.map_or(1, |position| position.frame + 1);
         let storage = data.directory("journal").expect("a part");
         let (journal, recovery) = Journal::recover(storage, options, after, |frame| {
             let same = frame.number == next && frame.payload == payload(next);
             next += 1;
-            if same {
-                Ok(())
-            } else {
-                Err(format!("frame {} differs", frame.number))
-            }
+            if same { Ok(()) } else { Err(format!("frame {} differs", frame.number)) }
         })
         .expect("a sound journal");
         assert_eq!(journal.position().frame, FRAMES);

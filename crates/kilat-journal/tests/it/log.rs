@@ -27,10 +27,7 @@ impl Log {
     /// The position after `frames` frames.
     pub(crate) fn position(&self, frames: usize) -> Option<Position> {
         let chain = *self.chains.get(frames.checked_sub(1)?)?;
-        Some(Position {
-            frame: frames as u64,
-            chain,
-        })
+        Some(Position { frame: frames as u64, chain })
     }
 }
 
@@ -100,7 +97,5 @@ pub(crate) fn seed() -> u64 {
 }
 
 pub(crate) fn number_from(variable: &str) -> Option<u64> {
-    std::env::var(variable)
-        .ok()
-        .map(|text| text.parse().expect("a number"))
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }

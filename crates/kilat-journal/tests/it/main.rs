@@ -2,10 +2,7 @@
 //!
 //! `KILAT_SEED` replays a random test, `KILAT_CUTS` sets how many power cuts are simulated.
 
-#![expect(
-    clippy::expect_used,
-    reason = "what a test can't go on without stops it"
-)]
+#![expect(clippy::expect_used, reason = "what a test can't go on without stops it")]
 
 mod bits;
 mod committer;

@@ -22,16 +22,11 @@ const THIRD: Parts = &[("orders-0", 1), ("orders-1", 3), ("sales", 2)];
 const FAULTS: [Fault; 3] = [Fault::PowerCut, Fault::Io, Fault::NoSpace];
 
 fn position(frame: u64) -> Position {
-    Position {
-        frame,
-        chain: [frame as u8; 32],
-    }
+    Position { frame, chain: [frame as u8; 32] }
 }
 
 fn content(name: &str, version: u64) -> Vec<u8> {
-    format!("{name} at {version}. ")
-        .repeat(100 * version as usize)
-        .into_bytes()
+    format!("{name} at {version}. ").repeat(100 * version as usize).into_bytes()
 }
 
 fn store<S: Storage>(storage: &S) -> SnapshotStore<S> {
@@ -75,11 +70,7 @@ fn unchanged_parts_are_not_written_again_and_two_snapshots_are_kept() {
     for (number, parts, written, kept) in [(10, FIRST, 3, 0), (20, SECOND, 2, 1), (30, THIRD, 1, 2)]
     {
         let done = write(&mut snapshots, number, parts).expect("a snapshot");
-        assert_eq!(
-            (done.parts_written, done.parts_kept),
-            (written, kept),
-            "snapshot {number}"
-        );
+        assert_eq!((done.parts_written, done.parts_kept), (written, kept), "snapshot {number}");
         assert_eq!(frame(&load(&storage)), Some(number));
     }
     let files: Vec<String> = storage.image().into_keys().collect();
@@ -98,10 +89,7 @@ fn unchanged_parts_are_not_written_again_and_two_snapshots_are_kept() {
 
 #[test]
 fn a_fault_at_any_step_leaves_a_snapshot_that_can_be_read() {
-    for (fault, seed) in FAULTS
-        .into_iter()
-        .flat_map(|fault| (0..16).map(move |s| (fault, s)))
-    {
+    for (fault, seed) in FAULTS.into_iter().flat_map(|fault| (0..16).map(move |s| (fault, s))) {
         for step in 0.. {
             let storage = CrashingStorage::new(seed);
             let mut snapshots = store(&storage);
@@ -117,10 +105,7 @@ fn a_fault_at_any_step_leaves_a_snapshot_that_can_be_read() {
             let loaded = load(&storage);
             let allowed: &[u64] = if result.is_ok() { &[30] } else { &[20, 30] };
             let found = frame(&loaded).expect("a snapshot");
-            assert!(
-                allowed.contains(&found),
-                "{fault:?} at step {step}: {found}"
-            );
+            assert!(allowed.contains(&found), "{fault:?} at step {step}: {found}");
             assert_eq!(loaded.skipped, [""; 0], "{fault:?} at step {step}");
             let mut snapshots = store(&storage);
             snapshots.load(read).snapshot.expect("a snapshot");
@@ -159,12 +144,7 @@ fn damage_falls_back_to_the_older_snapshot_and_then_to_the_log() {
             damage(&storage);
             let loaded = load(&storage);
             assert_eq!(frame(&loaded), expected, "{file}");
-            assert_eq!(
-                loaded.skipped.len(),
-                skipped,
-                "{file}: {:?}",
-                loaded.skipped
-            );
+            assert_eq!(loaded.skipped.len(), skipped, "{file}: {:?}", loaded.skipped);
         }
     }
     let storage = CrashingStorage::from_image(&image);
@@ -218,21 +198,13 @@ fn parts_are_read_from_several_threads() {
     write(&mut store(&storage), 10, FIRST).expect("a snapshot");
     let loaded: Loaded<usize> = store(&storage).load(|snapshot| {
         std::thread::scope(|scope| {
-            let readers = snapshot
-                .parts()
-                .iter()
-                .map(|p| scope.spawn(move || snapshot.read_part(p)));
+            let readers =
+                snapshot.parts().iter().map(|p| scope.spawn(move || snapshot.read_part(p)));
             let readers: Vec<_> = readers.collect();
-            readers
-                .into_iter()
-                .map(|r| r.join().expect("no panic").map(|c| c.len()))
-                .sum()
+            readers.into_iter().map(|r| r.join().expect("no panic").map(|c| c.len())).sum()
         })
     });
-    let expected: usize = FIRST
-        .iter()
-        .map(|(name, version)| content(name, *version).len())
-        .sum();
+    let expected: usize = FIRST.iter().map(|(name, version)| content(name, *version).len()).sum();
     assert_eq!(loaded.snapshot.expect("a snapshot").1, expected);
 }
 
@@ -245,14 +217,8 @@ fn names_that_are_no_plain_names_are_refused() {
             called.set(true);
             Ok(())
         };
-        let part = Part {
-            name,
-            version: 1,
-            encode: Box::new(encode),
-        };
-        let error = store(&storage)
-            .write(position(1), vec![part])
-            .expect_err("a refusal");
+        let part = Part { name, version: 1, encode: Box::new(encode) };
+        let error = store(&storage).write(position(1), vec![part]).expect_err("a refusal");
         assert!(matches!(error, SnapshotError::BadName(_)), "{error}");
         assert!(!called.get() && storage.image().is_empty());
     }

@@ -25,11 +25,7 @@ fn check_cut(sectors: &[usize], frames: usize, bytes_cut: u64) {
     let (storage, log) = three_frames();
     blank(&storage, sectors);
     let verified = verify(&storage, ID, no_frames).expect("a check");
-    assert_eq!(
-        (verified.frames, verified.torn_bytes),
-        (frames as u64, bytes_cut),
-        "{sectors:?}"
-    );
+    assert_eq!((verified.frames, verified.torn_bytes), (frames as u64, bytes_cut), "{sectors:?}");
     assert_eq!(verified.corruption, None);
     let options = options(16_384, 3_000);
     let (mut journal, recovery, mut found) =
@@ -46,16 +42,9 @@ fn check_corrupt(sectors: &[usize], at: u64, problem: Problem) {
     let (storage, _) = three_frames();
     blank(&storage, sectors);
     let image = storage.image();
-    let error = open(&storage, options(16_384, 3_000), None)
-        .err()
-        .expect("a finding");
-    let RecoverError::Corrupt(found) = error else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (found.segment.as_str(), found.offset, found.problem),
-        (SEGMENT, at * 512, problem)
-    );
+    let error = open(&storage, options(16_384, 3_000), None).err().expect("a finding");
+    let RecoverError::Corrupt(found) = error else { panic!("{error}") };
+    assert_eq!((found.segment.as_str(), found.offset, found.problem), (SEGMENT, at * 512, problem));
     assert!(storage.is_image(&image));
     let verified = verify(&storage, ID, no_frames).expect("a check");
     assert_eq!(verified.corruption, Some(found));
@@ -85,10 +74,7 @@ fn a_hole_before_a_later_frame_is_corruption() {
 #[test]
 fn recovery_starts_after_any_known_position() {
     let options = options(4_096, 1_000);
-    let (storage, log) = journal_of(
-        options,
-        &(0..40).map(|i| i * 23 % 1_000).collect::<Vec<_>>(),
-    );
+    let (storage, log) = journal_of(options, &(0..40).map(|i| i * 23 % 1_000).collect::<Vec<_>>());
     for known in 1..=40 {
         let (journal, recovery, found) =
             open(&storage, options, log.position(known)).expect("a sound journal");
@@ -102,10 +88,7 @@ fn recovery_starts_after_any_known_position() {
 fn a_position_that_is_not_in_the_log_is_corruption() {
     let options = options(4_096, 1_000);
     let (storage, log) = journal_of(options, &[600; 40]);
-    let beyond = Position {
-        frame: 41,
-        chain: [0; 32],
-    };
+    let beyond = Position { frame: 41, chain: [0; 32] };
     let nothing = CrashingStorage::new(0);
     let mut cases = vec![
         (&storage, beyond, Problem::EndsTooEarly),
@@ -113,22 +96,11 @@ fn a_position_that_is_not_in_the_log_is_corruption() {
     ];
     for frame in 1..=40 {
         let chain = log.chains[frame % 40];
-        cases.push((
-            &storage,
-            Position {
-                frame: frame as u64,
-                chain,
-            },
-            Problem::OtherHistory,
-        ));
+        cases.push((&storage, Position { frame: frame as u64, chain }, Problem::OtherHistory));
     }
     for (storage, after, problem) in cases {
-        let error = open(storage, options, Some(after))
-            .err()
-            .expect("a finding");
-        let RecoverError::Corrupt(found) = error else {
-            panic!("{error}")
-        };
+        let error = open(storage, options, Some(after)).err().expect("a finding");
+        let RecoverError::Corrupt(found) = error else { panic!("{error}") };
         assert_eq!(found.problem, problem, "after {}", after.frame);
     }
 }
@@ -137,25 +109,12 @@ fn a_position_that_is_not_in_the_log_is_corruption() {
 fn what_the_caller_refuses_names_the_frame() {
     let (storage, _) = three_frames();
     let refuse_second = |frame: kilat_journal::FrameView<'_>| {
-        if frame.number == 2 {
-            Err("no such fact")
-        } else {
-            Ok(())
-        }
+        if frame.number == 2 { Err("no such fact") } else { Ok(()) }
     };
     let options = options(16_384, 3_000);
     let result = kilat_journal::Journal::recover(storage, options, None, refuse_second);
     let error = result.err().expect("a refusal");
-    assert!(
-        matches!(
-            error,
-            RecoverError::Refused {
-                frame: 2,
-                error: "no such fact"
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, RecoverError::Refused { frame: 2, error: "no such fact" }), "{error}");
 }
 
 #[test]
@@ -169,10 +128,7 @@ fn segments_double_and_sizes_may_change_between_starts() {
     let (storage, mut log) = journal_of(growing, &[700; 30]);
     let sizes: Vec<usize> = storage.image().values().map(Vec::len).collect();
     assert_eq!(sizes[..4], [2_048, 4_096, 8_192, 8_192]);
-    let larger = kilat_journal::Options {
-        payload_bytes_max: 9_000,
-        ..growing
-    };
+    let larger = kilat_journal::Options { payload_bytes_max: 9_000, ..growing };
     let (mut journal, _, _) = open(&storage, larger, None).expect("a sound journal");
     commit(&mut journal, &mut log, &[1; 9_000]);
     assert!(contents(&storage, growing) == log);
@@ -214,16 +170,9 @@ fn check_changed(storage: &CrashingStorage, change: impl Fn(&mut [u8]), at: u64)
     let mut bytes = storage.image()[SEGMENT].clone();
     change(&mut bytes);
     storage.replace(SEGMENT, &bytes);
-    let error = open(storage, options(16_384, 3_000), None)
-        .err()
-        .expect("a finding");
-    let RecoverError::Corrupt(found) = error else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (found.offset, found.problem),
-        (at * 512, Problem::MisplacedSector)
-    );
+    let error = open(storage, options(16_384, 3_000), None).err().expect("a finding");
+    let RecoverError::Corrupt(found) = error else { panic!("{error}") };
+    assert_eq!((found.offset, found.problem), (at * 512, Problem::MisplacedSector));
 }
 
 #[test]
@@ -256,9 +205,7 @@ fn a_segment_of_another_history_is_named_at_its_opening() {
     let name = "00000000000000000002.seg";
     storage.replace(name, &other.image()[name]);
     let error = open(&storage, options, None).err().expect("a finding");
-    let RecoverError::Corrupt(found) = error else {
-        panic!("{error}")
-    };
+    let RecoverError::Corrupt(found) = error else { panic!("{error}") };
     assert_eq!((found.segment.as_str(), found.offset), (name, 512));
     assert_eq!(found.problem, Problem::BrokenChain);
 }

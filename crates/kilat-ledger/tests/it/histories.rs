@@ -31,12 +31,8 @@ pub(crate) enum Step {
 }
 
 pub(crate) fn history() -> impl Strategy<Value = Vec<Step>> {
-    let first = SaleTerms {
-        id: SALES[0].to_owned(),
-        supply: 8,
-        hold_seconds: 5,
-        ..SaleTerms::default()
-    };
+    let first =
+        SaleTerms { id: SALES[0].to_owned(), supply: 8, hold_seconds: 5, ..SaleTerms::default() };
     vec(step(), 0..120).prop_map(move |mut steps| {
         steps.insert(0, Step::Create(first.clone()));
         steps
@@ -70,8 +66,8 @@ fn sale_terms() -> impl Strategy<Value = SaleTerms> {
         option::weighted(0.2, time()),
         0..8_u32,
     )
-        .prop_map(
-            |(sale, supply, per_customer, opens_at, closes_at, hold_seconds)| SaleTerms {
+        .prop_map(|(sale, supply, per_customer, opens_at, closes_at, hold_seconds)| {
+            SaleTerms {
                 id: SALES[sale].to_owned(),
                 supply,
                 per_customer,
@@ -79,8 +75,8 @@ fn sale_terms() -> impl Strategy<Value = SaleTerms> {
                 closes_at,
                 hold_seconds,
                 ..SaleTerms::default()
-            },
-        )
+            }
+        })
 }
 
 fn sale_change() -> impl Strategy<Value = SaleChange> {
@@ -217,13 +213,7 @@ impl Run {
         for view in self.ledger.sales() {
             let sale = &self.model.sales[&view.terms.id];
             let units = view.counters;
-            let stored = [
-                units.available,
-                units.held,
-                units.sold,
-                units.cancelled,
-                units.expired,
-            ];
+            let stored = [units.available, units.held, units.sold, units.cancelled, units.expired];
             assert_eq!(stored, self.model.units(&view.terms.id));
             assert_eq!((units.supply, view.sequence), (sale.supply, sale.sequence));
         }
@@ -244,12 +234,7 @@ impl Run {
             }
         }
         let held = |order: &&ModelOrder| order.status == OrderStatus::Held;
-        let ends = self
-            .model
-            .orders
-            .iter()
-            .filter(held)
-            .map(|order| order.expires_at);
+        let ends = self.model.orders.iter().filter(held).map(|order| order.expires_at);
         let next = self.ledger.next_expiry().map(Time::as_millis);
         assert_eq!(next, ends.min());
     }
@@ -257,14 +242,7 @@ impl Run {
 
 fn check_orders(found: &[(kilat_ledger::Order, &str)], expected: &[&ModelOrder]) {
     let found = found.iter().map(|(order, customer)| {
-        (
-            order.id.to_bits(),
-            *customer,
-            order.quantity,
-            order.hold,
-            order.status,
-            order.sequence,
-        )
+        (order.id.to_bits(), *customer, order.quantity, order.hold, order.status, order.sequence)
     });
     let expected = expected.iter().map(|order| {
         (

@@ -50,10 +50,7 @@ fn no(refusal: Refusal) -> Answer {
 
 impl Model {
     pub(crate) fn new() -> Self {
-        Self {
-            clock: i64::MIN,
-            ..Self::default()
-        }
+        Self { clock: i64::MIN, ..Self::default() }
     }
 
     pub(crate) fn expire(&mut self, now: i64, limit: usize) -> usize {
@@ -267,11 +264,5 @@ fn seen(order: &ModelOrder, now: i64) -> OrderStatus {
 
 fn answer(order: &ModelOrder, now: i64, replayed: bool) -> Answer {
     let expires_at = order.hold.then_some(order.expires_at);
-    Answer::Order(
-        order.id,
-        seen(order, now),
-        order.sequence,
-        expires_at,
-        replayed,
-    )
+    Answer::Order(order.id, seen(order, now), order.sequence, expires_at, replayed)
 }

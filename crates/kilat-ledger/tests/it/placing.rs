@@ -32,10 +32,7 @@ fn shop_where(wrong: &[Refusal]) -> Shop {
     };
     shop.change("schedule", &change);
     if applies(Refusal::Closed) {
-        let closed = SaleChange {
-            state: Some(SaleSwitch::Closed),
-            ..SaleChange::default()
-        };
+        let closed = SaleChange { state: Some(SaleSwitch::Closed), ..SaleChange::default() };
         shop.change("close", &closed);
     }
     shop.now = 100;
@@ -45,15 +42,7 @@ fn shop_where(wrong: &[Refusal]) -> Shop {
 fn attempt(shop: &mut Shop, taken: bool) -> Outcome {
     use kilat_ledger::{Command, OrderId, PlaceOrder};
     let id = OrderId::from_bits(if taken { 1 } else { 999 });
-    let place = PlaceOrder::new(
-        &crate::shop::FINGERPRINTER,
-        id,
-        SALE,
-        "c",
-        "second",
-        2,
-        false,
-    );
+    let place = PlaceOrder::new(&crate::shop::FINGERPRINTER, id, SALE, "c", "second", 2, false);
     shop.run(&Command::PlaceOrder(place))
 }
 
@@ -67,21 +56,14 @@ fn each_rule_alone_and_each_pair_is_decided_in_order() {
             assert_eq!(attempt(&mut shop, taken), refused(*first), "{wrong:?}");
         }
     }
-    assert!(matches!(
-        attempt(&mut shop_where(&[]), false),
-        Outcome::Order { .. }
-    ));
+    assert!(matches!(attempt(&mut shop_where(&[]), false), Outcome::Order { .. }));
 }
 
 #[test]
 fn replay_and_key_reuse_go_before_all_others() {
     for rule in RULES {
         let mut shop = shop_where(&[rule]);
-        assert_eq!(
-            status(shop.buy("c", "first", 1)),
-            (OrderStatus::Confirmed, true),
-            "{rule:?}"
-        );
+        assert_eq!(status(shop.buy("c", "first", 1)), (OrderStatus::Confirmed, true), "{rule:?}");
         for (quantity, hold) in [(2, false), (1, true), (0, false)] {
             let reused = shop.place("c", "first", quantity, hold);
             assert_eq!(reused, refused(Refusal::KeyReused), "{rule:?}");
@@ -120,10 +102,7 @@ fn the_longest_texts_are_kept_whole() {
 #[test]
 fn a_key_is_scoped_to_sale_and_customer() {
     let mut shop = Shop::with(&terms());
-    shop.create(&SaleTerms {
-        id: "other".to_owned(),
-        ..terms()
-    });
+    shop.create(&SaleTerms { id: "other".to_owned(), ..terms() });
     for (sale, customer) in [(SALE, "a"), (SALE, "b"), ("other", "a"), ("other", "b")] {
         let outcome = shop.place_in(sale, customer, "key", 1, false);
         assert!(!status(outcome).1, "{sale} {customer}");
@@ -157,18 +136,12 @@ fn opening_and_closing_times_are_exact() {
         let sale = shop.ledger.sale(SALE).unwrap();
         assert_eq!(sale.state(seconds(now)), state, "at {now}");
     }
-    assert_eq!(
-        status(shop.buy("c", "10", 1)),
-        (OrderStatus::Confirmed, true)
-    );
+    assert_eq!(status(shop.buy("c", "10", 1)), (OrderStatus::Confirmed, true));
 }
 
 #[test]
 fn states_in_their_order() {
-    let open = SaleTerms {
-        supply: 0,
-        ..terms()
-    };
+    let open = SaleTerms { supply: 0, ..terms() };
     let mut shop = Shop::with(&open);
     let state = |shop: &Shop| shop.ledger.sale(SALE).unwrap().state(seconds(shop.now));
     assert_eq!(state(&shop), SaleState::SoldOut);
@@ -177,41 +150,17 @@ fn states_in_their_order() {
         assert_eq!(outcome, Outcome::SaleChanged { replayed: false });
     };
     let nothing = SaleChange::default();
-    set(
-        &mut shop,
-        "1",
-        SaleChange {
-            state: Some(SaleSwitch::Paused),
-            ..nothing
-        },
-    );
+    set(&mut shop, "1", SaleChange { state: Some(SaleSwitch::Paused), ..nothing });
     assert_eq!(state(&shop), SaleState::Paused);
-    set(
-        &mut shop,
-        "2",
-        SaleChange {
-            opens_at: Some(Some(seconds(9))),
-            ..nothing
-        },
-    );
+    set(&mut shop, "2", SaleChange { opens_at: Some(Some(seconds(9))), ..nothing });
     assert_eq!(state(&shop), SaleState::Scheduled);
-    set(
-        &mut shop,
-        "3",
-        SaleChange {
-            state: Some(SaleSwitch::Closed),
-            ..nothing
-        },
-    );
+    set(&mut shop, "3", SaleChange { state: Some(SaleSwitch::Closed), ..nothing });
     assert_eq!(state(&shop), SaleState::Closed);
 }
 
 #[test]
 fn a_limit_counts_holds_and_gets_back_what_returns() {
-    let mut shop = Shop::with(&SaleTerms {
-        per_customer: Some(3),
-        ..terms()
-    });
+    let mut shop = Shop::with(&SaleTerms { per_customer: Some(3), ..terms() });
     let held = shop.hold("c", "1", 2);
     assert_eq!(shop.buy("c", "2", 2), refused(Refusal::LimitReached));
     assert!(!status(shop.buy("c", "3", 1)).1);
@@ -220,45 +169,27 @@ fn a_limit_counts_holds_and_gets_back_what_returns() {
     shop.cancel(held);
     let again = shop.hold("c", "4", 2);
     shop.now = 10;
-    assert_eq!(
-        status(shop.place("c", "5", 2, true)),
-        (OrderStatus::Held, false)
-    );
+    assert_eq!(status(shop.place("c", "5", 2, true)), (OrderStatus::Held, false));
     assert_eq!(shop.confirm(again), refused(Refusal::HoldExpired));
     assert_eq!(shop.buy("c", "6", u32::MAX), refused(Refusal::LimitReached));
 }
 
 #[test]
 fn sold_out_also_when_fewer_are_left_and_not_for_ever() {
-    let mut shop = Shop::with(&SaleTerms {
-        supply: 3,
-        ..terms()
-    });
+    let mut shop = Shop::with(&SaleTerms { supply: 3, ..terms() });
     assert_eq!(shop.buy("a", "1", 4), refused(Refusal::SoldOut));
-    assert!(
-        !status(shop.buy("a", "1", 2)).1,
-        "a refused key may be used again"
-    );
+    assert!(!status(shop.buy("a", "1", 2)).1, "a refused key may be used again");
     assert_eq!(shop.buy("b", "1", 2), refused(Refusal::SoldOut));
     assert!(!status(shop.buy("b", "1", 1)).1);
     assert_eq!(shop.buy("c", "1", 1), refused(Refusal::SoldOut));
-    shop.change(
-        "more",
-        &SaleChange {
-            add_supply: 1,
-            ..SaleChange::default()
-        },
-    );
+    shop.change("more", &SaleChange { add_supply: 1, ..SaleChange::default() });
     assert!(!status(shop.buy("c", "1", 1)).1);
     assert_eq!(shop.units(), [0, 0, 4]);
 }
 
 #[test]
 fn many_holds_of_nothing_left_never_oversell() {
-    let mut shop = Shop::with(&SaleTerms {
-        supply: 5,
-        ..terms()
-    });
+    let mut shop = Shop::with(&SaleTerms { supply: 5, ..terms() });
     for customer in 0..20 {
         shop.place(&customer.to_string(), "k", 1, customer % 2 == 0);
     }

@@ -6,15 +6,8 @@ use crate::shop::{SALE, Shop, order, terms};
 
 /// 1,000 orders of two sales, every third by the same customer.
 fn shop() -> (Shop, Vec<(Order, String)>) {
-    let mut shop = Shop::with(&SaleTerms {
-        supply: 5_000,
-        ..terms()
-    });
-    shop.create(&SaleTerms {
-        id: "other".to_owned(),
-        supply: 5_000,
-        ..terms()
-    });
+    let mut shop = Shop::with(&SaleTerms { supply: 5_000, ..terms() });
+    shop.create(&SaleTerms { id: "other".to_owned(), supply: 5_000, ..terms() });
     let mut placed = Vec::new();
     for number in 0..1_000 {
         let customer = match number % 3 {
@@ -38,11 +31,7 @@ fn pages<'a>(limit: usize, page: impl Fn(u64) -> Vec<(Order, &'a str)>) -> Vec<(
         assert!(found.len() <= limit);
         let Some(last) = found.last() else { return all };
         after = last.0.sequence;
-        all.extend(
-            found
-                .into_iter()
-                .map(|(order, name)| (order, name.to_owned())),
-        );
+        all.extend(found.into_iter().map(|(order, name)| (order, name.to_owned())));
     }
 }
 
@@ -50,9 +39,7 @@ fn pages<'a>(limit: usize, page: impl Fn(u64) -> Vec<(Order, &'a str)>) -> Vec<(
 fn pages_hold_all_orders_once_and_in_sequence() {
     let (shop, placed) = shop();
     for limit in [1, 7, 256, 5_000] {
-        let all = pages(limit, |after| {
-            shop.ledger.orders(SALE, after, limit).unwrap()
-        });
+        let all = pages(limit, |after| shop.ledger.orders(SALE, after, limit).unwrap());
         assert_eq!(all, placed, "limit {limit}");
     }
 }
@@ -92,12 +79,7 @@ fn an_order_id_has_one_spelling() {
     let text = "00000000000000000000000000000abc";
     assert_eq!(id.to_string(), text);
     assert_eq!(text.parse(), Ok(id));
-    let wrong = [
-        "",
-        "abc",
-        "00000000000000000000000000000ABC",
-        "+0000000000000000000000000000abc",
-    ];
+    let wrong = ["", "abc", "00000000000000000000000000000ABC", "+0000000000000000000000000000abc"];
     for wrong in wrong {
         assert!(wrong.parse::<OrderId>().is_err(), "{wrong}");
     }

@@ -26,30 +26,10 @@ fn shop_with(wanted: OrderStatus) -> (Shop, OrderId) {
 fn every_status_against_confirm_and_cancel() {
     type Expected = Result<(OrderStatus, bool), Refusal>;
     let cases: [(OrderStatus, Expected, Expected, [u64; 3]); 4] = [
-        (
-            Held,
-            Ok((Confirmed, false)),
-            Ok((Cancelled, false)),
-            [8, 2, 0],
-        ),
-        (
-            Confirmed,
-            Ok((Confirmed, true)),
-            Err(Refusal::OrderConfirmed),
-            [8, 0, 2],
-        ),
-        (
-            Cancelled,
-            Err(Refusal::OrderCancelled),
-            Ok((Cancelled, true)),
-            [10, 0, 0],
-        ),
-        (
-            Expired,
-            Err(Refusal::HoldExpired),
-            Err(Refusal::HoldExpired),
-            [10, 0, 0],
-        ),
+        (Held, Ok((Confirmed, false)), Ok((Cancelled, false)), [8, 2, 0]),
+        (Confirmed, Ok((Confirmed, true)), Err(Refusal::OrderConfirmed), [8, 0, 2]),
+        (Cancelled, Err(Refusal::OrderCancelled), Ok((Cancelled, true)), [10, 0, 0]),
+        (Expired, Err(Refusal::HoldExpired), Err(Refusal::HoldExpired), [10, 0, 0]),
     ];
     for (from, on_confirm, on_cancel, units) in cases {
         let (mut shop, id) = shop_with(from);
@@ -89,16 +69,8 @@ fn a_due_hold_counts_as_expired_before_its_expiry_is_processed() {
         decision.outcome
     };
     let (sale, by) = (SALE, None);
-    let confirm = Command::ConfirmOrder {
-        sale,
-        order: id,
-        by,
-    };
-    let cancel = Command::CancelOrder {
-        sale,
-        order: id,
-        by,
-    };
+    let confirm = Command::ConfirmOrder { sale, order: id, by };
+    let cancel = Command::CancelOrder { sale, order: id, by };
     assert_eq!(decide(10, confirm), refused(Refusal::HoldExpired));
     assert_eq!(decide(10, cancel), refused(Refusal::HoldExpired));
     let place = |key, quantity, hold| {
@@ -110,10 +82,7 @@ fn a_due_hold_counts_as_expired_before_its_expiry_is_processed() {
     assert_eq!(status(decide(9, place("k", 10, true))), (Held, true));
     assert_eq!(status(decide(10, place("k", 10, true))), (Expired, true));
     // Its units are not back yet: nothing may be sold of them.
-    assert_eq!(
-        decide(10, place("new", 1, false)),
-        refused(Refusal::SoldOut)
-    );
+    assert_eq!(decide(10, place("new", 1, false)), refused(Refusal::SoldOut));
 }
 
 #[test]
@@ -143,13 +112,7 @@ fn confirm_and_cancel_work_after_closing_and_pausing() {
         let mut shop = Shop::with(&terms());
         let (kept, dropped) = (shop.hold("c", "1", 1), shop.hold("c", "2", 1));
         let state = Some(state);
-        shop.change(
-            "x",
-            &SaleChange {
-                state,
-                ..SaleChange::default()
-            },
-        );
+        shop.change("x", &SaleChange { state, ..SaleChange::default() });
         assert_eq!(status(shop.confirm(kept)), (Confirmed, false));
         assert_eq!(status(shop.cancel(dropped)), (Cancelled, false));
     }
@@ -158,10 +121,7 @@ fn confirm_and_cancel_work_after_closing_and_pausing() {
 #[test]
 fn an_order_belongs_to_its_sale_and_its_customer() {
     let mut shop = Shop::with(&terms());
-    shop.create(&SaleTerms {
-        id: "other".to_owned(),
-        ..terms()
-    });
+    shop.create(&SaleTerms { id: "other".to_owned(), ..terms() });
     let order = shop.hold("c", "k", 1);
     let strange = OrderId::from_bits(u128::MAX);
     let cases = [
@@ -184,10 +144,7 @@ fn an_order_belongs_to_its_sale_and_its_customer() {
 
 #[test]
 fn a_clock_that_goes_back_resurrects_nothing() {
-    let mut shop = Shop::with(&SaleTerms {
-        opens_at: Some(seconds(50)),
-        ..terms()
-    });
+    let mut shop = Shop::with(&SaleTerms { opens_at: Some(seconds(50)), ..terms() });
     shop.now = 100;
     let id = shop.hold("c", "k", 1);
     shop.now = 110;
@@ -202,10 +159,7 @@ fn a_clock_that_goes_back_resurrects_nothing() {
 
 #[test]
 fn a_hold_of_no_time_is_over_at_once() {
-    let mut shop = Shop::with(&SaleTerms {
-        hold_seconds: 0,
-        ..terms()
-    });
+    let mut shop = Shop::with(&SaleTerms { hold_seconds: 0, ..terms() });
     let id = shop.hold("c", "k", 1);
     assert_eq!(shop.confirm(id), refused(Refusal::HoldExpired));
     assert_eq!(shop.units(), [10, 0, 0]);

@@ -38,12 +38,7 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn new() -> Self {
-        Self {
-            ledger: Ledger::new(FINGERPRINTER),
-            now: 0,
-            journal: Vec::new(),
-            next_id: 1,
-        }
+        Self { ledger: Ledger::new(FINGERPRINTER), now: 0, journal: Vec::new(), next_id: 1 }
     }
 
     pub(crate) fn with(terms: &SaleTerms) -> Self {
@@ -82,11 +77,7 @@ impl Shop {
     }
 
     pub(crate) fn change(&mut self, key: &str, change: &SaleChange) -> Outcome {
-        self.run(&Command::ChangeSale {
-            sale: SALE,
-            key,
-            change,
-        })
+        self.run(&Command::ChangeSale { sale: SALE, key, change })
     }
 
     pub(crate) fn place(
@@ -123,19 +114,11 @@ impl Shop {
     }
 
     pub(crate) fn confirm(&mut self, order: OrderId) -> Outcome {
-        self.run(&Command::ConfirmOrder {
-            sale: SALE,
-            order,
-            by: None,
-        })
+        self.run(&Command::ConfirmOrder { sale: SALE, order, by: None })
     }
 
     pub(crate) fn cancel(&mut self, order: OrderId) -> Outcome {
-        self.run(&Command::CancelOrder {
-            sale: SALE,
-            order,
-            by: None,
-        })
+        self.run(&Command::CancelOrder { sale: SALE, order, by: None })
     }
 
     pub(crate) fn counters(&self) -> Counters {

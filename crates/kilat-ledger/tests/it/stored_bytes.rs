@@ -2,7 +2,7 @@
 
 use kilat_ledger::{
     BATCH_HEADER_BYTES, Batch, Corrupt, Fact, FactKind, Facts, Ledger, OrderId, PartKind, PartName,
-    Piece, Prints,
+    Piece,
 };
 use proptest::collection::vec;
 use proptest::prelude::{any, proptest};
@@ -25,19 +25,14 @@ fn every_kind() -> Vec<u8> {
     shop.now = 2;
     shop.confirm(confirmed);
     shop.cancel(cancelled);
-    let change = kilat_ledger::SaleChange {
-        add_supply: 1,
-        opens_at: Some(None),
-        ..Default::default()
-    };
+    let change =
+        kilat_ledger::SaleChange { add_supply: 1, opens_at: Some(None), ..Default::default() };
     shop.change("k", &change);
     shop.now = 10;
     shop.expire(1);
     let mut batch = Batch::new();
     for stored in &shop.journal {
-        Facts::decode(stored)
-            .unwrap()
-            .for_each(|fact| batch.push(&fact.unwrap()));
+        Facts::decode(stored).unwrap().for_each(|fact| batch.push(&fact.unwrap()));
     }
     assert_eq!(batch.facts(), 9);
     batch.bytes().to_vec()
@@ -47,10 +42,7 @@ fn every_kind() -> Vec<u8> {
 fn a_batch_of_every_kind_at_several_times_replays() {
     let ledger = replay(&[every_kind()]).unwrap();
     let units = ledger.audit(SALE).unwrap();
-    assert_eq!(
-        (units.supply, units.sold, units.cancelled, units.expired),
-        (11, 2, 1, 1)
-    );
+    assert_eq!((units.supply, units.sold, units.cancelled, units.expired), (11, 2, 1, 1));
     assert_eq!(ledger.clamp(seconds(0)), seconds(10));
 }
 
@@ -73,16 +65,10 @@ fn every_cut_and_every_flipped_bit_is_refused_or_harmless() {
 fn a_newer_format_is_named() {
     let mut bytes = every_kind();
     bytes[0] = 2;
-    assert_eq!(
-        replay(&[bytes]).err(),
-        Some(Corrupt::NewerFormat { found: 2, known: 1 })
-    );
+    assert_eq!(replay(&[bytes]).err(), Some(Corrupt::NewerFormat { found: 2, known: 1 }));
     let (name, mut part) = encode(&Shop::with(&terms()).ledger.freeze()).remove(0);
     part[0] = 2;
-    assert_eq!(
-        thaw(&[(name, part)]).err(),
-        Some(Corrupt::NewerFormat { found: 2, known: 1 })
-    );
+    assert_eq!(thaw(&[(name, part)]).err(), Some(Corrupt::NewerFormat { found: 2, known: 1 }));
 }
 
 #[test]
@@ -92,138 +78,52 @@ fn an_empty_batch_is_a_header() {
     replay(&[batch.bytes().to_vec()]).unwrap();
 }
 
+/// A purchase by "c", as it would be stored.
+fn placed(id: u128, key: &'static str, quantity: u32) -> FactKind<'static> {
+    let (id, expires_at, prints) = (OrderId::from_bits(id), None, None);
+    FactKind::OrderPlaced { id, customer: "c", key, quantity, expires_at, prints }
+}
+
+fn fact(at: i64, sale: u32, sequence: u64, kind: FactKind<'static>) -> Fact<'static> {
+    Fact { at: seconds(at), sale, sequence, kind }
+}
+
+/// What a replay of everything in the shop and then `fact` comes to.
+fn replay_after(shop: &Shop, fact: &Fact<'_>) -> Result<Ledger, Corrupt> {
+    let mut batch = Batch::new();
+    batch.push(fact);
+    let mut journal = shop.journal.clone();
+    journal.push(batch.bytes().to_vec());
+    replay(&journal)
+}
+
 #[test]
 fn facts_that_contradict_the_state_are_refused() {
     let mut shop = Shop::with(&terms());
-    let held = shop.hold("c", "k", 4);
+    let held = shop.hold("c", "k", 4).to_bits();
     shop.now = 5;
     let settled = shop.hold("c", "k2", 1);
     shop.confirm(settled);
-    let prints = Some(FINGERPRINTER.prints(SALE, "c", "new"));
-    let placed =
-        |id: u128, key: &'static str, quantity, prints: Option<Prints>| FactKind::OrderPlaced {
-            id: OrderId::from_bits(id),
-            customer: "c",
-            key,
-            quantity,
-            expires_at: None,
-            prints,
-        };
-    let fact = |at, sale, sequence, kind| Fact {
-        at: seconds(at),
-        sale,
-        sequence,
-        kind,
-    };
-    let good = fact(5, 0, 5, placed(77, "new", 5, prints));
+    let unknown = OrderId::from_bits(7);
+    let created = || FactKind::SaleCreated { terms: terms().into() };
+    let good = replay_after(&shop, &fact(5, 0, 5, placed(77, "new", 5))).unwrap();
+    assert_eq!(good.audit(SALE).unwrap().available, 0);
     let cases = [
-        (
-            "order id twice",
-            Fact {
-                kind: placed(held.to_bits(), "new", 1, None),
-                ..good.clone()
-            },
-        ),
-        (
-            "key twice",
-            Fact {
-                kind: placed(77, "k", 1, None),
-                ..good.clone()
-            },
-        ),
-        (
-            "nothing",
-            Fact {
-                kind: placed(77, "new", 0, None),
-                ..good.clone()
-            },
-        ),
-        (
-            "oversold",
-            Fact {
-                kind: placed(77, "new", 6, None),
-                ..good.clone()
-            },
-        ),
-        (
-            "gap",
-            Fact {
-                sequence: 6,
-                ..good.clone()
-            },
-        ),
-        (
-            "twice",
-            Fact {
-                sequence: 4,
-                ..good.clone()
-            },
-        ),
-        (
-            "unknown sale",
-            Fact {
-                sale: 1,
-                ..good.clone()
-            },
-        ),
-        (
-            "back in time",
-            Fact {
-                at: seconds(4),
-                ..good.clone()
-            },
-        ),
-        (
-            "not held",
-            fact(5, 0, 5, FactKind::OrderCancelled { id: settled }),
-        ),
-        (
-            "unknown order",
-            fact(
-                5,
-                0,
-                5,
-                FactKind::OrderExpired {
-                    id: OrderId::from_bits(7),
-                },
-            ),
-        ),
-        (
-            "sale twice",
-            fact(
-                5,
-                1,
-                1,
-                FactKind::SaleCreated {
-                    terms: terms().into(),
-                },
-            ),
-        ),
-        (
-            "wrong number",
-            fact(
-                5,
-                2,
-                1,
-                FactKind::SaleCreated {
-                    terms: terms().into(),
-                },
-            ),
-        ),
+        ("order id twice", fact(5, 0, 5, placed(held, "new", 1))),
+        ("key twice", fact(5, 0, 5, placed(77, "k", 1))),
+        ("nothing", fact(5, 0, 5, placed(77, "new", 0))),
+        ("oversold", fact(5, 0, 5, placed(77, "new", 6))),
+        ("gap", fact(5, 0, 6, placed(77, "new", 5))),
+        ("twice", fact(5, 0, 4, placed(77, "new", 5))),
+        ("unknown sale", fact(5, 1, 5, placed(77, "new", 5))),
+        ("back in time", fact(4, 0, 5, placed(77, "new", 5))),
+        ("not held", fact(5, 0, 5, FactKind::OrderCancelled { id: settled })),
+        ("unknown order", fact(5, 0, 5, FactKind::OrderExpired { id: unknown })),
+        ("sale twice", fact(5, 1, 1, created())),
+        ("wrong number", fact(5, 2, 1, created())),
     ];
-    let replay_after = |fact: &Fact<'_>| {
-        let mut batch = Batch::new();
-        batch.push(fact);
-        let mut journal = shop.journal.clone();
-        journal.push(batch.bytes().to_vec());
-        replay(&journal)
-    };
-    assert_eq!(
-        replay_after(&good).unwrap().audit(SALE).unwrap().available,
-        0
-    );
     for (what, fact) in &cases {
-        let refused = matches!(replay_after(fact), Err(Corrupt::Contradiction(_)));
+        let refused = matches!(replay_after(&shop, fact), Err(Corrupt::Contradiction(_)));
         assert!(refused, "{what}");
     }
 }
@@ -235,12 +135,7 @@ fn evolving_a_contradiction_panics() {
     let id = shop.hold("c", "k", 4);
     let kind = FactKind::OrderExpired { id };
     let (at, sale, sequence) = (seconds(0), 0, 7);
-    shop.ledger.evolve(&Fact {
-        at,
-        sale,
-        sequence,
-        kind,
-    });
+    shop.ledger.evolve(&Fact { at, sale, sequence, kind });
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! One connection of the fast lane.
 
-use super::Seat;
+use crate::seats::Seat;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Instant;
@@ -115,9 +115,10 @@ impl Connection {
         !self.in_flight && self.unsent.is_empty() && self.unread.is_empty()
     }
 
-    /// Tells the peer that this is the end. It may be gone already, which is no fault.
+    /// Tells the peer that this is the end.
     pub(super) fn close(self) {
-        drop(self.stream.shutdown(Shutdown::Both));
+        // It may be gone already, which is no fault.
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 

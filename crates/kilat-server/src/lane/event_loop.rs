@@ -1,26 +1,25 @@
 //! The loop of a lane: events in, one group out, outcomes in, replies out.
 
 use super::connection::{Arrived, Connection, Ticket};
+use super::door::{DOOR, Door};
 use super::mailbox::{BELL, Finished, Mail, Mailbox};
 use super::reply::{self, Asked, Envelope};
 use super::request::{self, HotOrder, REQUEST_BYTES_MAX, Seen};
-use super::{Handover, LaneOptions, Seat};
+use super::{Handover, LaneOptions};
 use crate::problem;
+use crate::seats::Seat;
 use crate::state::App;
 use kilat_api::problem::Code;
 use kilat_engine::{OrderText, Orders, Unavailable};
 use mio::event::Event;
-use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-const DOOR: Token = Token(usize::MAX - 1);
 /// Longest wait for a commit without a look at the sockets.
 ///
 /// What arrives during a commit can't be committed before it ends, so a lane
@@ -36,34 +35,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Groups kept for reuse.
 const SPARE_GROUPS_MAX: usize = 8;
 
-/// The listening socket and whom to deal connections to.
-pub(super) struct Door {
-    listener: TcpListener,
-    lanes: Vec<Arc<Mailbox>>,
-    next: usize,
-    /// Out of file descriptors: wait for the next sweep.
-    rests: bool,
-}
-
-impl Door {
-    pub(super) fn open(
-        poll: &Poll,
-        listener: std::net::TcpListener,
-        lanes: Vec<Arc<Mailbox>>,
-    ) -> io::Result<Door> {
-        listener.set_nonblocking(true)?;
-        let mut listener = TcpListener::from_std(listener);
-        poll.registry()
-            .register(&mut listener, DOOR, Interest::READABLE)?;
-        Ok(Door {
-            listener,
-            lanes,
-            next: 0,
-            rests: false,
-        })
-    }
-}
-
 /// What a lane starts with.
 pub(super) struct Setup {
     pub(super) poll: Poll,
@@ -72,7 +43,6 @@ pub(super) struct Setup {
     pub(super) options: LaneOptions,
     pub(super) app: App,
     pub(super) handovers: mpsc::Sender<Handover>,
-    pub(super) seats: Arc<AtomicUsize>,
 }
 
 pub(super) struct EventLoop {
@@ -146,13 +116,13 @@ impl EventLoop {
         if self.groups_in_flight > 0 {
             return Some(Duration::ZERO);
         }
-        let rests = self.setup.door.as_ref().is_some_and(|door| door.rests);
+        let rests = self.setup.door.as_ref().is_some_and(Door::rests);
         (rests || !self.connections.is_empty()).then_some(SWEEP_EVERY)
     }
 
     fn meet(&mut self, event: &Event) {
         match event.token() {
-            DOOR => self.accept(),
+            DOOR => self.setup.door.iter_mut().for_each(Door::accept),
             BELL => {}
             Token(slot) => {
                 let Some(connection) = self.connections.get_mut(slot) else {
@@ -168,34 +138,6 @@ impl EventLoop {
                     connection.readable = true;
                     // A half-closed peer may have sent its last request with the end.
                     self.serve(slot, event.is_read_closed());
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        let Some(door) = &mut self.setup.door else {
-            return;
-        };
-        loop {
-            match door.listener.accept() {
-                Ok((mut stream, _)) => {
-                    let Some(seat) =
-                        Seat::take(&self.setup.seats, self.setup.app.limits.connections_max)
-                    else {
-                        reply::write_busy(&mut stream, &self.setup.app.node);
-                        continue;
-                    };
-                    drop(stream.set_nodelay(true));
-                    door.lanes[door.next % door.lanes.len()].admit(stream, seat);
-                    door.next += 1;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if is_passing(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted for a moment");
-                    door.rests = true;
-                    break;
                 }
             }
         }
@@ -220,11 +162,7 @@ impl EventLoop {
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self
-            .setup
-            .poll
-            .registry()
-            .register(&mut stream, Token(slot), interest)
+        if let Err(error) = self.setup.poll.registry().register(&mut stream, Token(slot), interest)
         {
             return tracing::warn!(%error, "a connection can't be watched and is closed");
         }
@@ -322,11 +260,8 @@ impl EventLoop {
         };
         connection.in_flight = true;
         connection.since = self.now;
-        let text = OrderText {
-            sale: order.sale,
-            customer: &order.request.customer,
-            key: order.key,
-        };
+        let text =
+            OrderText { sale: order.sale, customer: &order.request.customer, key: order.key };
         let prints = self.setup.app.handle.fingerprinter();
         self.group.push(
             prints,
@@ -362,23 +297,17 @@ impl EventLoop {
 
     /// Writes the replies of a group, then looks at what came in behind the requests.
     fn answer(&mut self, finished: Finished) {
-        let Finished {
-            placed,
-            mut tickets,
-        } = finished;
+        let Finished { placed, mut tickets } = finished;
         match placed {
             Ok(placed) => {
                 for (index, ticket) in tickets.iter().enumerate() {
                     let asked = placed.orders.get(index);
-                    let asked = Asked {
-                        sale: asked.sale,
-                        customer: asked.customer,
-                    };
+                    let asked = Asked { sale: asked.sale, customer: asked.customer };
                     let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
                     self.output.clear();
                     let label = self.envelope.outcome(
                         &mut self.output,
-                        &placed.outcomes[index],
+                        &placed.outcomes()[index],
                         placed.at,
                         &asked,
                         id.as_str(),
@@ -396,9 +325,7 @@ impl EventLoop {
     fn refuse(&mut self, ticket: &Ticket, why: Unavailable) {
         let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
         self.output.clear();
-        let label = self
-            .envelope
-            .problem(&mut self.output, problem::unavailable(why), id.as_str());
+        let label = self.envelope.problem(&mut self.output, problem::unavailable(why), id.as_str());
         self.counts.note(label, ticket.since);
         self.send(ticket);
     }
@@ -432,18 +359,13 @@ impl EventLoop {
 
     /// Gives a connection to the full lane together with what was read of it.
     fn hand_over(&mut self, slot: usize, already_read: Vec<u8>) {
-        let Connection {
-            mut stream, seat, ..
-        } = self.connections.remove(slot);
+        let Connection { mut stream, seat, .. } = self.connections.remove(slot);
         if let Err(error) = self.setup.poll.registry().deregister(&mut stream) {
             return tracing::warn!(%error, "a connection can't be handed over and is closed");
         }
         let stream = std::net::TcpStream::from(OwnedFd::from(stream));
-        if let Err(refused) = self.setup.handovers.try_send(Handover {
-            stream,
-            already_read,
-            seat,
-        }) {
+        if let Err(refused) = self.setup.handovers.try_send(Handover { stream, already_read, seat })
+        {
             let (mpsc::error::TrySendError::Full(mut handover)
             | mpsc::error::TrySendError::Closed(mut handover)) = refused;
             reply::write_busy(&mut handover.stream, &self.setup.app.node);
@@ -458,44 +380,27 @@ impl EventLoop {
         self.swept = self.now;
         let options = self.setup.options;
         let late = |connection: &Connection| {
-            let waits = if connection.is_idle() {
-                options.idle_timeout
-            } else {
-                options.request_timeout
-            };
+            let waits =
+                if connection.is_idle() { options.idle_timeout } else { options.request_timeout };
             !connection.in_flight && self.now.duration_since(connection.since) > waits
         };
-        let late: Vec<usize> = self
-            .connections
-            .iter()
-            .filter(|(_, c)| late(c))
-            .map(|(slot, _)| slot)
-            .collect();
+        let late: Vec<usize> =
+            self.connections.iter().filter(|(_, c)| late(c)).map(|(slot, _)| slot).collect();
         late.into_iter().for_each(|slot| self.time_out(slot));
-        if self
-            .setup
-            .door
-            .as_mut()
-            .is_some_and(|door| std::mem::take(&mut door.rests))
-        {
-            self.accept();
-        }
+        self.setup.door.iter_mut().for_each(Door::reopen);
     }
 
+    /// Closes a connection that was silent for too long. Who has begun a request is told why.
     fn time_out(&mut self, slot: usize) {
-        let partial = self
-            .connections
-            .get(slot)
-            .is_some_and(|c| !c.unread.is_empty());
-        if partial {
-            let unread = std::mem::take(&mut self.connections[slot].unread);
-            // The full lane has its own, short deadline and says 408 in the contract's words.
-            drop(unread);
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if !connection.unread.is_empty() {
             self.output.clear();
             let id = crate::ids::RequestId::of(None);
-            self.envelope
-                .problem(&mut self.output, Code::RequestTimeout, id.as_str());
-            drop(self.connections[slot].send(&self.output));
+            self.envelope.problem(&mut self.output, Code::RequestTimeout, id.as_str());
+            // The peer may be gone; the connection ends either way.
+            let _ = connection.send(&self.output);
         }
         self.drop_connection(slot);
     }
@@ -508,11 +413,7 @@ impl EventLoop {
     }
 
     fn close_if_idle(&mut self, slot: usize) {
-        if self
-            .connections
-            .get(slot)
-            .is_some_and(|c| !c.in_flight && c.unsent.is_empty())
-        {
+        if self.connections.get(slot).is_some_and(|c| !c.in_flight && c.unsent.is_empty()) {
             self.drop_connection(slot);
         }
     }
@@ -532,12 +433,4 @@ enum Progress {
     NeedsMore,
     /// The connection is no longer this lane's.
     Gone,
-}
-
-/// Faults of the connection that was about to be accepted, not of the listener.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
-    )
 }

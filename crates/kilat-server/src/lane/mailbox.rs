@@ -1,12 +1,12 @@
 //! What other threads leave for a lane, and the bell that wakes it.
 
+use super::connection::Ticket;
+use crate::seats::Seat;
 use kilat_engine::{Placed, Unavailable};
 use mio::{Poll, Token, Waker};
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use super::connection::Ticket;
 
 /// Token of the bell among the events.
 pub(super) const BELL: Token = Token(usize::MAX);
@@ -21,7 +21,7 @@ pub(super) struct Finished {
 #[derive(Default)]
 pub(super) struct Mail {
     pub(super) finished: Vec<Finished>,
-    pub(super) incoming: Vec<(mio::net::TcpStream, super::Seat)>,
+    pub(super) incoming: Vec<(mio::net::TcpStream, Seat)>,
     pub(super) stop: bool,
     /// The bell was rung and the lane has not looked yet.
     rung: bool,
@@ -55,7 +55,7 @@ impl Mailbox {
         self.leave(|mail| mail.finished.push(finished));
     }
 
-    pub(super) fn admit(&self, stream: mio::net::TcpStream, seat: super::Seat) {
+    pub(super) fn admit(&self, stream: mio::net::TcpStream, seat: Seat) {
         self.leave(|mail| mail.incoming.push((stream, seat)));
     }
 

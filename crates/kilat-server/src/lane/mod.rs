@@ -1,4 +1,4 @@
-//! The fast lane: one epoll thread that answers the one request that storms.
+//! The fast lane: epoll threads that answer the one request that storms.
 //!
 //! ```text
 //! accept ─▶ read ─▶ is it exactly `POST /v1/sales/{sale}/orders`, complete, valid, allowed?
@@ -18,18 +18,20 @@
 //! Must never know: routes other than the one, error texts, what a sale is.
 
 mod connection;
+mod door;
 mod event_loop;
 mod mailbox;
 mod reply;
 mod request;
 
+use crate::limits::HANDOVERS_MAX;
+use crate::seats::{Seat, Seats};
 use crate::state::App;
 use mailbox::Mailbox;
 pub(crate) use reply::write_busy;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -39,7 +41,7 @@ use tokio::sync::mpsc;
 pub struct LaneOptions {
     /// Threads that serve; connections are dealt out in turn. With 0 there is no fast lane.
     pub threads: usize,
-    /// Longest time for a request to arrive whole.
+    /// Longest time for a request to arrive whole, and for its reply to be taken.
     pub request_timeout: Duration,
     /// Longest silence between requests.
     pub idle_timeout: Duration,
@@ -55,9 +57,6 @@ impl Default for LaneOptions {
     }
 }
 
-/// Most connections on their way to the full lane; one more is told 503.
-const HANDOVERS_MAX: usize = 4_096;
-
 /// A connection that the full lane takes over.
 pub(crate) struct Handover {
     /// The socket, non-blocking.
@@ -66,30 +65,6 @@ pub(crate) struct Handover {
     pub(crate) already_read: Vec<u8>,
     /// Its place among the connections; dropped when it closes.
     pub(crate) seat: Seat,
-}
-
-/// One of the connections that the process may have.
-pub(crate) struct Seat {
-    taken: Arc<AtomicUsize>,
-}
-
-impl Seat {
-    /// A seat, if fewer than `most` are taken.
-    fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Seat> {
-        let free = |now: usize| (now < most).then_some(now + 1);
-        taken
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, free)
-            .ok()?;
-        Some(Seat {
-            taken: Arc::clone(taken),
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The running threads of the fast lane.
@@ -109,7 +84,7 @@ impl Lanes {
         app: &App,
     ) -> io::Result<(Lanes, mpsc::Receiver<Handover>)> {
         let (handovers, taken_over) = mpsc::channel(HANDOVERS_MAX);
-        let seats = Arc::new(AtomicUsize::new(0));
+        let seats = Seats::new(app.limits.connections_max);
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
         for _ in 0..options.threads.max(1) {
@@ -121,7 +96,13 @@ impl Lanes {
         let mut threads = Vec::new();
         for (index, poll) in polls.into_iter().enumerate() {
             let door = match listener.take() {
-                Some(listener) => Some(event_loop::Door::open(&poll, listener, mailboxes.clone())?),
+                Some(listener) => Some(door::Door::open(
+                    &poll,
+                    listener,
+                    mailboxes.clone(),
+                    seats.clone(),
+                    Arc::clone(&app.node),
+                )?),
                 None => None,
             };
             let lane = event_loop::EventLoop::new(event_loop::Setup {
@@ -131,7 +112,6 @@ impl Lanes {
                 options,
                 app: app.clone(),
                 handovers: handovers.clone(),
-                seats: Arc::clone(&seats),
             });
             threads.push(
                 std::thread::Builder::new()

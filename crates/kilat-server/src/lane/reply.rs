@@ -26,20 +26,13 @@ pub(super) struct Asked<'a> {
 
 impl Envelope {
     pub(super) fn new(node: Arc<str>) -> Envelope {
-        Envelope {
-            node,
-            date: String::new(),
-            date_second: 0,
-            body: Vec::new(),
-        }
+        Envelope { node, date: String::new(), date_second: 0, body: Vec::new() }
     }
 
     /// Brings the `Date` header up to the second.
     pub(super) fn tick(&mut self) {
         let now = SystemTime::now();
-        let second = now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if second != self.date_second {
             self.date_second = second;
             self.date = httpdate::fmt_http_date(now);
@@ -67,18 +60,10 @@ impl Envelope {
                     &self.node,
                     false,
                 );
-                let kind = if *replayed {
-                    ORDER_REPLAYED
-                } else {
-                    ORDER_PLACED
-                };
+                let kind = if *replayed { ORDER_REPLAYED } else { ORDER_PLACED };
                 self.head(out, kind, self.body.len(), request_id);
                 out.extend_from_slice(&self.body);
-                if *replayed {
-                    "replayed"
-                } else {
-                    problem::status_label(order.status)
-                }
+                problem::order_label(order.status, *replayed)
             }
             Outcome::Refused(refusal) => self.problem(out, problem::code(*refusal), request_id),
             // The engine answers an order with an order or a refusal.
@@ -102,12 +87,7 @@ impl Envelope {
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         out.extend_from_slice(status.canonical_reason().unwrap_or("Refused").as_bytes());
         let busy = matches!(code.status(), 429 | 503);
-        self.head(
-            out,
-            if busy { PROBLEM_RETRY } else { PROBLEM },
-            body.len(),
-            request_id,
-        );
+        self.head(out, if busy { PROBLEM_RETRY } else { PROBLEM }, body.len(), request_id);
         out.extend_from_slice(body);
         code.as_str()
     }
@@ -147,5 +127,5 @@ pub(crate) fn write_busy(stream: &mut impl Write, node: &str) {
         RequestId::of(None).as_str(),
     );
     // The peer may be gone; there is nothing left to tell it.
-    drop(stream.write(&[head.as_bytes(), body].concat()));
+    let _ = stream.write(&[head.as_bytes(), body].concat());
 }

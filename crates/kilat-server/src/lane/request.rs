@@ -95,18 +95,12 @@ impl<'a> Known<'a> {
         if request.method != Some("POST") || request.version != Some(1) {
             return None;
         }
-        let sale = request
-            .path?
-            .strip_prefix(PATH_START)?
-            .strip_suffix(PATH_END)?;
+        let sale = request.path?.strip_prefix(PATH_START)?.strip_suffix(PATH_END)?;
         if !text::is_sale_id(sale) {
             return None;
         }
         let mut found = Found::default();
-        request
-            .headers
-            .iter()
-            .try_for_each(|header| found.note(header))?;
+        request.headers.iter().try_for_each(|header| found.note(header))?;
         let key = found.key.filter(|key| text::is_idempotency_key(key))?;
         if !(found.host && found.json) {
             return None;
@@ -176,9 +170,7 @@ fn content_length(value: &[u8]) -> Option<usize> {
     if value.is_empty() || value.len() > 6 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let length = value
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+    let length = value.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
     (length <= ORDER_BODY_BYTES_MAX).then_some(length)
 }
 
@@ -221,61 +213,22 @@ mod tests {
         let cases = [
             ("GET / HTTP/1.1\r\n\r\n".to_owned(), "another route"),
             (
-                request(
-                    "/v1/sales/s/orders:batch HTTP/1.1\r\nidempotency-key: k",
-                    BODY,
-                ),
+                request("/v1/sales/s/orders:batch HTTP/1.1\r\nidempotency-key: k", BODY),
                 "another call",
             ),
-            (
-                request(
-                    "/v1/sales/s/orders?x=1 HTTP/1.1\r\nidempotency-key: k",
-                    BODY,
-                ),
-                "a query",
-            ),
-            (
-                request("/v1/sales/S/orders HTTP/1.1\r\nidempotency-key: k", BODY),
-                "a bad id",
-            ),
-            (
-                request("/v1/sales/s/orders HTTP/1.0\r\nidempotency-key: k", BODY),
-                "HTTP/1.0",
-            ),
+            (request("/v1/sales/s/orders?x=1 HTTP/1.1\r\nidempotency-key: k", BODY), "a query"),
+            (request("/v1/sales/S/orders HTTP/1.1\r\nidempotency-key: k", BODY), "a bad id"),
+            (request("/v1/sales/s/orders HTTP/1.0\r\nidempotency-key: k", BODY), "HTTP/1.0"),
             (request("/v1/sales/s/orders HTTP/1.1", BODY), "no key"),
-            (
-                request(&format!("{hot}\r\nidempotency-key: k2"), BODY),
-                "two keys",
-            ),
-            (
-                request(&format!("{hot}\r\ncontent-length: 5"), BODY),
-                "two lengths",
-            ),
-            (
-                request(&format!("{hot}\r\ntransfer-encoding: chunked"), BODY),
-                "chunked",
-            ),
-            (
-                request(&format!("{hot}\r\nexpect: 100-continue"), BODY),
-                "expect",
-            ),
-            (
-                request(&format!("{hot}\r\nconnection: close"), BODY),
-                "close",
-            ),
-            (
-                request(&format!("{hot}\r\ncontent-encoding: gzip"), BODY),
-                "encoded",
-            ),
+            (request(&format!("{hot}\r\nidempotency-key: k2"), BODY), "two keys"),
+            (request(&format!("{hot}\r\ncontent-length: 5"), BODY), "two lengths"),
+            (request(&format!("{hot}\r\ntransfer-encoding: chunked"), BODY), "chunked"),
+            (request(&format!("{hot}\r\nexpect: 100-continue"), BODY), "expect"),
+            (request(&format!("{hot}\r\nconnection: close"), BODY), "close"),
+            (request(&format!("{hot}\r\ncontent-encoding: gzip"), BODY), "encoded"),
             (request(hot, r#"{"customer":"budi"}"#), "a missing field"),
-            (
-                request(hot, r#"{"customer":"budi","quantity":0}"#),
-                "a bad quantity",
-            ),
-            (
-                request(hot, r#"{"customer":"visitor:1","quantity":1}"#),
-                "a visitor's name",
-            ),
+            (request(hot, r#"{"customer":"budi","quantity":0}"#), "a bad quantity"),
+            (request(hot, r#"{"customer":"visitor:1","quantity":1}"#), "a visitor's name"),
             (request(hot, "{"), "broken JSON"),
             ("\u{16}\u{3}\u{1}".to_owned(), "not HTTP"),
         ];
@@ -287,16 +240,7 @@ mod tests {
     #[test]
     fn a_length_is_plain_digits() {
         assert_eq!(content_length(b"12"), Some(12));
-        for bad in [
-            "",
-            "+1",
-            "-1",
-            "1,1",
-            " 1",
-            "0x1",
-            "9999999",
-            "99999999999999999999",
-        ] {
+        for bad in ["", "+1", "-1", "1,1", " 1", "0x1", "9999999", "99999999999999999999"] {
             assert_eq!(content_length(bad.as_bytes()), None, "{bad}");
         }
     }

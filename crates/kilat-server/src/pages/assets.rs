@@ -32,11 +32,7 @@ static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
             "text/javascript; charset=utf-8",
             include_str!("../../../../web/assets/sale.js"),
         ),
-        load(
-            "hero.svg",
-            "image/svg+xml",
-            include_str!("../../../../web/assets/hero.svg"),
-        ),
+        load("hero.svg", "image/svg+xml", include_str!("../../../../web/assets/hero.svg")),
     ]
 });
 
@@ -45,21 +41,12 @@ fn load(name: &'static str, kind: &'static str, content: &'static str) -> Asset 
     // Quotes and hexadecimal digits are visible ASCII.
     let etag = HeaderValue::from_str(&format!("\"{version}\""))
         .unwrap_or(HeaderValue::from_static("\"0\""));
-    Asset {
-        name,
-        kind,
-        content,
-        version,
-        etag,
-    }
+    Asset { name, kind, content, version, etag }
 }
 
 /// The address of a file.
 pub(super) fn address(name: &str) -> String {
-    let version = ASSETS
-        .iter()
-        .find(|asset| asset.name == name)
-        .map_or("", |asset| &asset.version);
+    let version = ASSETS.iter().find(|asset| asset.name == name).map_or("", |asset| &asset.version);
     format!("/assets/{name}?v={version}")
 }
 
@@ -70,27 +57,16 @@ pub(crate) async fn asset(uri: Uri, RawQuery(query): RawQuery, headers: HeaderMa
         return Fault::new(Code::NotFound).into_response();
     };
     let known = headers.get(header::IF_NONE_MATCH) == Some(&asset.etag);
-    let mut response = Response::new(if known {
-        Body::empty()
-    } else {
-        Body::from(asset.content)
-    });
+    let mut response = Response::new(if known { Body::empty() } else { Body::from(asset.content) });
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let exact = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(&asset.version);
-    let keep = if exact {
-        "public, max-age=31536000, immutable"
-    } else {
-        "public, no-cache"
-    };
+    let keep = if exact { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     let set = response.headers_mut();
     set.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
     set.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
     set.insert(header::ETAG, asset.etag.clone());
-    set.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    set.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

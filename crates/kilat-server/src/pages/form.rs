@@ -39,29 +39,22 @@ impl BuyForm {
 /// Browsers say so in `Sec-Fetch-Site`; older ones send an `Origin` that must
 /// be our own host. Programs send neither, and no cookie of a victim either.
 pub(super) fn comes_from_here(headers: &HeaderMap) -> bool {
-    let value = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &axum::http::HeaderValue| value.to_str().ok())
-    };
+    let value =
+        |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     if let Some(site) = headers.get("sec-fetch-site") {
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }
     if !headers.contains_key(header::ORIGIN) {
         return true;
     }
-    let origin = value(header::ORIGIN)
-        .and_then(|origin| origin.split_once("://"))
-        .map(|(_, host)| host);
+    let origin =
+        value(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     origin.is_some() && origin == value(header::HOST)
 }
 
 /// The refusal that a redirect brought along, if it is one.
 pub(super) fn refused(uri: &Uri) -> Option<Code> {
-    let mut pairs = uri
-        .query()?
-        .split('&')
-        .filter_map(|pair| pair.split_once('='));
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
     let (_, code) = pairs.find(|(name, _)| *name == "refused")?;
     Code::from_code(code).filter(|code| code.status() == 409)
 }

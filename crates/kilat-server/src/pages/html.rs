@@ -47,20 +47,12 @@ pub(super) struct SaleCard {
 
 impl SaleCard {
     pub(super) fn new(sale: &Sale, now: Time, language: Language) -> SaleCard {
-        let separator = if language == Language::Indonesian {
-            '.'
-        } else {
-            ','
-        };
+        let separator = if language == Language::Indonesian { '.' } else { ',' };
         let units = |count: u64| grouped(&count.to_string(), separator);
         SaleCard {
             id: sale.terms.id.clone(),
             title: sale.terms.title.clone(),
-            price: price::format(
-                &sale.terms.price_amount,
-                &sale.terms.price_currency,
-                language,
-            ),
+            price: price::format(&sale.terms.price_amount, &sale.terms.price_currency, language),
             supply: sale.counters.supply,
             available: sale.counters.available,
             supply_text: units(sale.counters.supply),
@@ -68,10 +60,7 @@ impl SaleCard {
             per_customer: sale.terms.per_customer,
             state: state(sale.state(now)),
             opens_millis: sale.opens_at.map_or(0, Time::as_millis),
-            opens_text: sale
-                .opens_at
-                .map(|time| timestamp(time).to_string())
-                .unwrap_or_default(),
+            opens_text: sale.opens_at.map(|time| timestamp(time).to_string()).unwrap_or_default(),
             now_millis: now.as_millis(),
         }
     }
@@ -136,24 +125,11 @@ pub(super) fn page(
     *response.status_mut() = status;
     let headers = response.headers_mut();
     guard_page(headers);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    headers.insert(
-        header::CONTENT_LANGUAGE,
-        HeaderValue::from_static(choice.text().tag),
-    );
-    headers.insert(
-        header::VARY,
-        HeaderValue::from_static("accept-language, cookie"),
-    );
-    for cookie in [
-        choice.cookie(),
-        visitor.and_then(|visitor| visitor.new_cookie),
-    ]
-    .into_iter()
-    .flatten()
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(choice.text().tag));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
+    for cookie in
+        [choice.cookie(), visitor.and_then(|visitor| visitor.new_cookie)].into_iter().flatten()
     {
         headers.append(header::SET_COOKIE, cookie);
     }

@@ -25,22 +25,13 @@ pub(super) struct Choice {
 impl Choice {
     pub(super) fn of(headers: &HeaderMap, uri: &Uri) -> Choice {
         if let Some(language) = uri.query().and_then(switch) {
-            return Choice {
-                language,
-                switched: true,
-            };
+            return Choice { language, switched: true };
         }
         let remembered = cookies(headers, COOKIE).find_map(Language::named);
-        let wished = || {
-            headers
-                .get(header::ACCEPT_LANGUAGE)
-                .and_then(|value| wish(value.to_str().ok()?))
-        };
+        let wished =
+            || headers.get(header::ACCEPT_LANGUAGE).and_then(|value| wish(value.to_str().ok()?));
         let language = remembered.or_else(wished).unwrap_or(Language::Indonesian);
-        Choice {
-            language,
-            switched: false,
-        }
+        Choice { language, switched: false }
     }
 
     pub(super) fn text(&self) -> &'static Text {
@@ -54,9 +45,7 @@ impl Choice {
     pub(super) fn cookie(&self) -> Option<HeaderValue> {
         let tag = self.text().tag;
         let cookie = format!("{COOKIE}={tag}; Path=/; Max-Age={COOKIE_SECONDS}; SameSite=Lax");
-        self.switched
-            .then(|| HeaderValue::from_str(&cookie).ok())
-            .flatten()
+        self.switched.then(|| HeaderValue::from_str(&cookie).ok()).flatten()
     }
 }
 
@@ -72,9 +61,7 @@ impl Language {
 }
 
 fn switch(query: &str) -> Option<Language> {
-    query
-        .split('&')
-        .find_map(|pair| Language::named(pair.strip_prefix("lang=")?))
+    query.split('&').find_map(|pair| Language::named(pair.strip_prefix("lang=")?))
 }
 
 /// The best of `Accept-Language` (RFC 9110, section 12.5.4); among equals, the first.

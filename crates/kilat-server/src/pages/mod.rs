@@ -35,9 +35,9 @@ pub(crate) async fn home(State(app): State<App>, headers: HeaderMap, uri: Uri) -
     let sales = app.handle.board().sales();
     match favourite(&app, &sales) {
         Some(sale) => buy_page(&app, sale, &sales, &headers, &uri),
-        None => message(&app, &headers, &uri, StatusCode::OK, |text| {
-            (text.no_sale_title, text.no_sale)
-        }),
+        None => {
+            message(&app, &headers, &uri, StatusCode::OK, |text| (text.no_sale_title, text.no_sale))
+        }
     }
 }
 
@@ -61,10 +61,7 @@ pub(crate) async fn sale(
     uri: Uri,
 ) -> Response {
     let sales = app.handle.board().sales();
-    match sales
-        .iter()
-        .find(|sale| names.sale().is_ok_and(|id| id == sale.terms.id))
-    {
+    match sales.iter().find(|sale| names.sale().is_ok_and(|id| id == sale.terms.id)) {
         Some(sale) => buy_page(&app, sale, &sales, &headers, &uri),
         None => message(&app, &headers, &uri, StatusCode::NOT_FOUND, |text| {
             (text.not_found_title, text.no_such_sale)
@@ -101,10 +98,7 @@ pub(crate) async fn buy(
     let since = Instant::now();
     let (label, response) = match place(&app, &headers, &uri, body).await {
         Ok(placed) => placed,
-        Err(fault) => (
-            fault.code().as_str(),
-            fault_page(&app, &headers, &uri, &fault),
-        ),
+        Err(fault) => (fault.code().as_str(), fault_page(&app, &headers, &uri, &fault)),
     };
     let mut counts = crate::metrics::OrderCounts::default();
     counts.note(label, since);
@@ -125,23 +119,12 @@ async fn place(
     let form = BuyForm::read(&bytes)?;
     let visitor = app.visitors.visitor(headers);
     if visitor.new_cookie.is_some() {
-        return Ok((
-            Code::Unauthorized.as_str(),
-            cookie_page(app, headers, uri, visitor),
-        ));
+        return Ok((Code::Unauthorized.as_str(), cookie_page(app, headers, uri, visitor)));
     }
-    let text = OrderText {
-        sale: &form.sale,
-        customer: &visitor.id,
-        key: &form.key,
-    };
+    let text = OrderText { sale: &form.sale, customer: &visitor.id, key: &form.key };
     match orders::buy(app, &text, 1, false).await {
         Ok((order, replayed)) => {
-            let label = if replayed {
-                "replayed"
-            } else {
-                crate::problem::status_label(order.status)
-            };
+            let label = crate::problem::order_label(order.status, replayed);
             Ok((label, see(&format!("/s/{}/orders/{}", form.sale, order.id))))
         }
         Err(fault) if fault.code().status() == 409 => {
@@ -185,18 +168,14 @@ async fn find_receipt(
     let visitor = app.visitors.visitor(headers);
     let sale = app.handle.board().sale(id).ok_or(Code::SaleNotFound)?;
     let found = app.handle.order(id, order).await?;
-    let own = found
-        .filter(|found| found.customer == visitor.id)
-        .ok_or(Code::OrderNotFound)?;
+    let own = found.filter(|found| found.customer == visitor.id).ok_or(Code::OrderNotFound)?;
     Ok((sale, own))
 }
 
 /// Unknown addresses: a page for people, a problem for programs.
 pub(crate) async fn not_found(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    let accepts = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let accepts =
+        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/html") && !uri.path().starts_with("/v1/") {
         message(&app, &headers, &uri, StatusCode::NOT_FOUND, |text| {
             (text.not_found_title, text.not_found)
@@ -209,9 +188,7 @@ pub(crate) async fn not_found(State(app): State<App>, headers: HeaderMap, uri: U
 fn fault_page(app: &App, headers: &HeaderMap, uri: &Uri, fault: &Fault) -> Response {
     let status =
         StatusCode::from_u16(fault.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    message(app, headers, uri, status, |text| {
-        (text.failed_title, text.refusal(fault.code()))
-    })
+    message(app, headers, uri, status, |text| (text.failed_title, text.refusal(fault.code())))
 }
 
 /// The browser sent no cookie of ours: it gets one, and may try again.
@@ -235,26 +212,14 @@ fn message(
 ) -> Response {
     let choice = Choice::of(headers, uri);
     let (title, message) = words(choice.text());
-    let page = MessagePage {
-        frame: frame(app, &choice, uri),
-        title,
-        message,
-    };
+    let page = MessagePage { frame: frame(app, &choice, uri), title, message };
     html::page(&page, status, &choice, None)
 }
 
 fn frame<'a>(app: &'a App, choice: &Choice, uri: &'a Uri) -> Frame<'a> {
     // A form's own address answers to POST only, so the language switch leads home.
-    let path = if uri.path() == "/buy" {
-        "/"
-    } else {
-        uri.path()
-    };
-    Frame {
-        node: &app.node,
-        text: choice.text(),
-        path,
-    }
+    let path = if uri.path() == "/buy" { "/" } else { uri.path() };
+    Frame { node: &app.node, text: choice.text(), path }
 }
 
 /// A redirect that turns a POST into a GET.

@@ -47,27 +47,17 @@ fn an_order_is_placed_once_and_repeated_as_often_as_asked(world: &World) {
     let body = first.json();
     let id = order_id(&first);
     assert_eq!(first.header("idempotency-replayed"), None);
-    assert!(
-        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
-        "{id}"
-    );
+    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
     let expected = json!({"order": id, "sale": "s", "customer": "budi", "quantity": 1, "status": "confirmed",
         "expires_at": null, "sequence": body["sequence"], "node": NODE});
     assert_eq!(body, expected);
     for _ in 0..3 {
         let again = world.buy("budi", "k1", 1);
-        assert_eq!(
-            (again.status, again.header("idempotency-replayed")),
-            (201, Some("true"))
-        );
+        assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")));
         assert_eq!(again.json(), expected);
     }
     assert_eq!(world.buy("budi", "k1", 2).code(), "idempotency_key_reused");
-    assert_ne!(
-        order_id(&world.buy("siti", "k1", 1)),
-        id,
-        "keys belong to a customer"
-    );
+    assert_ne!(order_id(&world.buy("siti", "k1", 1)), id, "keys belong to a customer");
     assert_eq!(audit(world), [10, 8, 0, 2]);
 }
 
@@ -79,42 +69,22 @@ fn refusals_come_in_the_contract_s_order(world: &World) {
     ]);
     assert_eq!(world.buy("budi", "k", 9).code(), "not_open");
     world.change_sale("pause", r#"{"state":"paused"}"#);
-    assert_eq!(
-        world.buy("budi", "k", 9).code(),
-        "not_open",
-        "not_open comes before paused"
-    );
+    assert_eq!(world.buy("budi", "k", 9).code(), "not_open", "not_open comes before paused");
     world.change_sale("begin", r#"{"opens_at":null}"#);
-    assert_eq!(
-        world.buy("budi", "k", 9).code(),
-        "paused",
-        "paused comes before limit_reached"
-    );
+    assert_eq!(world.buy("budi", "k", 9).code(), "paused", "paused comes before limit_reached");
     world.change_sale("open", r#"{"state":"open"}"#);
     assert_eq!(
         world.buy("budi", "k", 4).code(),
         "limit_reached",
         "limit_reached comes before sold_out"
     );
-    assert_eq!(
-        world.buy("budi", "k", 2).status,
-        201,
-        "a refusal is not remembered"
-    );
-    assert_eq!(
-        world.buy("siti", "k", 2).code(),
-        "sold_out",
-        "also when fewer are left than asked"
-    );
+    assert_eq!(world.buy("budi", "k", 2).status, 201, "a refusal is not remembered");
+    assert_eq!(world.buy("siti", "k", 2).code(), "sold_out", "also when fewer are left than asked");
     assert_eq!(world.buy("siti", "k", 1).status, 201);
     assert_eq!(world.buy("budi", "k2", 1).code(), "limit_reached");
     assert_eq!(world.buy("agus", "k", 1).code(), "sold_out");
     world.change_sale("more", r#"{"add_supply":1}"#);
-    assert_eq!(
-        world.buy("agus", "k", 1).status,
-        201,
-        "the same key may succeed after a restock"
-    );
+    assert_eq!(world.buy("agus", "k", 1).status, 201, "the same key may succeed after a restock");
     world.change_sale("close", r#"{"state":"closed"}"#);
     assert_eq!(world.buy("dewi", "k", 9).code(), "closed");
     assert_eq!(
@@ -147,18 +117,11 @@ fn fields_out_of_range_are_named(world: &World) {
         (r#"{"customer":"visitor:1","quantity":1}"#, "customer"),
         (r#"{"customer":"budi","quantity":1,"hold":"yes"}"#, "hold"),
         (r#"{"customer":"budi","quantity":1,"price":"0"}"#, "price"),
-        (
-            r#"{"customer":"budi","customer":"siti","quantity":1}"#,
-            "customer",
-        ),
+        (r#"{"customer":"budi","customer":"siti","quantity":1}"#, "customer"),
     ];
     for (body, field) in cases {
         let reply = world.order("k", body);
-        assert_eq!(
-            (reply.status, reply.code().as_str()),
-            (422, "invalid"),
-            "{body}"
-        );
+        assert_eq!((reply.status, reply.code().as_str()), (422, "invalid"), "{body}");
         assert_eq!(reply.json()["errors"][0]["field"], field, "{body}");
     }
     assert_eq!(audit(world), [10, 10, 0, 0]);
@@ -167,22 +130,13 @@ fn fields_out_of_range_are_named(world: &World) {
 fn a_hold_is_confirmed_or_cancelled_as_often_as_asked(world: &World) {
     world.make_sale(&[]);
     let post = |order: &str, verb: &str| {
-        world.call(
-            "POST",
-            &format!("/v1/sales/s/orders/{order}/{verb}"),
-            &[],
-            "",
-        )
+        world.call("POST", &format!("/v1/sales/s/orders/{order}/{verb}"), &[], "")
     };
     let kept = world.hold("budi", "k1");
     assert_eq!(kept.json()["status"], "held");
     assert!(kept.json()["expires_at"].as_str().unwrap().ends_with('Z'));
     let (kept, given_back) = (order_id(&kept), order_id(&world.hold("budi", "k2")));
-    assert_eq!(
-        world.hold("budi", "k3").code(),
-        "limit_reached",
-        "holds count"
-    );
+    assert_eq!(world.hold("budi", "k3").code(), "limit_reached", "holds count");
     assert_eq!(audit(world), [10, 8, 2, 0]);
     for replayed in [None, Some("true")] {
         let confirmed = post(&kept, "confirm");
@@ -205,9 +159,7 @@ fn a_hold_is_confirmed_or_cancelled_as_often_as_asked(world: &World) {
         "confirmed",
         "a replay shows the current status"
     );
-    let shown = world
-        .get(&format!("/v1/sales/s/orders/{given_back}"))
-        .json();
+    let shown = world.get(&format!("/v1/sales/s/orders/{given_back}")).json();
     assert_eq!(
         (shown["status"].as_str(), shown["customer"].as_str()),
         (Some("cancelled"), Some("budi"))
@@ -218,61 +170,33 @@ fn a_hold_is_confirmed_or_cancelled_as_often_as_asked(world: &World) {
 fn a_sale_is_made_once_and_only_its_operator_changes_it(world: &World) {
     world.make_sale(&[]);
     let again = world.admin("POST", "/v1/sales", "make", crate::world::SALE);
-    assert_eq!(
-        (again.status, again.header("location")),
-        (200, Some("/v1/sales/s"))
-    );
+    assert_eq!((again.status, again.header("location")), (200, Some("/v1/sales/s")));
     let other = crate::world::SALE.replace("\"supply\":10", "\"supply\":11");
-    assert_eq!(
-        world.admin("POST", "/v1/sales", "k", &other).code(),
-        "sale_exists"
-    );
+    assert_eq!(world.admin("POST", "/v1/sales", "k", &other).code(), "sale_exists");
     let sale = world.get("/v1/sales/s").json();
     assert_eq!(sale["title"], "Lampu <Kilat> & \"Co\"");
-    assert_eq!(
-        (sale["state"].as_str(), sale["available"].as_u64()),
-        (Some("open"), Some(10))
-    );
+    assert_eq!((sale["state"].as_str(), sale["available"].as_u64()), (Some("open"), Some(10)));
     assert_eq!(world.get("/v1/sales").json()["sales"], json!([sale]));
     assert_eq!(
-        world
-            .admin("PATCH", "/v1/sales/none", "k", r#"{"add_supply":1}"#)
-            .code(),
+        world.admin("PATCH", "/v1/sales/none", "k", r#"{"add_supply":1}"#).code(),
         "sale_not_found"
     );
     for replayed in [None, Some("true")] {
         let more = world.admin("PATCH", "/v1/sales/s", "more", r#"{"add_supply":5}"#);
-        assert_eq!(
-            (more.status, more.json()["supply"].as_u64()),
-            (200, Some(15))
-        );
+        assert_eq!((more.status, more.json()["supply"].as_u64()), (200, Some(15)));
         assert_eq!(more.header("idempotency-replayed"), replayed);
     }
     assert_eq!(
-        world
-            .admin("PATCH", "/v1/sales/s", "more", r#"{"add_supply":6}"#)
-            .code(),
+        world.admin("PATCH", "/v1/sales/s", "more", r#"{"add_supply":6}"#).code(),
         "idempotency_key_reused"
     );
     world.change_sale("close", r#"{"state":"closed"}"#);
     assert_eq!(world.get("/v1/sales/s").json()["state"], "closed");
-    assert_eq!(
-        world
-            .admin("PATCH", "/v1/sales/s", "k", r#"{"state":"open"}"#)
-            .code(),
-        "closed"
-    );
-    for bad in [
-        "{}",
-        r#"{"add_supply":0}"#,
-        r#"{"state":"sold_out"}"#,
-        r#"{"add_supply":1000000000000}"#,
-    ] {
-        assert_eq!(
-            world.admin("PATCH", "/v1/sales/s", "k", bad).status / 100,
-            4,
-            "{bad}"
-        );
+    assert_eq!(world.admin("PATCH", "/v1/sales/s", "k", r#"{"state":"open"}"#).code(), "closed");
+    for bad in
+        ["{}", r#"{"add_supply":0}"#, r#"{"state":"sold_out"}"#, r#"{"add_supply":1000000000000}"#]
+    {
+        assert_eq!(world.admin("PATCH", "/v1/sales/s", "k", bad).status / 100, 4, "{bad}");
     }
 }
 
@@ -286,13 +210,7 @@ fn a_batch_answers_each_order_in_turn(world: &World) {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let reply = reply.json();
     let outcomes = reply["outcomes"].as_array().unwrap();
-    let shape = |o: &Value| {
-        o["status"]
-            .as_str()
-            .or(o["code"].as_str())
-            .unwrap()
-            .to_owned()
-    };
+    let shape = |o: &Value| o["status"].as_str().or(o["code"].as_str()).unwrap().to_owned();
     let expected = [
         "confirmed",
         "held",
@@ -307,10 +225,7 @@ fn a_batch_answers_each_order_in_turn(world: &World) {
         (&outcomes[0]["order"], &json!(true))
     );
     assert_eq!(
-        (
-            outcomes[0].get("replayed"),
-            outcomes[1]["customer"].as_str()
-        ),
+        (outcomes[0].get("replayed"), outcomes[1]["customer"].as_str()),
         (None, Some("siti \"x\""))
     );
     assert_eq!(audit(world), [10, 7, 1, 2]);
@@ -335,15 +250,9 @@ fn a_batch_has_1_to_8192_valid_orders_or_none_is_decided(world: &World) {
         .iter()
         .map(|e| e["field"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(
-        fields,
-        ["orders[1].key", "orders[1].customer", "orders[1].quantity"]
-    );
+    assert_eq!(fields, ["orders[1].key", "orders[1].customer", "orders[1].quantity"]);
     assert_eq!(audit(world), [10_000, 10_000, 0, 0]);
-    assert_eq!(
-        batch(8_192).json()["outcomes"].as_array().unwrap().len(),
-        8_192
-    );
+    assert_eq!(batch(8_192).json()["outcomes"].as_array().unwrap().len(), 8_192);
     assert_eq!(audit(world), [10_000, 1_808, 0, 8_192]);
     assert!(
         batch(8_192).json()["outcomes"]
@@ -361,26 +270,15 @@ fn orders_are_listed_in_pages_that_miss_none(world: &World) {
     for n in 0..7 {
         placed.push(order_id(
             &world
-                .buy(
-                    if n % 3 == 0 {
-                        "budi"
-                    } else {
-                        ["siti", "agus"][n % 2]
-                    },
-                    &format!("k{n}"),
-                    1,
-                )
+                .buy(if n % 3 == 0 { "budi" } else { ["siti", "agus"][n % 2] }, &format!("k{n}"), 1)
                 .clone(),
         ));
         if n == 5 {
             break;
         }
     }
-    let list = |query: &str| {
-        world
-            .admin("GET", &format!("/v1/sales/s/orders?{query}"), "k", "")
-            .json()
-    };
+    let list =
+        |query: &str| world.admin("GET", &format!("/v1/sales/s/orders?{query}"), "k", "").json();
     let mut seen = Vec::new();
     let mut after = json!(0);
     while !after.is_null() {
@@ -398,22 +296,13 @@ fn orders_are_listed_in_pages_that_miss_none(world: &World) {
     let budi = list("customer=budi");
     assert_eq!(budi["orders"].as_array().unwrap().len(), 2, "{budi}");
     assert!(budi["next"].is_null());
-    for bad in [
-        "limit=0",
-        "limit=1001",
-        "after=x",
-        "limit=-1",
-        "order=1",
-        "customer=",
-        "customer=%00",
-    ] {
+    for bad in
+        ["limit=0", "limit=1001", "after=x", "limit=-1", "order=1", "customer=", "customer=%00"]
+    {
         let reply = world.admin("GET", &format!("/v1/sales/s/orders?{bad}"), "k", "");
         assert_eq!(reply.code(), "invalid", "{bad}");
     }
-    assert_eq!(
-        world.admin("GET", "/v1/sales/none/orders", "k", "").code(),
-        "sale_not_found"
-    );
+    assert_eq!(world.admin("GET", "/v1/sales/none/orders", "k", "").code(), "sale_not_found");
 }
 
 fn pipelined_requests_are_answered_in_order(world: &World) {
@@ -426,12 +315,8 @@ fn pipelined_requests_are_answered_in_order(world: &World) {
             ("idempotency-key", &*id),
             ("x-request-id", &*id),
         ];
-        all += &request(
-            "POST",
-            "/v1/sales/s/orders",
-            &headers,
-            r#"{"customer":"budi","quantity":1}"#,
-        );
+        all +=
+            &request("POST", "/v1/sales/s/orders", &headers, r#"{"customer":"budi","quantity":1}"#);
         all += &request("GET", "/livez", &[("x-request-id", &format!("l{n}"))], "");
     }
     let mut connection = world.connect();
@@ -441,10 +326,7 @@ fn pipelined_requests_are_answered_in_order(world: &World) {
         let reply = connection.read_reply();
         assert_eq!(reply.header("x-request-id"), Some(&*format!("r{n}")));
         sequences.push(reply.json()["sequence"].as_u64().unwrap());
-        assert_eq!(
-            connection.read_reply().header("x-request-id"),
-            Some(&*format!("l{n}"))
-        );
+        assert_eq!(connection.read_reply().header("x-request-id"), Some(&*format!("l{n}")));
     }
     assert!(sequences.is_sorted_by(|a, b| a < b), "{sequences:?}");
 }

@@ -41,17 +41,10 @@ impl Reply {
 
     /// The problem's code, after a check that it is one in every respect.
     pub(crate) fn code(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{self:?}"
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{self:?}");
-        assert!(
-            problem["title"].is_string() && problem["type"] == "about:blank",
-            "{self:?}"
-        );
+        assert!(problem["title"].is_string() && problem["type"] == "about:blank", "{self:?}");
         problem["code"].as_str().unwrap().to_owned()
     }
 }
@@ -61,10 +54,7 @@ impl Connection {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Connection {
-            stream,
-            unread: Vec::new(),
-        }
+        Connection { stream, unread: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -78,10 +68,7 @@ impl Connection {
 
     /// The same socket, for a thread that sends while this one reads.
     pub(crate) fn clone_for_sending(&self) -> Connection {
-        Connection {
-            stream: self.stream.try_clone().unwrap(),
-            unread: Vec::new(),
-        }
+        Connection { stream: self.stream.try_clone().unwrap(), unread: Vec::new() }
     }
 
     /// Reads until the peer closes.
@@ -102,9 +89,7 @@ impl Connection {
     pub(crate) fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut seen = 0;
         loop {
-            let found = self.unread[seen..]
-                .windows(end.len())
-                .position(|part| part == end);
+            let found = self.unread[seen..].windows(end.len()).position(|part| part == end);
             if let Some(at) = found {
                 return self.unread.drain(..seen + at + end.len()).collect();
             }
@@ -116,11 +101,7 @@ impl Connection {
     fn fill(&mut self) {
         let mut buffer = [0; 65536];
         let count = self.stream.read(&mut buffer).expect("a reply in time");
-        assert!(
-            count > 0,
-            "the peer closed early: {:?}",
-            String::from_utf8_lossy(&self.unread)
-        );
+        assert!(count > 0, "the peer closed early: {:?}", String::from_utf8_lossy(&self.unread));
         self.unread.extend_from_slice(&buffer[..count]);
     }
 
@@ -134,22 +115,11 @@ impl Connection {
     pub(crate) fn read_head(&mut self) -> Reply {
         let head = String::from_utf8(self.read_until(b"\r\n\r\n")).unwrap();
         let mut lines = head.lines();
-        let status = lines
-            .next()
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
-        Reply {
-            status,
-            headers: headers.collect(),
-            body: Vec::new(),
-        }
+        Reply { status, headers: headers.collect(), body: Vec::new() }
     }
 
     pub(crate) fn read_reply(&mut self) -> Reply {
@@ -165,9 +135,7 @@ impl Connection {
                 reply.body.extend_from_slice(&chunk[..size]);
             }
         }
-        let length = reply
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         if reply.status != 304 {
             reply.body = self.read_exactly(length);
         }

@@ -13,10 +13,7 @@ impl Stream {
         let mut connection = world.connect();
         connection.send(request("GET", "/v1/sales/s/stream", &[], ""));
         let head = connection.read_head();
-        assert_eq!(
-            (head.status, head.header("content-type")),
-            (200, Some("text/event-stream"))
-        );
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
         assert_eq!(head.header("cache-control"), Some("no-cache"));
         Stream(connection)
     }
@@ -62,21 +59,13 @@ fn a_stream_begins_with_the_state_and_follows_it() {
 #[test]
 fn a_stream_tells_that_time_opened_and_closed_a_sale() {
     let world = World::open();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_millis();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let at = |millis: u128| {
-        jiff::Timestamp::from_millisecond(i64::try_from(now + millis).unwrap())
-            .unwrap()
-            .to_string()
+        jiff::Timestamp::from_millisecond(i64::try_from(now + millis).unwrap()).unwrap().to_string()
     };
     let opens = format!(r#""opens_at":"{}""#, at(700));
     let closes = format!(r#""closes_at":"{}""#, at(1_200));
-    world.make_sale(&[
-        (r#""opens_at":null"#, &opens),
-        (r#""closes_at":null"#, &closes),
-    ]);
+    world.make_sale(&[(r#""opens_at":null"#, &opens), (r#""closes_at":null"#, &closes)]);
     let mut stream = Stream::follow(&world);
     let states = [0, 1, 2].map(|_| stream.next()["state"].as_str().unwrap().to_owned());
     assert_eq!(states, ["scheduled", "open", "closed"]);
@@ -84,18 +73,12 @@ fn a_stream_tells_that_time_opened_and_closed_a_sale() {
 
 #[test]
 fn streams_are_bounded_and_a_place_comes_free() {
-    let world = World::full_lane(Limits {
-        streams_max: 1,
-        ..Limits::default()
-    });
+    let world = World::full_lane(Limits { streams_max: 1, ..Limits::default() });
     world.make_sale(&[]);
     let mut first = Stream::follow(&world);
     first.next();
     let refused = world.get("/v1/sales/s/stream");
-    assert_eq!(
-        (refused.code().as_str(), refused.header("retry-after")),
-        ("overloaded", Some("1"))
-    );
+    assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("overloaded", Some("1")));
     drop(first);
     // The server hears of the end in its own time; each refusal is an answer to wait for.
     let mut tries = 0;
@@ -121,34 +104,17 @@ fn stopping_ends_streams_and_idle_connections_and_answers_what_is_in_flight() {
     let mut busy = world.connect();
     let body = r#"{"orders":[{"key":"k","customer":"budi","quantity":1}]}"#;
     let json = ("content-type", "application/json");
-    let whole = request(
-        "POST",
-        "/v1/sales/s/orders:batch",
-        &[json, ("expect", "100-continue")],
-        body,
-    );
+    let whole =
+        request("POST", "/v1/sales/s/orders:batch", &[json, ("expect", "100-continue")], body);
     busy.send(whole.strip_suffix(body).unwrap());
-    assert_eq!(
-        busy.read_head().status,
-        100,
-        "the request is in flight: its body is asked for"
-    );
+    assert_eq!(busy.read_head().status, 100, "the request is in flight: its body is asked for");
     let stopped = world.spawn_shutdown(Duration::from_secs(10));
-    assert!(
-        stream.0.read_to_end().ends_with(b"0\r\n\r\n"),
-        "a stream ends whole"
-    );
+    assert!(stream.0.read_to_end().ends_with(b"0\r\n\r\n"), "a stream ends whole");
     assert!(idle.read_to_end().is_empty());
     busy.send(body);
-    assert_eq!(
-        busy.read_reply().json()["outcomes"][0]["status"],
-        "confirmed"
-    );
+    assert_eq!(busy.read_reply().json()["outcomes"][0]["status"], "confirmed");
     world.finish(stopped);
-    assert!(
-        std::net::TcpStream::connect(world.address).is_err(),
-        "the listener is closed"
-    );
+    assert!(std::net::TcpStream::connect(world.address).is_err(), "the listener is closed");
 }
 
 #[test]
@@ -177,14 +143,7 @@ fn metrics_count_what_became_of_requests() {
             .find_map(|line| line.strip_prefix(&start))
             .map_or(0, |count| count.parse::<u64>().unwrap())
     };
-    let statuses = [
-        "confirmed",
-        "held",
-        "replayed",
-        "limit_reached",
-        "invalid",
-        "sale_not_found",
-    ];
+    let statuses = ["confirmed", "held", "replayed", "limit_reached", "invalid", "sale_not_found"];
     // Tests may share a process and so its recorder: count from here on.
     let before = statuses.map(counted);
     world.buy("budi", "k", 1);
@@ -195,10 +154,7 @@ fn metrics_count_what_became_of_requests() {
     world.call(
         "POST",
         "/v1/sales/x/orders",
-        &[
-            ("content-type", "application/json"),
-            ("idempotency-key", "k"),
-        ],
+        &[("content-type", "application/json"), ("idempotency-key", "k")],
         r#"{"customer":"a","quantity":1}"#,
     );
     for (status, before) in statuses.into_iter().zip(before) {

@@ -59,12 +59,7 @@ fn a_body_must_be_json_and_say_so() {
             "",
         ] {
             let reply = call(&world, route, &[("content-type", kind), KEY], "{}");
-            assert_eq!(
-                reply.code(),
-                "unsupported_media_type",
-                "{} {kind}",
-                route.path
-            );
+            assert_eq!(reply.code(), "unsupported_media_type", "{} {kind}", route.path);
         }
         assert_eq!(
             call(&world, route, &[KEY], "{}").code(),
@@ -72,12 +67,7 @@ fn a_body_must_be_json_and_say_so() {
             "{} without",
             route.path
         );
-        let gzip = call(
-            &world,
-            route,
-            &[JSON, KEY, ("content-encoding", "gzip")],
-            "{}",
-        );
+        let gzip = call(&world, route, &[JSON, KEY, ("content-encoding", "gzip")], "{}");
         assert_eq!(gzip.code(), "unsupported_media_type", "{} gzip", route.path);
         let charset = call(
             &world,
@@ -103,10 +93,10 @@ fn a_body_has_a_limit_whether_its_length_is_told_or_not() {
         );
         let head = [JSON, KEY, ("authorization", &format!("Bearer {ADMIN}"))];
         let mut told = world.connect();
-        told.send(request(route.method, &path(route), &head, "").replace(
-            "\r\n\r\n",
-            &format!("\r\ncontent-length: {}\r\n\r\n", bytes_max + 1),
-        ));
+        told.send(
+            request(route.method, &path(route), &head, "")
+                .replace("\r\n\r\n", &format!("\r\ncontent-length: {}\r\n\r\n", bytes_max + 1)),
+        );
         let reply = told.read_reply();
         assert_eq!(reply.code(), "too_large", "{} over the limit", route.path);
         assert_eq!(reply.header("connection"), Some("close"), "{}", route.path);
@@ -121,12 +111,7 @@ fn a_body_has_a_limit_whether_its_length_is_told_or_not() {
         chunked.send(head);
         // The reply may come, and the connection end, before all of it is sent.
         chunked.try_send(chunk.as_bytes());
-        assert_eq!(
-            chunked.read_reply().code(),
-            "too_large",
-            "{} chunked",
-            route.path
-        );
+        assert_eq!(chunked.read_reply().code(), "too_large", "{} chunked", route.path);
     }
 }
 
@@ -138,13 +123,7 @@ fn a_body_must_be_whole_json_with_known_fields() {
     for (route, ..) in json_routes() {
         for broken in ["{", "", "\u{feff}{}", "{\u{1}}", "nul"] {
             let reply = call(&world, route, &[JSON, KEY], broken);
-            assert_eq!(
-                reply.code(),
-                "malformed",
-                "{} {broken:?}: {}",
-                route.path,
-                reply.text()
-            );
+            assert_eq!(reply.code(), "malformed", "{} {broken:?}: {}", route.path, reply.text());
         }
         for wrong in ["{\"nobody_knows\":1}", "[]", "1", "null", &deep] {
             let reply = call(&world, route, &[JSON, KEY], wrong);
@@ -157,11 +136,7 @@ fn a_body_must_be_whole_json_with_known_fields() {
             );
         }
         let unknown = call(&world, route, &[JSON, KEY], "{\"nobody_knows\":1}").json();
-        assert_eq!(
-            unknown["errors"][0]["field"], "nobody_knows",
-            "{}",
-            route.path
-        );
+        assert_eq!(unknown["errors"][0]["field"], "nobody_knows", "{}", route.path);
     }
 }
 
@@ -183,10 +158,7 @@ fn a_key_must_be_there_once_and_printable() {
             let reply = call(&world, route, &[JSON, ("idempotency-key", bad)], "{}");
             assert_eq!(reply.code(), "malformed", "{} {bad}", route.path);
             assert!(
-                reply.json()["detail"]
-                    .as_str()
-                    .unwrap()
-                    .contains("Idempotency-Key"),
+                reply.json()["detail"].as_str().unwrap().contains("Idempotency-Key"),
                 "{}",
                 reply.text()
             );
@@ -199,24 +171,12 @@ fn a_key_must_be_there_once_and_printable() {
 #[test]
 fn every_reply_tells_its_exchange_and_its_node() {
     let world = World::open();
-    let paths = ROUTES
-        .iter()
-        .filter(|route| !route.path.ends_with("/stream"));
+    let paths = ROUTES.iter().filter(|route| !route.path.ends_with("/stream"));
     for route in paths {
         for method in [route.method, "PURGE"] {
             let reply = world.call(method, &path(route), &[("x-request-id", "my-id.1")], "");
-            assert_eq!(
-                reply.header("x-request-id"),
-                Some("my-id.1"),
-                "{method} {}",
-                route.path
-            );
-            assert_eq!(
-                reply.header("x-kilat-node"),
-                Some(NODE),
-                "{method} {}",
-                route.path
-            );
+            assert_eq!(reply.header("x-request-id"), Some("my-id.1"), "{method} {}", route.path);
+            assert_eq!(reply.header("x-kilat-node"), Some(NODE), "{method} {}", route.path);
         }
     }
     for bad in ["", "a b", "x\u{e9}", &"x".repeat(65)] {
@@ -231,22 +191,8 @@ fn every_reply_tells_its_exchange_and_its_node() {
 fn what_can_not_be_an_id_names_nothing() {
     let world = World::open();
     world.make_sale(&[]);
-    for bad in [
-        "S",
-        "a_b",
-        "..%2f",
-        "%00",
-        "%ff",
-        "a%0ab",
-        "-a",
-        &"a".repeat(65),
-    ] {
-        for end in [
-            "",
-            "/audit",
-            "/stream",
-            "/orders/00000000000000000000000000000000",
-        ] {
+    for bad in ["S", "a_b", "..%2f", "%00", "%ff", "a%0ab", "-a", &"a".repeat(65)] {
+        for end in ["", "/audit", "/stream", "/orders/00000000000000000000000000000000"] {
             assert_eq!(
                 world.get(&format!("/v1/sales/{bad}{end}")).code(),
                 "sale_not_found",
@@ -256,9 +202,6 @@ fn what_can_not_be_an_id_names_nothing() {
     }
     for bad in ["0", "x", "%00", &"0".repeat(33), &"A".repeat(32), "../../x"] {
         let code = world.get(&format!("/v1/sales/s/orders/{bad}")).code();
-        assert!(
-            code == "order_not_found" || code == "not_found",
-            "{bad}: {code}"
-        );
+        assert!(code == "order_not_found" || code == "not_found", "{bad}: {code}");
     }
 }

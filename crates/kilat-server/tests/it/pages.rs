@@ -15,27 +15,15 @@ struct Visitor {
 impl Visitor {
     fn arrive(world: &World) -> Visitor {
         let page = world.get("/");
-        Visitor {
-            cookie: cookie(&page).expect("a cookie"),
-            key: key(&page),
-        }
+        Visitor { cookie: cookie(&page).expect("a cookie"), key: key(&page) }
     }
 
     fn buy(&self, world: &World) -> Reply {
-        self.post(
-            world,
-            &[("sec-fetch-site", "same-origin")],
-            &format!("sale=s&key={}", self.key),
-        )
+        self.post(world, &[("sec-fetch-site", "same-origin")], &format!("sale=s&key={}", self.key))
     }
 
     fn post(&self, world: &World, headers: &[(&str, &str)], form: &str) -> Reply {
-        world.call(
-            "POST",
-            "/buy",
-            &[&[FORM, ("cookie", &*self.cookie)], headers].concat(),
-            form,
-        )
+        world.call("POST", "/buy", &[&[FORM, ("cookie", &*self.cookie)], headers].concat(), form)
     }
 
     fn see(&self, world: &World, path: &str) -> Reply {
@@ -44,42 +32,28 @@ impl Visitor {
 }
 
 fn cookie(page: &Reply) -> Option<String> {
-    let set = page
-        .all("set-cookie")
-        .find(|line| line.starts_with("kilat_visitor="))?;
-    assert!(
-        set.contains("HttpOnly") && set.contains("SameSite=Lax"),
-        "{set}"
-    );
+    let set = page.all("set-cookie").find(|line| line.starts_with("kilat_visitor="))?;
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
     Some(set.split(';').next().unwrap().to_owned())
 }
 
 fn key(page: &Reply) -> String {
     let start = r#"name="key" value=""#;
-    let at = page
-        .text()
-        .find(start)
-        .unwrap_or_else(|| panic!("no key: {}", page.text()))
-        + start.len();
+    let at =
+        page.text().find(start).unwrap_or_else(|| panic!("no key: {}", page.text())) + start.len();
     page.text()[at..at + 32].to_owned()
 }
 
 fn check_page(page: &Reply, status: u16, texts: &[&str]) {
     assert_eq!(page.status, status, "{}", page.text());
-    assert_eq!(
-        page.header("content-type"),
-        Some("text/html; charset=utf-8")
-    );
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     for text in texts {
         assert!(page.text().contains(text), "{text} in {}", page.text());
     }
     let policy = page.header("content-security-policy").unwrap();
-    for part in [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "frame-ancestors 'none'",
-    ] {
+    for part in
+        ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"]
+    {
         assert!(policy.contains(part), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
@@ -97,11 +71,7 @@ fn sold(world: &World) -> u64 {
 #[test]
 fn the_buy_page_speaks_both_languages() {
     let world = World::open();
-    check_page(
-        &world.get("/"),
-        200,
-        &["Belum ada penjualan", "kilat sale create"],
-    );
+    check_page(&world.get("/"), 200, &["Belum ada penjualan", "kilat sale create"]);
     world.make_sale(&[]);
     let title = "Lampu &#60;Kilat&#62; &#38; &#34;Co&#34;";
     let indonesian = [
@@ -131,11 +101,7 @@ fn the_buy_page_speaks_both_languages() {
         .find(|line| line.starts_with("kilat_lang=en"))
         .expect("a cookie");
     let remembered = remembered.split(';').next().unwrap();
-    check_page(
-        &world.call("GET", "/", &[("cookie", remembered)], ""),
-        200,
-        &english,
-    );
+    check_page(&world.call("GET", "/", &[("cookie", remembered)], ""), 200, &english);
     assert!(indonesian[1].contains(NODE));
 }
 
@@ -148,16 +114,8 @@ fn a_purchase_leads_to_a_receipt_that_only_its_buyer_sees() {
     assert_eq!(bought.status, 303, "{}", bought.text());
     let place = bought.header("location").unwrap().to_owned();
     let order = place.strip_prefix("/s/s/orders/").expect("a receipt");
-    check_page(
-        &visitor.see(&world, &place),
-        200,
-        &[order, "Terkonfirmasi", "Dilayani oleh Node"],
-    );
-    check_page(
-        &Visitor::arrive(&world).see(&world, &place),
-        404,
-        &["bukan milik Anda"],
-    );
+    check_page(&visitor.see(&world, &place), 200, &[order, "Terkonfirmasi", "Dilayani oleh Node"]);
+    check_page(&Visitor::arrive(&world).see(&world, &place), 404, &["bukan milik Anda"]);
     check_page(&world.get(&place), 404, &["bukan milik Anda"]);
     for _ in 0..2 {
         assert_eq!(
@@ -177,10 +135,7 @@ fn a_page_makes_a_new_key_each_time() {
     let first = visitor.key.clone();
     visitor.key = key(&visitor.see(&world, "/"));
     assert_ne!(visitor.key, first);
-    assert!(
-        cookie(&visitor.see(&world, "/")).is_none(),
-        "a known visitor keeps the cookie"
-    );
+    assert!(cookie(&visitor.see(&world, "/")).is_none(), "a known visitor keeps the cookie");
 }
 
 #[test]
@@ -193,25 +148,15 @@ fn a_refusal_is_said_on_the_page() {
     let (mut first, late) = (Visitor::arrive(&world), Visitor::arrive(&world));
     assert_eq!(first.buy(&world).status, 303);
     let refused = late.buy(&world);
-    assert_eq!(
-        (refused.status, refused.header("location")),
-        (303, Some("/s/s?refused=sold_out"))
-    );
+    assert_eq!((refused.status, refused.header("location")), (303, Some("/s/s?refused=sold_out")));
     check_page(
         &late.see(&world, "/s/s?refused=sold_out"),
         200,
         &["role=\"alert\">Maaf, stok sudah habis."],
     );
     first.key = "b".repeat(32);
-    assert_eq!(
-        first.buy(&world).header("location"),
-        Some("/s/s?refused=limit_reached")
-    );
-    check_page(
-        &first.see(&world, "/s/s?refused=limit_reached&lang=en"),
-        200,
-        &["limit per buyer"],
-    );
+    assert_eq!(first.buy(&world).header("location"), Some("/s/s?refused=limit_reached"));
+    check_page(&first.see(&world, "/s/s?refused=limit_reached&lang=en"), 200, &["limit per buyer"]);
     let injected = first.see(&world, "/s/s?refused=<script>alert(1)</script>");
     assert!(!injected.text().contains("role=\"alert\""));
 }
@@ -233,12 +178,7 @@ fn only_our_own_pages_can_post_the_form() {
         check_page(&refused, 403, &["situs lain"]);
     }
     assert_eq!(sold(&world), 0);
-    assert_eq!(
-        visitor
-            .post(&world, &[("origin", "http://kilat.test")], &form)
-            .status,
-        303
-    );
+    assert_eq!(visitor.post(&world, &[("origin", "http://kilat.test")], &form).status, 303);
     assert_eq!(sold(&world), 1);
 }
 
@@ -260,10 +200,7 @@ fn a_forged_or_missing_cookie_buys_nothing_and_is_replaced() {
         visitor.cookie = forged.clone();
         let refused = visitor.buy(&world);
         check_page(&refused, 401, &["cookie"]);
-        assert!(
-            cookie(&refused).is_some_and(|fresh| fresh != genuine),
-            "{forged}"
-        );
+        assert!(cookie(&refused).is_some_and(|fresh| fresh != genuine), "{forged}");
         assert!(cookie(&visitor.see(&world, "/")).is_some(), "{forged}");
     }
     assert_eq!(sold(&world), 0);
@@ -286,17 +223,9 @@ fn a_form_must_be_the_page_s_own() {
         "sale=s&key=%00",
     ] {
         let refused = visitor.post(&world, &site, form);
-        check_page(
-            &refused,
-            if form.is_empty() { refused.status } else { 400 },
-            &["Muat ulang"],
-        );
+        check_page(&refused, if form.is_empty() { refused.status } else { 400 }, &["Muat ulang"]);
     }
-    check_page(
-        &visitor.post(&world, &site, "sale=none&key=k"),
-        404,
-        &["Penjualan itu tidak ada"],
-    );
+    check_page(&visitor.post(&world, &site, "sale=none&key=k"), 404, &["Penjualan itu tidak ada"]);
     check_page(&visitor.post(&world, &site, &"x".repeat(5_000)), 413, &[]);
     assert_eq!(sold(&world), 0);
 }
@@ -309,48 +238,26 @@ fn each_state_has_its_words_and_only_an_open_sale_its_button() {
     check_page(
         &world.get("/"),
         200,
-        &[
-            hidden_form,
-            r#"<div data-when="scheduled" >"#,
-            "2999-01-01T00:00:00Z",
-        ],
+        &[hidden_form, r#"<div data-when="scheduled" >"#, "2999-01-01T00:00:00Z"],
     );
     world.change_sale("a", r#"{"opens_at":null}"#);
     check_page(
         &world.get("/"),
         200,
-        &[
-            r#"action="/buy" >"#,
-            r#"<div data-when="scheduled" hidden>"#,
-        ],
+        &[r#"action="/buy" >"#, r#"<div data-when="scheduled" hidden>"#],
     );
     world.change_sale("b", r#"{"state":"paused"}"#);
-    check_page(
-        &world.get("/"),
-        200,
-        &[hidden_form, r#"<p data-when="paused" >"#],
-    );
+    check_page(&world.get("/"), 200, &[hidden_form, r#"<p data-when="paused" >"#]);
     world.change_sale("c", r#"{"state":"closed"}"#);
-    check_page(
-        &world.get("/"),
-        200,
-        &[hidden_form, r#"<p data-when="closed" >"#],
-    );
+    check_page(&world.get("/"), 200, &[hidden_form, r#"<p data-when="closed" >"#]);
 }
 
 #[test]
 fn unknown_addresses_are_a_page_for_people_and_a_problem_for_programs() {
     let world = World::open();
-    check_page(
-        &world.call("GET", "/nowhere", &[HTML], ""),
-        404,
-        &["Tidak ditemukan"],
-    );
+    check_page(&world.call("GET", "/nowhere", &[HTML], ""), 404, &["Tidak ditemukan"]);
     assert_eq!(world.get("/nowhere").code(), "not_found");
-    assert_eq!(
-        world.call("GET", "/v1/nowhere", &[HTML], "").code(),
-        "not_found"
-    );
+    assert_eq!(world.call("GET", "/v1/nowhere", &[HTML], "").code(), "not_found");
     check_page(&world.get("/s/none"), 404, &["Penjualan itu tidak ada"]);
 }
 
@@ -363,19 +270,13 @@ fn a_first_visit_is_small_and_its_files_are_kept() {
     assert_eq!(page.header("content-encoding"), Some("gzip"));
     let mut bytes = page.body.len();
     let plain = world.get("/");
-    let files = plain
-        .text()
-        .split('"')
-        .filter(|part| part.starts_with("/assets/"));
+    let files = plain.text().split('"').filter(|part| part.starts_with("/assets/"));
     let files: std::collections::BTreeSet<&str> = files.collect();
     assert_eq!(files.len(), 3, "{files:?}");
     for file in files {
         let asset = world.call("GET", file, &gzip, "");
         assert_eq!(asset.status, 200, "{file}");
-        assert!(
-            asset.header("cache-control").unwrap().contains("immutable"),
-            "{file}"
-        );
+        assert!(asset.header("cache-control").unwrap().contains("immutable"), "{file}");
         bytes += asset.body.len();
         let etag = world.get(file).header("etag").unwrap().to_owned();
         let known = world.call("GET", file, &[("if-none-match", &etag)], "");

@@ -12,9 +12,7 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let bits = chunk
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
             << (8 * (3 - chunk.len()));
         for place in 0..=chunk.len() {
             text.push(char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]));
@@ -24,34 +22,20 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 fn token(header: &str, claims: &str, key: &[u8]) -> String {
-    let signed = format!(
-        "{}.{}",
-        base64(header.as_bytes()),
-        base64(claims.as_bytes())
-    );
-    let mac = Hmac::<Sha256>::new_from_slice(key)
-        .unwrap()
-        .chain_update(&signed)
-        .finalize();
+    let signed = format!("{}.{}", base64(header.as_bytes()), base64(claims.as_bytes()));
+    let mac = Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(&signed).finalize();
     format!("{signed}.{}", base64(&mac.into_bytes()))
 }
 
 const HS256: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 fn in_seconds(seconds: i64) -> i64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     i64::try_from(now).unwrap() + seconds
 }
 
 fn customer_token(customer: &str) -> String {
-    token(
-        HS256,
-        &format!(r#"{{"sub":"{customer}","exp":{}}}"#, in_seconds(600)),
-        CUSTOMER_KEY,
-    )
+    token(HS256, &format!(r#"{{"sub":"{customer}","exp":{}}}"#, in_seconds(600)), CUSTOMER_KEY)
 }
 
 fn bearer(token: &str) -> String {
@@ -75,19 +59,12 @@ fn call(world: &World, route: &Route, credentials: Option<&str>) -> Reply {
         _ if route.takes == Takes::Nothing || route.takes == Takes::Page => "",
         _ => "{}",
     };
-    let mut headers = vec![
-        ("content-type", "application/json"),
-        ("idempotency-key", "k"),
-    ];
+    let mut headers = vec![("content-type", "application/json"), ("idempotency-key", "k")];
     headers.extend(credentials.map(|value| ("authorization", value)));
     let mut connection = world.connect();
     connection.send(crate::http::request(route.method, &path, &headers, body));
     // A stream has no end; its head is enough.
-    if path.ends_with("/stream") {
-        connection.read_head()
-    } else {
-        connection.read_reply()
-    }
+    if path.ends_with("/stream") { connection.read_head() } else { connection.read_reply() }
 }
 
 /// 401 and 403 as the rule says; anything else counts as let in.
@@ -128,11 +105,8 @@ fn check(world: &World, role: &str, credentials: Option<&str>, open: bool) {
 fn every_route_lets_in_whom_its_rule_names() {
     let world = World::guarded();
     world.make_sale(&[]);
-    let expired = token(
-        HS256,
-        &format!(r#"{{"sub":"budi","exp":{}}}"#, in_seconds(-60)),
-        CUSTOMER_KEY,
-    );
+    let expired =
+        token(HS256, &format!(r#"{{"sub":"budi","exp":{}}}"#, in_seconds(-60)), CUSTOMER_KEY);
     let unsigned = format!(
         "{}.{}.",
         base64(br#"{"alg":"none"}"#),
@@ -141,12 +115,7 @@ fn every_route_lets_in_whom_its_rule_names() {
     check(&world, "nobody", None, false);
     check(&world, "admin", Some(&bearer(ADMIN)), false);
     check(&world, "shop", Some(&bearer(SHOP)), false);
-    check(
-        &world,
-        "customer",
-        Some(&bearer(&customer_token("budi"))),
-        false,
-    );
+    check(&world, "customer", Some(&bearer(&customer_token("budi"))), false);
     check(&world, "forged", Some(&bearer("something-else")), false);
     check(&world, "expired", Some(&bearer(&expired)), false);
     check(&world, "unsigned", Some(&bearer(&unsigned)), false);
@@ -161,94 +130,49 @@ fn without_secrets_orders_are_open_and_admin_calls_are_not() {
     check(&world, "forged", Some(&bearer("something-else")), true);
 }
 
+/// What a list of orders answers to an `Authorization` header.
+fn check_list(world: &World, authorization: &str, status: u16, what: &str) {
+    let reply = world.call("GET", "/v1/sales/s/orders", &[("authorization", authorization)], "");
+    assert_eq!(reply.status, status, "{what}: {}", reply.text());
+}
+
 #[test]
 fn a_token_must_be_genuine_whole_and_for_a_customer() {
     let world = World::guarded();
     world.make_sale(&[]);
     let soon = in_seconds(600);
     let good = format!(r#"{{"sub":"budi","exp":{soon}}}"#);
-    let genuine = token(HS256, &good, CUSTOMER_KEY);
-    let cases = [
-        (genuine.clone(), 200, "genuine"),
-        (
-            token(HS256, &good, b"another key, of the same length!"),
-            401,
-            "another key",
-        ),
-        (
-            token(r#"{"alg":"HS512"}"#, &good, CUSTOMER_KEY),
-            401,
-            "another algorithm",
-        ),
-        (
-            token(r#"{"alg":"none"}"#, &good, CUSTOMER_KEY),
-            401,
-            "no algorithm",
-        ),
-        (
-            token(HS256, r#"{"sub":"budi"}"#, CUSTOMER_KEY),
-            401,
-            "no expiry",
-        ),
-        (
-            token(HS256, r#"{"sub":"budi","exp":"never"}"#, CUSTOMER_KEY),
-            401,
-            "an expiry that is no number",
-        ),
-        (
-            token(HS256, &format!(r#"{{"exp":{soon}}}"#), CUSTOMER_KEY),
-            401,
-            "no subject",
-        ),
-        (
-            token(
-                HS256,
-                &format!(r#"{{"sub":"visitor:1","exp":{soon}}}"#),
-                CUSTOMER_KEY,
-            ),
-            401,
-            "a visitor",
-        ),
-        (
-            token(
-                HS256,
-                &format!(r#"{{"sub":"a\u0000","exp":{soon}}}"#),
-                CUSTOMER_KEY,
-            ),
-            401,
-            "a control character",
-        ),
-        (format!("{genuine}x"), 401, "a longer signature"),
-        (
-            genuine[..genuine.len() - 1].to_owned(),
-            401,
-            "a shorter signature",
-        ),
-        (String::new(), 401, "nothing"),
+    let no_subject = format!(r#"{{"exp":{soon}}}"#);
+    let visitor = format!(r#"{{"sub":"visitor:1","exp":{soon}}}"#);
+    let control = format!(r#"{{"sub":"a\u0000","exp":{soon}}}"#);
+    let signed = |header: &str, claims: &str| token(header, claims, CUSTOMER_KEY);
+    let genuine = signed(HS256, &good);
+    check_list(&world, &bearer(&genuine), 200, "genuine");
+    let refused = [
+        (token(HS256, &good, b"another key, of the same length!"), "another key"),
+        (signed(r#"{"alg":"HS512"}"#, &good), "another algorithm"),
+        (signed(r#"{"alg":"none"}"#, &good), "no algorithm"),
+        (signed(HS256, r#"{"sub":"budi"}"#), "no expiry"),
+        (signed(HS256, r#"{"sub":"budi","exp":"never"}"#), "an expiry that is no number"),
+        (signed(HS256, &no_subject), "no subject"),
+        (signed(HS256, &visitor), "a visitor"),
+        (signed(HS256, &control), "a control character"),
+        (format!("{genuine}x"), "a longer signature"),
+        (genuine[..genuine.len() - 1].to_owned(), "a shorter signature"),
+        (String::new(), "nothing"),
     ];
-    for (token, status, what) in cases {
-        let reply = world.call(
-            "GET",
-            "/v1/sales/s/orders",
-            &[("authorization", &bearer(&token))],
-            "",
-        );
-        assert_eq!(reply.status, status, "{what}: {}", reply.text());
+    for (token, what) in refused {
+        check_list(&world, &bearer(&token), 401, what);
     }
-    for header in [
-        "Basic YTpi",
-        ADMIN,
-        "Bearer",
-        &format!("Bearer{ADMIN}"),
-        &bearer(&"x".repeat(5_000)),
-    ] {
-        let reply = world.call(
-            "GET",
-            "/v1/sales/s/orders",
-            &[("authorization", header)],
-            "",
-        );
-        assert_eq!(reply.status, 401, "{header}");
+}
+
+#[test]
+fn a_header_that_is_no_bearer_token_is_refused() {
+    let world = World::guarded();
+    world.make_sale(&[]);
+    let (glued, long) = (format!("Bearer{ADMIN}"), bearer(&"x".repeat(5_000)));
+    for header in ["Basic YTpi", ADMIN, "Bearer", &glued, &long] {
+        check_list(&world, header, 401, header);
     }
 }
 
@@ -256,18 +180,10 @@ fn a_token_must_be_genuine_whole_and_for_a_customer() {
 fn a_customer_acts_for_itself_only() {
     let world = World::guarded();
     world.make_sale(&[]);
-    let (budi, siti) = (
-        bearer(&customer_token("budi")),
-        bearer(&customer_token("siti")),
-    );
+    let (budi, siti) = (bearer(&customer_token("budi")), bearer(&customer_token("siti")));
     let call = |who: &str, method: &str, path: &str, body: &str| {
         let json = ("content-type", "application/json");
-        world.call(
-            method,
-            path,
-            &[("authorization", who), ("idempotency-key", "k"), json],
-            body,
-        )
+        world.call(method, path, &[("authorization", who), ("idempotency-key", "k"), json], body)
     };
     let own = call(
         &budi,
@@ -278,48 +194,26 @@ fn a_customer_acts_for_itself_only() {
     assert_eq!(own.status, 201, "{}", own.text());
     let order = own.json()["order"].as_str().unwrap().to_owned();
     let for_siti = r#"{"customer":"siti","quantity":1}"#;
-    assert_eq!(
-        call(&budi, "POST", "/v1/sales/s/orders", for_siti).code(),
-        "forbidden"
-    );
+    assert_eq!(call(&budi, "POST", "/v1/sales/s/orders", for_siti).code(), "forbidden");
     let mixed = r#"{"orders":[{"key":"a","customer":"budi","quantity":1},{"key":"b","customer":"siti","quantity":1}]}"#;
-    assert_eq!(
-        call(&budi, "POST", "/v1/sales/s/orders:batch", mixed).code(),
-        "forbidden"
-    );
+    assert_eq!(call(&budi, "POST", "/v1/sales/s/orders:batch", mixed).code(), "forbidden");
     let path = format!("/v1/sales/s/orders/{order}");
     for (method, path) in [
         ("GET", path.clone()),
         ("POST", format!("{path}/confirm")),
         ("POST", format!("{path}/cancel")),
     ] {
-        assert_eq!(
-            call(&siti, method, &path, "").code(),
-            "order_not_found",
-            "{method} {path}"
-        );
+        assert_eq!(call(&siti, method, &path, "").code(), "order_not_found", "{method} {path}");
     }
+    assert_eq!(call(&siti, "GET", "/v1/sales/s/orders?customer=budi", "").code(), "forbidden");
     assert_eq!(
-        call(&siti, "GET", "/v1/sales/s/orders?customer=budi", "").code(),
-        "forbidden"
-    );
-    assert_eq!(
-        call(&siti, "GET", "/v1/sales/s/orders", "").json()["orders"]
-            .as_array()
-            .unwrap()
-            .len(),
+        call(&siti, "GET", "/v1/sales/s/orders", "").json()["orders"].as_array().unwrap().len(),
         0
     );
     assert_eq!(
         call(&budi, "GET", "/v1/sales/s/orders?customer=budi", "").json()["orders"][0]["order"],
         order.as_str()
     );
-    assert_eq!(
-        call(&bearer(SHOP), "GET", "/v1/sales/s/orders?customer=budi", "").status,
-        200
-    );
-    assert_eq!(
-        call(&budi, "POST", &format!("{path}/confirm"), "").json()["status"],
-        "confirmed"
-    );
+    assert_eq!(call(&bearer(SHOP), "GET", "/v1/sales/s/orders?customer=budi", "").status, 200);
+    assert_eq!(call(&budi, "POST", &format!("{path}/confirm"), "").json()["status"], "confirmed");
 }

@@ -9,10 +9,7 @@ const SHORT: Duration = Duration::from_millis(200);
 
 #[test]
 fn slow_headers_are_cut() {
-    let world = World::full_lane(Limits {
-        header_timeout: SHORT,
-        ..Limits::default()
-    });
+    let world = World::full_lane(Limits { header_timeout: SHORT, ..Limits::default() });
     for begun in ["", "GET /livez HTTP/1.1\r\nhost: h\r\n"] {
         let mut connection = world.connect();
         connection.send(begun);
@@ -20,18 +17,12 @@ fn slow_headers_are_cut() {
     }
     let mut idle = world.connect();
     assert_eq!(idle.call("GET", "/livez", &[], "").status, 200);
-    assert!(
-        idle.read_to_end().is_empty(),
-        "silence between requests has an end too"
-    );
+    assert!(idle.read_to_end().is_empty(), "silence between requests has an end too");
 }
 
 #[test]
 fn a_body_that_trickles_is_cut_at_a_deadline_for_all_of_it() {
-    let world = World::full_lane(Limits {
-        body_timeout: SHORT,
-        ..Limits::default()
-    });
+    let world = World::full_lane(Limits { body_timeout: SHORT, ..Limits::default() });
     world.make_sale(&[]);
     let headers = [
         ("content-type", "application/json"),
@@ -60,10 +51,7 @@ fn a_body_that_trickles_is_cut_at_a_deadline_for_all_of_it() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_cut() {
-    let world = World::full_lane(Limits {
-        write_timeout: SHORT,
-        ..Limits::default()
-    });
+    let world = World::full_lane(Limits { write_timeout: SHORT, ..Limits::default() });
     let mut connection = world.connect();
     let one = request("GET", "/assets/kilat.css", &[], "");
     // More than both sides' buffers can hold, and never read. The end shows as a failed write.
@@ -82,10 +70,8 @@ fn heads_that_are_too_large_are_refused() {
         vec![("x-large", "x".repeat(32 * 1024))],
         (0..100).map(|_| ("x-many", "1".to_owned())).collect(),
     ] {
-        let headers: Vec<(&str, &str)> = headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut connection = world.connect();
         connection.try_send(request("GET", "/livez", &headers, "").as_bytes());
         assert_eq!(connection.read_head().status, 431);
@@ -94,14 +80,8 @@ fn heads_that_are_too_large_are_refused() {
 
 #[test]
 fn one_connection_too_many_is_told_so() {
-    let limits = Limits {
-        connections_max: 2,
-        ..Limits::default()
-    };
-    for world in [
-        World::full_lane(limits),
-        World::fast_lane(limits, LaneOptions::default()),
-    ] {
+    let limits = Limits { connections_max: 2, ..Limits::default() };
+    for world in [World::full_lane(limits), World::fast_lane(limits, LaneOptions::default())] {
         let mut seats = [world.connect(), world.connect()];
         for seat in &mut seats {
             assert_eq!(seat.call("GET", "/livez", &[], "").status, 200);
@@ -114,11 +94,7 @@ fn one_connection_too_many_is_told_so() {
         for name in ["x-request-id", "x-kilat-node"] {
             assert!(refused.header(name).is_some(), "{name}");
         }
-        assert_eq!(
-            seats[0].call("GET", "/livez", &[], "").status,
-            200,
-            "others are not affected"
-        );
+        assert_eq!(seats[0].call("GET", "/livez", &[], "").status, 200, "others are not affected");
     }
 }
 
@@ -148,11 +124,8 @@ fn what_is_not_http_ends_the_connection() {
 
 #[test]
 fn the_fast_lane_cuts_slow_requests_and_silent_connections() {
-    let lanes = LaneOptions {
-        request_timeout: SHORT,
-        idle_timeout: SHORT,
-        ..LaneOptions::default()
-    };
+    let lanes =
+        LaneOptions { request_timeout: SHORT, idle_timeout: SHORT, ..LaneOptions::default() };
     let world = World::fast_lane(Limits::default(), lanes);
     let mut slow = world.connect();
     slow.send("POST /v1/sales/s/orders HTTP/1.1\r\nhost: h\r\n");

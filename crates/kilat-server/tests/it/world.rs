@@ -17,11 +17,8 @@ pub(crate) const SALE: &str = r#"{"id":"s","title":"Lampu <Kilat> & \"Co\"","sku
     "supply":10,"per_customer":2,"opens_at":null,"closes_at":null,"hold_seconds":60}"#;
 
 /// The full lane accepts for itself.
-const NO_LANE: LaneOptions = LaneOptions {
-    threads: 0,
-    request_timeout: Duration::ZERO,
-    idle_timeout: Duration::ZERO,
-};
+const NO_LANE: LaneOptions =
+    LaneOptions { threads: 0, request_timeout: Duration::ZERO, idle_timeout: Duration::ZERO };
 
 fn open_access() -> Access {
     Access::new(Some(ADMIN), None, None)
@@ -81,13 +78,7 @@ impl World {
             .block_on(async { Server::start(listener, options, engine.handle().clone()) })
             .unwrap();
         let address = server.local_addr();
-        World {
-            address,
-            server: Some(server),
-            runtime,
-            _engine: engine,
-            _data: data,
-        }
+        World { address, server: Some(server), runtime, _engine: engine, _data: data }
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -112,12 +103,7 @@ impl World {
     pub(crate) fn admin(&self, method: &str, path: &str, key: &str, body: &str) -> Reply {
         let bearer = format!("Bearer {ADMIN}");
         let json = ("content-type", "application/json");
-        self.call(
-            method,
-            path,
-            &[("authorization", &bearer), json, ("idempotency-key", key)],
-            body,
-        )
+        self.call(method, path, &[("authorization", &bearer), json, ("idempotency-key", key)], body)
     }
 
     /// Makes the sale `s`, or another with some text replaced.
@@ -136,34 +122,20 @@ impl World {
     }
 
     pub(crate) fn order(&self, key: &str, body: &str) -> Reply {
-        let headers = [
-            ("content-type", "application/json"),
-            ("idempotency-key", key),
-        ];
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
         self.call("POST", "/v1/sales/s/orders", &headers, body)
     }
 
     pub(crate) fn buy(&self, customer: &str, key: &str, quantity: u32) -> Reply {
-        self.order(
-            key,
-            &format!(r#"{{"customer":"{customer}","quantity":{quantity}}}"#),
-        )
+        self.order(key, &format!(r#"{{"customer":"{customer}","quantity":{quantity}}}"#))
     }
 
     pub(crate) fn hold(&self, customer: &str, key: &str) -> Reply {
-        self.order(
-            key,
-            &format!(r#"{{"customer":"{customer}","quantity":1,"hold":true}}"#),
-        )
+        self.order(key, &format!(r#"{{"customer":"{customer}","quantity":1,"hold":true}}"#))
     }
 
     pub(crate) fn batch(&self, body: &str) -> Reply {
-        self.call(
-            "POST",
-            "/v1/sales/s/orders:batch",
-            &[("content-type", "application/json")],
-            body,
-        )
+        self.call("POST", "/v1/sales/s/orders:batch", &[("content-type", "application/json")], body)
     }
 
     pub(crate) fn leave(&self) {
@@ -171,8 +143,7 @@ impl World {
     }
 
     pub(crate) fn spawn_shutdown(&mut self, deadline: Duration) -> tokio::task::JoinHandle<()> {
-        self.runtime
-            .spawn(self.server.take().unwrap().shutdown(deadline))
+        self.runtime.spawn(self.server.take().unwrap().shutdown(deadline))
     }
 
     pub(crate) fn finish(&self, task: tokio::task::JoinHandle<()>) {

@@ -27,9 +27,7 @@ impl Connection {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream: BufReader::new(stream),
-        })
+        Ok(Connection { stream: BufReader::new(stream) })
     }
 
     /// Sends a request and reads its reply to the last byte.
@@ -62,11 +60,7 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(broken)?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut reply = Reply {
-            status: status.ok_or_else(broken)?,
-            headers,
-            body: Vec::new(),
-        };
+        let mut reply = Reply { status: status.ok_or_else(broken)?, headers, body: Vec::new() };
         reply.body = self.read_body(&reply)?;
         Ok(reply)
     }

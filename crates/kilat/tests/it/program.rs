@@ -152,13 +152,7 @@ impl Server {
         let mut banner = String::new();
         while stdout.read_line(&mut banner).unwrap() > 0 {
             if let Some(url) = address_in(&banner) {
-                return Ok(Server {
-                    process,
-                    url,
-                    banner,
-                    log,
-                    _stdout: stdout,
-                });
+                return Ok(Server { process, url, banner, log, _stdout: stdout });
             }
         }
         let status = process.wait();
@@ -169,10 +163,7 @@ impl Server {
     /// Waits until it ends by itself.
     pub(crate) fn end(mut self) -> End {
         let status = self.process.wait();
-        End {
-            status,
-            said: self.log(),
-        }
+        End { status, said: self.log() }
     }
 
     /// One admin call with a key of its own.
@@ -191,10 +182,7 @@ impl Server {
     }
 
     pub(crate) fn order(&self, sale: &str, key: &str, body: &str) -> Reply {
-        let headers = [
-            ("content-type", "application/json"),
-            ("idempotency-key", key),
-        ];
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
         let path = format!("/v1/sales/{sale}/orders");
         http::call(&self.url, "POST", &path, &headers, body).unwrap()
     }

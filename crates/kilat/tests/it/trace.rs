@@ -10,14 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// Calls that change files or make changes durable.
-pub(crate) const CALLS: [&str; 6] = [
-    "pwrite64",
-    "fdatasync",
-    "fsync",
-    "rename",
-    "ftruncate",
-    "mkdir",
-];
+pub(crate) const CALLS: [&str; 6] =
+    ["pwrite64", "fdatasync", "fsync", "rename", "ftruncate", "mkdir"];
 
 /// `kilat serve` under a tracer that does `inject`, as in `fdatasync:error=EIO:when=3`.
 pub(crate) fn server(data: &Path, log: &Path, inject: Option<&str>) -> Command {

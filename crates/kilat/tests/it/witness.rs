@@ -40,9 +40,7 @@ impl Random {
 
 /// The seed of this run: `KILAT_SEED`, or a new one. Printed, so that it can be given again.
 pub(crate) fn seed() -> u64 {
-    let given = std::env::var("KILAT_SEED")
-        .ok()
-        .and_then(|n| n.parse().ok());
+    let given = std::env::var("KILAT_SEED").ok().and_then(|n| n.parse().ok());
     let seed = given.unwrap_or_else(|| u64::from(std::process::id()) << 20);
     println!("KILAT_SEED={seed}");
     seed
@@ -122,11 +120,7 @@ impl Witness {
         let intent = self.state().keys[key].clone();
         let reply = connection.call("POST", &path("orders"), &headers(key), &intent.body())?;
         if reply.status != 201 {
-            assert!(
-                intent.order.is_none(),
-                "{key} was acknowledged: {}",
-                reply.text()
-            );
+            assert!(intent.order.is_none(), "{key} was acknowledged: {}", reply.text());
             return Ok(());
         }
         let replayed = reply.header("idempotency-replayed") == Some("true");
@@ -152,11 +146,8 @@ impl Witness {
         let Some(order) = held.get(random.below(held.len().max(1) as u64) as usize) else {
             return Ok(());
         };
-        let (step, status) = if confirm {
-            ("confirm", Status::Confirmed)
-        } else {
-            ("cancel", Status::Cancelled)
-        };
+        let (step, status) =
+            if confirm { ("confirm", Status::Confirmed) } else { ("cancel", Status::Cancelled) };
         self.state().tried(order, status);
         let path = path(&format!("orders/{order}/{step}"));
         let reply = connection.call("POST", &path, &headers("-"), "")?;
@@ -192,10 +183,7 @@ impl Witness {
         self.state().proven();
         self.check(server);
         let (orders, keys) = self.state().orders_and_keys();
-        assert_eq!(
-            orders, keys,
-            "each key with an order has one, and each order a key"
-        );
+        assert_eq!(orders, keys, "each key with an order has one, and each order a key");
     }
 }
 
@@ -228,8 +216,5 @@ fn path(of_sale: &str) -> String {
 }
 
 fn headers(key: &str) -> [(&str, &str); 2] {
-    [
-        ("content-type", "application/json"),
-        ("idempotency-key", key),
-    ]
+    [("content-type", "application/json"), ("idempotency-key", key)]
 }

@@ -50,11 +50,7 @@ pub(super) struct Report {
 impl Storm {
     /// As fast as the connections allow.
     pub(super) fn new(seconds: u64, connections: usize) -> Self {
-        Self {
-            seconds,
-            connections,
-            rate: None,
-        }
+        Self { seconds, connections, rate: None }
     }
 
     /// Orders a second, whether or not earlier ones were answered.
@@ -64,9 +60,8 @@ impl Storm {
     }
 
     fn arguments(self) -> Vec<String> {
-        let mut arguments: Vec<String> = ["attack", "--json", "--quiet", "--replay", "0"]
-            .map(str::to_owned)
-            .into();
+        let mut arguments: Vec<String> =
+            ["attack", "--json", "--quiet", "--replay", "0"].map(str::to_owned).into();
         let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         add("--supply", HUGE_SUPPLY.to_string());
         add("--per-customer", "0".to_owned());
@@ -93,20 +88,14 @@ pub(super) fn generator(scene: &Scene) -> Result<Vec<Figure>> {
         || crowd.shoot(&server, SALE),
     )?;
     let long = self::storm(scene, &server, &Storm::new(seconds * 3, CONNECTIONS))?;
-    let short = rounds
-        .first()
-        .map(|(report, _)| *report)
-        .context("there was no round")?;
+    let short = rounds.first().map(|(report, _)| *report).context("there was no round")?;
     drop(server);
     Ok(vec![
         Figure::new(
             "T11",
             "replies to `kilat attack` ÷ wrk, same server",
             "×",
-            rounds
-                .iter()
-                .map(|(ours, wrk)| ours.per_second / wrk.per_second())
-                .collect(),
+            rounds.iter().map(|(ours, wrk)| ours.per_second / wrk.per_second()).collect(),
         )
         .aims(Target::AtLeast(0.9)),
         Figure::new(
@@ -141,10 +130,7 @@ pub(super) fn storm(scene: &Scene, server: &Server, storm: &Storm) -> Result<Rep
         .context("cannot start `kilat attack`")?;
     let deadline = Duration::from_secs(storm.seconds) + PROOF_DEADLINE;
     let (status, output, peak_bytes) = watch(child, deadline)?;
-    ensure!(
-        status.success(),
-        "`kilat attack` ended with {status}: {output}"
-    );
+    ensure!(status.success(), "`kilat attack` ended with {status}: {output}");
     let mut report = parse(&output)
         .with_context(|| format!("`kilat attack` reports something else: {output}"))?;
     report.peak_bytes = peak_bytes;
@@ -153,10 +139,7 @@ pub(super) fn storm(scene: &Scene, server: &Server, storm: &Storm) -> Result<Rep
 }
 
 fn serve(scene: &Scene, folder: &Folder) -> Result<Server> {
-    let place = Place {
-        folder: folder.path(),
-        core: Some(SERVER_CORE),
-    };
+    let place = Place { folder: folder.path(), core: Some(SERVER_CORE) };
     let server = kilat::serve(scene, place)?;
     kilat::create_sale(&server, SALE, HUGE_SUPPLY)?;
     Ok(server)
@@ -166,20 +149,15 @@ fn serve(scene: &Scene, folder: &Folder) -> Result<Server> {
 fn memory_of(short: Report, long: Report) -> Figure {
     let orders = long.acknowledged.saturating_sub(short.acknowledged);
     let bytes = (long.peak_bytes - short.peak_bytes) / (orders as f64).max(1.0);
-    Figure::new(
-        "T11",
-        "memory of `kilat attack` an acknowledged order",
-        "bytes",
-        vec![bytes],
-    )
-    .aims(Target::AtMost(ORDER_BYTES_MAX))
-    .noted(format!(
-        "anonymous, peak: {:.1} MiB at {} orders, {:.1} MiB at {}",
-        short.peak_bytes / MIB,
-        short.acknowledged,
-        long.peak_bytes / MIB,
-        long.acknowledged,
-    ))
+    Figure::new("T11", "memory of `kilat attack` an acknowledged order", "bytes", vec![bytes])
+        .aims(Target::AtMost(ORDER_BYTES_MAX))
+        .noted(format!(
+            "anonymous, peak: {:.1} MiB at {} orders, {:.1} MiB at {}",
+            short.peak_bytes / MIB,
+            short.acknowledged,
+            long.peak_bytes / MIB,
+            long.acknowledged,
+        ))
 }
 
 fn many_connections(scene: &Scene) -> Result<Figure> {
@@ -187,11 +165,7 @@ fn many_connections(scene: &Scene) -> Result<Figure> {
     let server = serve(scene, &folder)?;
     let connections = scene.pick(MANY_CONNECTIONS, 200);
     let started = Instant::now();
-    let report = storm(
-        scene,
-        &server,
-        &Storm::new(scene.shot_seconds(), connections),
-    )?;
+    let report = storm(scene, &server, &Storm::new(scene.shot_seconds(), connections))?;
     let seconds = started.elapsed().as_secs_f64();
     Ok(Figure::new(
         "T11",
@@ -199,10 +173,7 @@ fn many_connections(scene: &Scene) -> Result<Figure> {
         "s",
         vec![seconds],
     )
-    .noted(format!(
-        "complete and proven, {:.0}/s, p99 {:.1} ms",
-        report.per_second, report.p99_ms
-    )))
+    .noted(format!("complete and proven, {:.0}/s, p99 {:.1} ms", report.per_second, report.p99_ms)))
 }
 
 /// Waits for the end; gives how it ended, what it wrote, and its largest anonymous memory.
@@ -228,11 +199,7 @@ fn watch(mut child: Child, deadline: Duration) -> Result<(ExitStatus, String, f6
     };
     let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
     let (output, errors) = (text(output), text(errors));
-    let shown = if status.success() {
-        output
-    } else {
-        output + &errors
-    };
+    let shown = if status.success() { output } else { output + &errors };
     Ok((status, shown, peak_bytes))
 }
 
@@ -263,10 +230,7 @@ mod tests {
     fn the_report_is_read() {
         let output = r#"{"orders":{"acknowledged":7},"traffic":{"replies_per_second":3.5},"latency_us":{"p99":2500}}"#;
         let report = parse(output).unwrap();
-        assert_eq!(
-            (report.acknowledged, report.per_second, report.p99_ms),
-            (7, 3.5, 2.5)
-        );
+        assert_eq!((report.acknowledged, report.per_second, report.p99_ms), (7, 3.5, 2.5));
         assert_eq!(parse("{}"), None);
     }
 

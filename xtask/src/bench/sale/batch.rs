@@ -39,18 +39,12 @@ pub(super) struct Amount {
 /// T2.
 pub(super) fn through_the_api(scene: &Scene) -> Result<Vec<Figure>> {
     let folder = scene.folder("t2")?;
-    let place = Place {
-        folder: folder.path(),
-        core: None,
-    };
+    let place = Place { folder: folder.path(), core: None };
     let server = kilat::serve(scene, place)?;
     kilat::create_sale(&server, SALE, HUGE_SUPPLY)?;
     let mut rounds: Vec<Filled> = Vec::new();
     for round in 0..scene.rounds() as u64 {
-        let amount = Amount {
-            batches: BATCHES_MAX,
-            seconds: scene.pick(5, 1),
-        };
+        let amount = Amount { batches: BATCHES_MAX, seconds: scene.pick(5, 1) };
         rounds.push(fill(scene, &server, SALE, amount, round * BATCHES_MAX)?);
     }
     let sold = kilat::sold(&server, SALE)?;
@@ -94,34 +88,19 @@ pub(super) fn in_process(scene: &Scene) -> Result<Vec<Figure>> {
         Path::new("crates/kilat-engine/benches/commit.rs").exists(),
         "{PACKAGE} has no bench called `commit` yet"
     );
-    let bench = [
-        "bench",
-        "--quiet",
-        "--package",
-        PACKAGE,
-        "--bench",
-        "commit",
-    ];
+    let bench = ["bench", "--quiet", "--package", PACKAGE, "--bench", "commit"];
     let size: &[&str] = scene.pick(&[], &["--profile", "dev", "--", "--smoke"]);
     let mut samples = Vec::new();
     for _ in 0..scene.pick(3, 1) {
         let command = process::cargo(bench.iter().chain(size).copied());
         let shown = process::show(&command, |line| orders_per_second(line).is_some())?;
         ensure!(shown.success, "the bench `commit` failed");
-        ensure!(
-            !shown.kept.is_empty(),
-            "the bench `commit` printed no `orders_per_second: N`"
-        );
+        ensure!(!shown.kept.is_empty(), "the bench `commit` printed no `orders_per_second: N`");
         samples.extend(shown.kept.iter().filter_map(|line| orders_per_second(line)));
     }
     Ok(vec![
-        Figure::new(
-            "T3",
-            "ledger and journal in process, 8,000 a batch",
-            "orders/s",
-            samples,
-        )
-        .aims(Target::AtLeast(4_000_000.0)),
+        Figure::new("T3", "ledger and journal in process, 8,000 a batch", "orders/s", samples)
+            .aims(Target::AtLeast(4_000_000.0)),
     ])
 }
 
@@ -144,11 +123,7 @@ pub(super) fn fill(
         .stdin(Stdio::null())
         .output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "the load generator failed: {}",
-        errors.trim()
-    );
+    ensure!(output.status.success(), "the load generator failed: {}", errors.trim());
     parse(&output.stdout).context("the load generator reports something else")
 }
 
@@ -164,11 +139,7 @@ fn parse(output: &[u8]) -> Option<Filled> {
 /// `orders_per_second: 4100000`, with or without `_` or `,` between the digits.
 fn orders_per_second(line: &str) -> Option<f64> {
     let (_, value) = line.split_once("orders_per_second:")?;
-    let digits: String = value
-        .trim()
-        .chars()
-        .filter(|c| !matches!(c, '_' | ','))
-        .collect();
+    let digits: String = value.trim().chars().filter(|c| !matches!(c, '_' | ',')).collect();
     digits.parse().ok()
 }
 
@@ -186,10 +157,7 @@ mod tests {
 
     #[test]
     fn the_benchs_line_is_found() {
-        assert_eq!(
-            orders_per_second("orders_per_second: 4_100_000"),
-            Some(4_100_000.0)
-        );
+        assert_eq!(orders_per_second("orders_per_second: 4_100_000"), Some(4_100_000.0));
         assert_eq!(orders_per_second("  orders_per_second: 12.5"), Some(12.5));
         assert_eq!(orders_per_second("orders: 12"), None);
     }

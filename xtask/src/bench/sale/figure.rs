@@ -43,14 +43,7 @@ impl Figure {
         unit: &'static str,
         samples: Vec<f64>,
     ) -> Self {
-        Self {
-            id,
-            what: what.into(),
-            unit,
-            samples,
-            target: None,
-            note: String::new(),
-        }
+        Self { id, what: what.into(), unit, samples, target: None, note: String::new() }
     }
 
     /// A figure that should reach something.
@@ -141,10 +134,7 @@ pub(super) fn table(figures: &[Figure], is_smoke: bool) -> String {
 
 /// The figures for a program.
 pub(super) fn to_json(figures: &[Figure], is_smoke: bool) -> Value {
-    figures
-        .iter()
-        .map(|figure| figure.to_json(is_smoke))
-        .collect()
+    figures.iter().map(|figure| figure.to_json(is_smoke)).collect()
 }
 
 fn line(figure: &Figure, width: usize, is_smoke: bool) -> String {
@@ -183,12 +173,8 @@ fn short(value: f64) -> String {
 fn with_thousands(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let sign = if value < 0.0 { "-" } else { "" };
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| str::from_utf8(group).ok())
-        .collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
     format!("{sign}{}", groups.join(","))
 }
 
@@ -208,9 +194,7 @@ mod tests {
     #[test]
     fn the_median_is_judged() {
         let reached = |samples: &[f64], target| {
-            Figure::new("T", "", "", samples.to_vec())
-                .aims(target)
-                .reached()
+            Figure::new("T", "", "", samples.to_vec()).aims(target).reached()
         };
         assert_eq!(reached(&[0.5, 0.9, 1.5], Target::AtLeast(0.9)), Some(true));
         assert_eq!(reached(&[0.5, 0.8, 1.5], Target::AtLeast(0.9)), Some(false));
@@ -249,9 +233,6 @@ mod tests {
     fn a_figure_without_samples_is_still_listed() {
         let absent = Figure::new("T3", "in process", "orders/s", Vec::new()).noted("why not");
         let text = table(&[absent], false);
-        assert!(
-            text.contains("in process") && text.contains("why not"),
-            "{text}"
-        );
+        assert!(text.contains("in process") && text.contains("why not"), "{text}");
     }
 }

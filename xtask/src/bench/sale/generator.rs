@@ -145,10 +145,7 @@ mod tests {
             let body: Value = serde_json::from_slice(&batch.bytes[body_starts..]).unwrap();
             for order in body["orders"].as_array().unwrap() {
                 let key = order["key"].as_str().unwrap();
-                assert_eq!(
-                    (key.len(), order["customer"].as_str().unwrap().len()),
-                    (24, 24)
-                );
+                assert_eq!((key.len(), order["customer"].as_str().unwrap().len()), (24, 24));
                 assert!(keys.insert(key.to_owned()), "{key}");
             }
         }

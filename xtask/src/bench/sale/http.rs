@@ -43,11 +43,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self {
-            stream,
-            buffer: vec![0; READ_BYTES],
-            filled: 0,
-        })
+        Ok(Self { stream, buffer: vec![0; READ_BYTES], filled: 0 })
     }
 
     /// Sends `request` and reads the whole reply to it.
@@ -65,10 +61,7 @@ impl Connection {
             self.fill()?;
         }
         ensure!(self.filled == end, "the reply is longer than it says");
-        Ok(Reply {
-            status: head.status,
-            body: &self.buffer[head.body_starts..end],
-        })
+        Ok(Reply { status: head.status, body: &self.buffer[head.body_starts..end] })
     }
 
     fn fill(&mut self) -> Result<()> {
@@ -97,10 +90,7 @@ pub(super) fn request(method: &str, path: &str, headers: &[&str], body: &[u8]) -
 /// `None` while the head is not complete.
 fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
-        ensure!(
-            bytes.len() < HEAD_BYTES_MAX,
-            "the head of the reply is too long"
-        );
+        ensure!(bytes.len() < HEAD_BYTES_MAX, "the head of the reply is too long");
         return Ok(None);
     };
     let head = str::from_utf8(&bytes[..end]).context("the head of the reply is not text")?;
@@ -116,10 +106,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
         body_starts: end + 4,
         body_bytes: body_bytes.context("the reply has no Content-Length")?,
     };
-    ensure!(
-        head.body_bytes <= BODY_BYTES_MAX,
-        "the body of the reply is too long"
-    );
+    ensure!(head.body_bytes <= BODY_BYTES_MAX, "the body of the reply is too long");
     Ok(Some(head))
 }
 
@@ -131,17 +118,10 @@ mod tests {
     fn heads_are_read_when_they_are_complete() {
         let parse = |text: &str| parse_head(text.as_bytes()).map_err(|error| error.to_string());
         let complete = "HTTP/1.1 201 Created\r\ncontent-length: 12\r\nx: y\r\n\r\n";
-        let head = Head {
-            status: 201,
-            body_starts: complete.len(),
-            body_bytes: 12,
-        };
+        let head = Head { status: 201, body_starts: complete.len(), body_bytes: 12 };
         assert_eq!(parse(complete), Ok(Some(head)));
         assert_eq!(parse(&complete[..complete.len() - 1]), Ok(None));
-        for faulty in [
-            "HTTP/1.1 200 OK\r\n\r\n",
-            "nonsense\r\ncontent-length: 1\r\n\r\n",
-        ] {
+        for faulty in ["HTTP/1.1 200 OK\r\n\r\n", "nonsense\r\ncontent-length: 1\r\n\r\n"] {
             assert!(parse(faulty).is_err(), "{faulty}");
         }
     }

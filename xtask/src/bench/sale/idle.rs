@@ -26,10 +26,7 @@ pub(super) fn costs(scene: &Scene) -> Result<Vec<Figure>> {
 
 fn idle(scene: &Scene) -> Result<Vec<Figure>> {
     let folder = scene.folder("t14")?;
-    let place = Place {
-        folder: folder.path(),
-        core: None,
-    };
+    let place = Place { folder: folder.path(), core: None };
     let server = kilat::serve(scene, place)?;
     let seconds = scene.pick(10, 1);
     // The figure is stated for a server that has settled.
@@ -39,27 +36,17 @@ fn idle(scene: &Scene) -> Result<Vec<Figure>> {
     thread::sleep(Duration::from_secs(seconds));
     let used = server.cpu_time()?.saturating_sub(before).as_secs_f64();
     Ok(vec![
-        Figure::new(
-            "T14",
-            "idle, resident memory, anonymous",
-            "MB",
-            vec![memory.anonymous / MB],
-        )
-        .aims(Target::AtMost(30.0)),
+        Figure::new("T14", "idle, resident memory, anonymous", "MB", vec![memory.anonymous / MB])
+            .aims(Target::AtMost(30.0)),
         Figure::new(
             "T14",
             "idle, resident memory, files included",
             "MB",
             vec![memory.resident / MB],
         ),
-        Figure::new(
-            "T14",
-            "idle, processor",
-            "%",
-            vec![used / seconds as f64 * 100.0],
-        )
-        .aims(Target::AtMost(IDLE_PERCENT_MAX))
-        .noted(format!("over {seconds} s")),
+        Figure::new("T14", "idle, processor", "%", vec![used / seconds as f64 * 100.0])
+            .aims(Target::AtMost(IDLE_PERCENT_MAX))
+            .noted(format!("over {seconds} s")),
     ])
 }
 
@@ -89,19 +76,14 @@ fn starts(scene: &Scene) -> Result<Figure> {
     let mut samples = Vec::new();
     for _ in 0..scene.pick(20, 3) {
         let folder = scene.folder("t14-start")?;
-        let place = Place {
-            folder: folder.path(),
-            core: None,
-        };
+        let place = Place { folder: folder.path(), core: None };
         let started = Instant::now();
         let server = kilat::serve(scene, place)?;
         samples.push(started.elapsed().as_secs_f64() * 1e3);
         drop(server);
     }
-    Ok(
-        Figure::new("T14", "start to ready on an empty directory", "ms", samples)
-            .aims(Target::AtMost(100.0)),
-    )
+    Ok(Figure::new("T14", "start to ready on an empty directory", "ms", samples)
+        .aims(Target::AtMost(100.0)))
 }
 
 fn size_mb(file: &Path) -> Result<f64> {

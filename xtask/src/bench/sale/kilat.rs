@@ -57,11 +57,7 @@ pub(super) fn create_sale(server: &Server, id: &str, supply: u64) -> Result<()> 
     let mut connection = Connection::open(server.address())?;
     let reply = connection.exchange(&request)?;
     let body = String::from_utf8_lossy(reply.body);
-    ensure!(
-        reply.status == 201,
-        "creating a sale answers {}: {body}",
-        reply.status
-    );
+    ensure!(reply.status == 201, "creating a sale answers {}: {body}", reply.status);
     Ok(())
 }
 
@@ -71,7 +67,5 @@ pub(super) fn sold(server: &Server, id: &str) -> Result<u64> {
     let mut connection = Connection::open(server.address())?;
     let reply = connection.exchange(&request)?;
     let sale: Value = serde_json::from_slice(reply.body)?;
-    sale["sold"]
-        .as_u64()
-        .with_context(|| format!("the sale does not say what is sold: {sale}"))
+    sale["sold"].as_u64().with_context(|| format!("the sale does not say what is sold: {sale}"))
 }

@@ -50,45 +50,19 @@ static PARTS: &[Part] = &[
         needs: &[setup::UTIL_LINUX, setup::WRK, setup::NGINX],
         run: purchase::purchases,
     },
-    Part {
-        id: "T2",
-        needs: &[setup::UTIL_LINUX],
-        run: batch::through_the_api,
-    },
-    Part {
-        id: "T3",
-        needs: &[],
-        run: batch::in_process,
-    },
+    Part { id: "T2", needs: &[setup::UTIL_LINUX], run: batch::through_the_api },
+    Part { id: "T3", needs: &[], run: batch::in_process },
     Part {
         id: "T4",
         needs: &[setup::UTIL_LINUX, setup::WRK, setup::NGINX],
         run: purchase::refusals,
     },
-    Part {
-        id: "T8",
-        needs: &[setup::UTIL_LINUX],
-        run: restart::restarts,
-    },
-    Part {
-        id: "T11",
-        needs: &[setup::UTIL_LINUX, setup::WRK],
-        run: attack::generator,
-    },
-    Part {
-        id: "T14",
-        needs: &[setup::UTIL_LINUX],
-        run: idle::costs,
-    },
+    Part { id: "T8", needs: &[setup::UTIL_LINUX], run: restart::restarts },
+    Part { id: "T11", needs: &[setup::UTIL_LINUX, setup::WRK], run: attack::generator },
+    Part { id: "T14", needs: &[setup::UTIL_LINUX], run: idle::costs },
     Part {
         id: "seed",
-        needs: &[
-            setup::UTIL_LINUX,
-            setup::WRK,
-            setup::NGINX,
-            setup::REDIS,
-            setup::PYTHON,
-        ],
+        needs: &[setup::UTIL_LINUX, setup::WRK, setup::NGINX, setup::REDIS, setup::PYTHON],
         run: seed::purchases,
     },
     Part {
@@ -113,10 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         println!("   {} …", part.id);
         match run_part(part, &scene) {
             Ok(found) => figures.extend(found),
-            Err(error) => failures.push(Failure {
-                id: part.id,
-                why: format!("{error:#}"),
-            }),
+            Err(error) => failures.push(Failure { id: part.id, why: format!("{error:#}") }),
         }
     }
     print_result(&figures, &failures, scene.is_smoke());
@@ -138,12 +109,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 fn run_part(part: &Part, scene: &Scene) -> Result<Vec<Figure>> {
-    let missing: Vec<String> = part
-        .needs
-        .iter()
-        .filter(|need| !need.is_present())
-        .map(Need::advice)
-        .collect();
+    let missing: Vec<String> =
+        part.needs.iter().filter(|need| !need.is_present()).map(Need::advice).collect();
     ensure!(missing.is_empty(), "{}", missing.join("; "));
     (part.run)(scene)
 }
@@ -170,10 +137,7 @@ fn find(id: &str) -> Result<&'static Part> {
         Some(part) => Ok(part),
         None => {
             let known: Vec<&str> = PARTS.iter().map(|part| part.id).collect();
-            bail!(
-                "the sale's benchmarks have no part `{id}`; there are {}",
-                known.join(", ")
-            )
+            bail!("the sale's benchmarks have no part `{id}`; there are {}", known.join(", "))
         }
     }
 }

@@ -32,9 +32,7 @@ pub(super) fn start(
     let text = replacements
         .iter()
         .chain(&own)
-        .fold(text, |text, (name, address)| {
-            text.replace(name, &address.port().to_string())
-        });
+        .fold(text, |text, (name, address)| text.replace(name, &address.port().to_string()));
     fs::write(folder.join("nginx.conf"), text)?;
     let nginx = process::find("nginx").context("`nginx` is not installed")?;
     Program::new(&nginx, address, core, folder)?

@@ -32,10 +32,7 @@ type Round = (Shot, Shot);
 
 impl Crowd {
     pub(super) fn new(seconds: u64) -> Self {
-        Self {
-            next: NUMBER_MIN,
-            seconds,
-        }
+        Self { next: NUMBER_MIN, seconds }
     }
 
     /// Buys from `sale` on `server`, which is on the other core.
@@ -61,19 +58,13 @@ impl Crowd {
 /// T1 and T1b.
 pub(super) fn purchases(scene: &Scene) -> Result<Vec<Figure>> {
     let (ours, theirs) = (scene.folder("t1-kilat")?, scene.folder("t1-nginx")?);
-    let place = Place {
-        folder: ours.path(),
-        core: Some(SERVER_CORE),
-    };
+    let place = Place { folder: ours.path(), core: Some(SERVER_CORE) };
     let server = kilat::serve(scene, place)?;
     let nginx = nginx::constant(theirs.path(), Some(SERVER_CORE))?;
     kilat::create_sale(&server, OPEN, kilat::HUGE_SUPPLY)?;
     let mut crowd = Crowd::new(scene.shot_seconds());
     if !scene.is_smoke() {
-        let mut warm_up = Crowd {
-            next: 2 * NUMBER_MIN,
-            seconds: 1,
-        };
+        let mut warm_up = Crowd { next: 2 * NUMBER_MIN, seconds: 1 };
         bought(warm_up.shoot(&server, OPEN)?)?;
         warm_up.shoot(&nginx, OPEN)?;
     }
@@ -88,32 +79,19 @@ pub(super) fn purchases(scene: &Scene) -> Result<Vec<Figure>> {
     let mut figures = throughput("T1", "purchase", &rounds, Target::AtLeast(0.90));
     figures.extend(processor_time(&rounds));
     let full = Spread::of(&samples(&rounds, |(ours, _)| ours.per_second()));
-    figures.push(half_load(
-        scene,
-        &server,
-        full.map_or(0.0, |spread| spread.median),
-    )?);
+    figures.push(half_load(scene, &server, full.map_or(0.0, |spread| spread.median))?);
     Ok(figures)
 }
 
 /// T4.
 pub(super) fn refusals(scene: &Scene) -> Result<Vec<Figure>> {
     let (ours, theirs) = (scene.folder("t4-kilat")?, scene.folder("t4-nginx")?);
-    let place = Place {
-        folder: ours.path(),
-        core: Some(SERVER_CORE),
-    };
+    let place = Place { folder: ours.path(), core: Some(SERVER_CORE) };
     let server = kilat::serve(scene, place)?;
     let nginx = nginx::constant(theirs.path(), Some(SERVER_CORE))?;
     kilat::create_sale(&server, EMPTY, 0)?;
     // Connections and their buffers are there before memory is compared.
-    refused(
-        Crowd {
-            next: 2 * NUMBER_MIN,
-            seconds: 1,
-        }
-        .shoot(&server, EMPTY)?,
-    )?;
+    refused(Crowd { next: 2 * NUMBER_MIN, seconds: 1 }.shoot(&server, EMPTY)?)?;
     let before = server.memory()?.anonymous;
     let mut crowd = Crowd::new(scene.shot_seconds());
     let rounds = race(scene, &mut crowd, (&server, &nginx), EMPTY, refused)?;
@@ -123,10 +101,7 @@ pub(super) fn refusals(scene: &Scene) -> Result<Vec<Figure>> {
     figures.push(
         Figure::new("T4", "growth of anonymous memory", "MiB", vec![growth])
             .aims(Target::AtMost(FLAT_MIB))
-            .noted(format!(
-                "over {refusals} refusals, from {:.1} MiB",
-                before / MIB
-            )),
+            .noted(format!("over {refusals} refusals, from {:.1} MiB", before / MIB)),
     );
     Ok(figures)
 }
@@ -159,11 +134,7 @@ fn bought(shot: Shot) -> Result<Shot> {
 
 fn refused(shot: Shot) -> Result<Shot> {
     let sold = shot.requests - shot.status_errors.min(shot.requests);
-    ensure!(
-        sold == 0,
-        "{sold} of {} requests were not refused",
-        shot.requests
-    );
+    ensure!(sold == 0, "{sold} of {} requests were not refused", shot.requests);
     Ok(shot)
 }
 
@@ -178,9 +149,7 @@ fn throughput(id: &'static str, what: &str, rounds: &[Round], target: Target) ->
             id,
             format!("{what}s, Kilat ÷ nginx's constant"),
             "×",
-            samples(rounds, |(ours, theirs)| {
-                ours.per_second() / theirs.per_second()
-            }),
+            samples(rounds, |(ours, theirs)| ours.per_second() / theirs.per_second()),
         )
         .aims(target),
         Figure::new(
@@ -234,16 +203,9 @@ fn half_load(scene: &Scene, server: &Server, full_per_second: f64) -> Result<Fig
         p99_ms.push(report.p99_ms);
         achieved = report.per_second;
     }
-    Ok(Figure::new(
-        "T1",
-        "p99 at half of that load, `kilat attack`",
-        "ms",
-        p99_ms,
-    )
-    .aims(Target::AtMost(5.0))
-    .noted(format!(
-        "asked for {rate:.0}/s, last round got {achieved:.0}/s"
-    )))
+    Ok(Figure::new("T1", "p99 at half of that load, `kilat attack`", "ms", p99_ms)
+        .aims(Target::AtMost(5.0))
+        .noted(format!("asked for {rate:.0}/s, last round got {achieved:.0}/s")))
 }
 
 fn samples(rounds: &[Round], of: impl Fn(&Round) -> f64) -> Vec<f64> {

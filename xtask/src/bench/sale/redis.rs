@@ -36,11 +36,8 @@ pub(super) fn reservations(scene: &Scene) -> Result<Vec<Figure>> {
     let script = fs::read_to_string(SCRIPT).with_context(|| format!("cannot read {SCRIPT}"))?;
     let script = command(&redis, &["SCRIPT", "LOAD", &script])?;
     command(&redis, &["SET", "stock", "1000000000"])?;
-    let (rounds, singles, batches) = (
-        scene.pick(3, 1),
-        scene.pick(200_000, 5_000),
-        scene.pick(2_000, 200),
-    );
+    let (rounds, singles, batches) =
+        (scene.pick(3, 1), scene.pick(200_000, 5_000), scene.pick(2_000, 200));
     let samples = alternate(
         rounds,
         || benchmark(&redis, script.trim(), 1, singles),
@@ -63,12 +60,7 @@ pub(super) fn start(folder: &Path, durable: Durable) -> Result<Server> {
     let appends = if durable == Durable::Yes { "yes" } else { "no" };
     Program::new(&program, address, None, folder)?
         .args([configuration])
-        .args([
-            "--port",
-            &address.port().to_string(),
-            "--appendonly",
-            appends,
-        ])
+        .args(["--port", &address.port().to_string(), "--appendonly", appends])
         .arg_path("--dir", folder)
         .start(Ready::Accepts)
 }
@@ -96,15 +88,11 @@ fn check_reserved(redis: &Server, sent: usize) -> Result<()> {
 /// Orders a second, with so many to a script.
 fn benchmark(redis: &Server, script: &str, orders: usize, calls: usize) -> Result<f64> {
     let (port, calls) = (redis.address().port().to_string(), calls.to_string());
-    let options = [
-        "-p", &port, "-c", CLIENTS, "-n", &calls, "-r", RANDOM_MAX, "-q",
-    ];
+    let options = ["-p", &port, "-c", CLIENTS, "-n", &calls, "-r", RANDOM_MAX, "-q"];
     let call = ["EVALSHA", script, "2", "stock", "orders"];
     let keys = vec![RANDOM_KEY; orders];
     let arguments = [&options[..], &call[..], &keys[..]].concat();
-    let output = process::program("redis-benchmark", arguments)?
-        .stdin_null()
-        .read()?;
+    let output = process::program("redis-benchmark", arguments)?.stdin_null().read()?;
     let calls_per_second = parse(&output)
         .with_context(|| format!("redis-benchmark prints something else: {output}"))?;
     Ok(calls_per_second * orders as f64)

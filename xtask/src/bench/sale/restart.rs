@@ -31,10 +31,7 @@ struct Shop<'a> {
 /// T8.
 pub(super) fn restarts(scene: &Scene) -> Result<Vec<Figure>> {
     let folder = scene.folder("t8")?;
-    let place = Place {
-        folder: folder.path(),
-        core: None,
-    };
+    let place = Place { folder: folder.path(), core: None };
     let mut shop = Shop::open(scene, place)?;
     let shop_cell = std::cell::RefCell::new(&mut shop);
     let rounds = alternate(
@@ -57,23 +54,14 @@ impl<'a> Shop<'a> {
         let server = kilat::serve(scene, place)?;
         kilat::create_sale(&server, SALE, HUGE_SUPPLY)?;
         let orders: u64 = scene.pick(10_000_000, 50_000);
-        let amount = Amount {
-            batches: orders.div_ceil(BATCH_ORDERS),
-            seconds: FILL_SECONDS_MAX,
-        };
+        let amount = Amount { batches: orders.div_ceil(BATCH_ORDERS), seconds: FILL_SECONDS_MAX };
         let filled = batch::fill(scene, &server, SALE, amount, 0)?;
         ensure!(
             filled.orders >= orders,
             "only {} orders after {FILL_SECONDS_MAX} s",
             filled.orders
         );
-        Ok(Self {
-            scene,
-            place,
-            server: Some(server),
-            orders: filled.orders,
-            restarts: 0,
-        })
+        Ok(Self { scene, place, server: Some(server), orders: filled.orders, restarts: 0 })
     }
 
     /// Sells a little, ends the server that way, and gives the seconds from start to ready.
@@ -86,11 +74,7 @@ impl<'a> Shop<'a> {
         let server = kilat::serve(self.scene, self.place)?;
         let seconds = started.elapsed().as_secs_f64();
         let sold = kilat::sold(&server, SALE)?;
-        ensure!(
-            sold == self.orders,
-            "{} units were sold before, {sold} are after",
-            self.orders
-        );
+        ensure!(sold == self.orders, "{} units were sold before, {sold} are after", self.orders);
         self.server = Some(server);
         self.restarts += 1;
         Ok(seconds)
@@ -101,10 +85,7 @@ impl<'a> Shop<'a> {
         let Some(server) = &self.server else {
             return Ok(());
         };
-        let amount = Amount {
-            batches: 1,
-            seconds: FILL_SECONDS_MAX,
-        };
+        let amount = Amount { batches: 1, seconds: FILL_SECONDS_MAX };
         let first = RESTART_BATCHES + self.restarts;
         self.orders += batch::fill(self.scene, server, SALE, amount, first)?.orders;
         Ok(())

@@ -40,13 +40,7 @@ impl Scene {
         let root = target.join("bench");
         fs::create_dir_all(&root)?;
         remove_abandoned(&root)?;
-        Ok(Self {
-            size,
-            root,
-            target,
-            kilat: OnceCell::new(),
-            generator: OnceCell::new(),
-        })
+        Ok(Self { size, root, target, kilat: OnceCell::new(), generator: OnceCell::new() })
     }
 
     pub(super) fn is_smoke(&self) -> bool {
@@ -87,9 +81,7 @@ impl Scene {
     /// The binary that is measured: an optimized build, at smoke size that of the tests.
     pub(super) fn kilat(&self) -> Result<&Path> {
         let given = env::var_os(KILAT_BINARY).map(PathBuf::from);
-        let built = self
-            .kilat
-            .get_or_init(|| given.or_else(|| self.build("kilat").ok()));
+        let built = self.kilat.get_or_init(|| given.or_else(|| self.build("kilat").ok()));
         built.as_deref().context("kilat could not be built")
     }
 
@@ -99,22 +91,12 @@ impl Scene {
             Size::Smoke => env::current_exe().ok(),
             Size::Real => self.build("xtask").ok(),
         });
-        built
-            .as_deref()
-            .context("the load generator could not be built")
+        built.as_deref().context("the load generator could not be built")
     }
 
     fn build(&self, package: &str) -> Result<PathBuf> {
         let (profile, folder) = self.pick(("release", "release"), ("dev", "debug"));
-        let build = [
-            "build",
-            "--package",
-            package,
-            "--bin",
-            package,
-            "--profile",
-            profile,
-        ];
+        let build = ["build", "--package", package, "--bin", package, "--profile", profile];
         if !process::succeeds(&process::cargo(build))? {
             bail!("{package} does not compile");
         }

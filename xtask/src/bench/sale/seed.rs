@@ -30,13 +30,7 @@ pub(super) fn purchases(scene: &Scene) -> Result<Vec<Figure>> {
     let addresses = replicas.iter().map(Server::address);
     let replacements: Vec<(&str, SocketAddr)> = names.into_iter().zip(addresses).collect();
     let template = format!("{SHOP}/nginx.conf");
-    let nginx = nginx::start(
-        &template,
-        &replacements,
-        Ready::Get("/"),
-        folder.path(),
-        None,
-    )?;
+    let nginx = nginx::start(&template, &replacements, Ready::Get("/"), folder.path(), None)?;
     let load = Load {
         script: "buy.lua",
         arguments: Vec::new(),
@@ -46,22 +40,13 @@ pub(super) fn purchases(scene: &Scene) -> Result<Vec<Figure>> {
     let mut samples = Vec::new();
     for _ in 0..scene.pick(3, 1) {
         let shot = wrk::shoot(&nginx, &load)?;
-        ensure!(
-            shot.status_errors == 0,
-            "{} purchases failed",
-            shot.status_errors
-        );
+        ensure!(shot.status_errors == 0, "{} purchases failed", shot.status_errors);
         samples.push(shot.per_second());
     }
     check_sold(&redis, &samples, load.seconds)?;
     Ok(vec![
-        Figure::new(
-            "seed",
-            "purchases, nginx → 3 × Flask → Redis",
-            "/s",
-            samples,
-        )
-        .noted("not durable, no idempotency; 64 connections, no core pinned"),
+        Figure::new("seed", "purchases, nginx → 3 × Flask → Redis", "/s", samples)
+            .noted("not durable, no idempotency; 64 connections, no core pinned"),
     ])
 }
 
@@ -70,10 +55,7 @@ fn check_sold(redis: &Server, samples: &[f64], seconds: u64) -> Result<()> {
     let left: u64 = redis::command(redis, &["GET", "stock"])?.trim().parse()?;
     let least = Spread::of(samples).map_or(0.0, |spread| spread.min) * seconds as f64;
     let sold = (UNITS - left) as f64;
-    ensure!(
-        sold >= least,
-        "{sold} units were counted, at least {least} were acknowledged"
-    );
+    ensure!(sold >= least, "{sold} units were counted, at least {least} were acknowledged");
     Ok(())
 }
 
@@ -98,19 +80,9 @@ fn environment(root: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     println!("installing the seed's stack into {}", place.display());
-    run(
-        "python3",
-        &["-m", "venv", "--clear", &place.to_string_lossy()],
-    )?;
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-        &list,
-    ];
+    run("python3", &["-m", "venv", "--clear", &place.to_string_lossy()])?;
+    let pip =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", &list];
     run(&python.to_string_lossy(), &pip)?;
     fs::write(&installed, wanted)?;
     Ok(python)

@@ -71,9 +71,7 @@ impl Program {
         let name = program.file_name().unwrap_or(OsStr::new("server"));
         let name = name.to_string_lossy().into_owned();
         let mut command = pinned(core)?;
-        command
-            .args(["setpriv", "--pdeathsig", "TERM"])
-            .arg(program);
+        command.args(["setpriv", "--pdeathsig", "TERM"]).arg(program);
         Ok(Self {
             command,
             log: folder.join(format!("{name}-{}.log", address.port())),
@@ -109,10 +107,7 @@ impl Program {
     /// Starts it and waits until it is ready.
     pub(super) fn start(mut self, ready: Ready) -> Result<Server> {
         let log = File::create(&self.log)?;
-        self.command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        self.command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = self.command.spawn();
         let mut server = Server {
             child: child.with_context(|| format!("cannot start {}", self.name))?,

@@ -47,10 +47,7 @@ fn parse_memory(status: &str) -> Option<Memory> {
         let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
         Some(kib * 1024.0)
     };
-    Some(Memory {
-        resident: bytes("VmRSS:")?,
-        anonymous: bytes("RssAnon:")?,
-    })
+    Some(Memory { resident: bytes("VmRSS:")?, anonymous: bytes("RssAnon:")? })
 }
 
 #[cfg(test)]
@@ -67,10 +64,7 @@ mod tests {
     #[test]
     fn memory_is_in_bytes() {
         let memory = parse_memory("Name:\tx\nVmRSS:\t    2048 kB\nRssAnon:\t 512 kB\n").unwrap();
-        assert_eq!(
-            (memory.resident, memory.anonymous),
-            (2_097_152.0, 524_288.0)
-        );
+        assert_eq!((memory.resident, memory.anonymous), (2_097_152.0, 524_288.0));
         assert!(parse_memory("Name:\tx\n").is_none());
     }
 

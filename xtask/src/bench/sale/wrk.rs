@@ -61,11 +61,7 @@ pub(super) fn shoot(server: &Server, load: &Load) -> Result<Shot> {
         parse(&output).with_context(|| format!("wrk printed something else: {output}"))?;
     shot.cpu = cpu;
     ensure!(shot.requests > 0, "no request was answered");
-    ensure!(
-        shot.socket_errors == 0,
-        "{} connections failed",
-        shot.socket_errors
-    );
+    ensure!(shot.socket_errors == 0, "{} connections failed", shot.socket_errors);
     Ok(shot)
 }
 
@@ -90,9 +86,7 @@ fn run(address: SocketAddr, load: &Load) -> Result<String> {
 
 /// The line that `result.lua` prints: `result name=value …`.
 fn parse(output: &str) -> Option<Shot> {
-    let line = output
-        .lines()
-        .find_map(|line| line.strip_prefix("result "))?;
+    let line = output.lines().find_map(|line| line.strip_prefix("result "))?;
     let value = |name: &str| -> Option<u64> {
         let pairs = line.split(' ').filter_map(|pair| pair.split_once('='));
         let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
@@ -115,10 +109,7 @@ mod tests {
     fn the_result_line_is_found() {
         let output = "Running 2s test\nresult requests=300 microseconds=2000000 status_errors=1 socket_errors=2\n";
         let shot = parse(output).unwrap();
-        assert_eq!(
-            (shot.requests, shot.status_errors, shot.socket_errors),
-            (300, 1, 2)
-        );
+        assert_eq!((shot.requests, shot.status_errors, shot.socket_errors), (300, 1, 2));
         assert_eq!(shot.per_second(), 150.0);
         assert_eq!(parse("Running 2s test\n"), None);
         assert_eq!(parse("result requests=x\n"), None);

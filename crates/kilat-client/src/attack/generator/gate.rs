@@ -30,8 +30,7 @@ impl Generator<'_> {
                 self.connect(self.gathering.next - 1);
             }
             let tick = Duration::from_millis(u64::from(TICK_MS));
-            self.poll(&mut events, tick)
-                .map_err(|e| self.event_error(&e))?;
+            self.poll(&mut events, tick).map_err(|e| self.event_error(&e))?;
             for event in &events {
                 self.on_event(event, output);
             }

@@ -27,24 +27,15 @@ pub(super) struct Order {
 
 impl Sale {
     pub(super) fn new(request: Value, supply: u64) -> Sale {
-        Sale {
-            request,
-            supply,
-            ..Sale::default()
-        }
+        Sale { request, supply, ..Sale::default() }
     }
 
     fn units(&self, status: &str) -> u64 {
-        self.orders
-            .iter()
-            .filter(|o| o.status == status)
-            .map(|o| o.quantity)
-            .sum()
+        self.orders.iter().filter(|o| o.status == status).map(|o| o.quantity).sum()
     }
 
     fn available(&self) -> u64 {
-        self.supply
-            .saturating_sub(self.units("confirmed") + self.units("held"))
+        self.supply.saturating_sub(self.units("confirmed") + self.units("held"))
     }
 
     pub(super) fn place(
@@ -67,8 +58,7 @@ impl Sale {
             sequence: self.sequence,
             hidden: false,
         };
-        self.keys
-            .insert((customer.to_owned(), key.to_owned()), self.orders.len());
+        self.keys.insert((customer.to_owned(), key.to_owned()), self.orders.len());
         self.orders.push(order.clone());
         order
     }
@@ -85,10 +75,9 @@ pub(super) fn route(state: &State, ask: &Ask, number: u64) -> Answer {
             problem(401, "unauthorized")
         }
         ("POST", ["v1", "sales"]) => create(state, &mut sales, ask),
-        ("GET", ["v1", "sales"]) => answer(
-            200,
-            json!({"sales": sales.values().map(show).collect::<Vec<_>>()}),
-        ),
+        ("GET", ["v1", "sales"]) => {
+            answer(200, json!({"sales": sales.values().map(show).collect::<Vec<_>>()}))
+        }
         (_, ["v1", "sales", id, rest @ ..]) => match sales.get_mut(*id) {
             None => problem(404, "sale_not_found"),
             Some(sale) => on_sale(state, sale, ask, rest, query, number),
@@ -116,11 +105,7 @@ fn show(sale: &Sale) -> Value {
     shown["available"] = sale.available().into();
     shown["held"] = sale.units("held").into();
     shown["sold"] = sale.units("confirmed").into();
-    shown["state"] = sale
-        .state
-        .clone()
-        .unwrap_or_else(|| "open".to_owned())
-        .into();
+    shown["state"] = sale.state.clone().unwrap_or_else(|| "open".to_owned()).into();
     shown
 }
 
@@ -192,24 +177,12 @@ fn order(fault: Fault, sale: &mut Sale, ask: &Ask, number: u64) -> Answer {
         Some("closed") => return problem(409, "closed"),
         _ => {}
     }
-    let has: u64 = sale
-        .orders
-        .iter()
-        .filter(|o| o.customer == customer)
-        .map(|o| o.quantity)
-        .sum();
-    if sale.request["per_customer"]
-        .as_u64()
-        .is_some_and(|most| has + quantity > most)
-    {
+    let has: u64 = sale.orders.iter().filter(|o| o.customer == customer).map(|o| o.quantity).sum();
+    if sale.request["per_customer"].as_u64().is_some_and(|most| has + quantity > most) {
         return problem(409, "limit_reached");
     }
     let lies = matches!(fault, Fault::OversellsByOne | Fault::OversellsAndHidesIt);
-    let early = if fault == Fault::SaysSoldOutTooEarly {
-        1
-    } else {
-        0
-    };
+    let early = if fault == Fault::SaysSoldOutTooEarly { 1 } else { 0 };
     if sale.available() < quantity + early {
         if !(lies && sale.oversold == 0) {
             return problem(409, "sold_out");
@@ -217,12 +190,7 @@ fn order(fault: Fault, sale: &mut Sale, ask: &Ask, number: u64) -> Answer {
         sale.oversold = 1;
     }
     let hold = ask.body["hold"].as_bool().unwrap_or(false);
-    let mut placed = sale.place(
-        &key,
-        &customer,
-        quantity,
-        if hold { "held" } else { "confirmed" },
-    );
+    let mut placed = sale.place(&key, &customer, quantity, if hold { "held" } else { "confirmed" });
     if fault == Fault::SecondOrderAfterLostReply && number == 20 {
         sale.keys.remove(&(customer, key));
     }
@@ -272,12 +240,8 @@ fn list(sale: &Sale, query: &str) -> Answer {
         .split('&')
         .find_map(|pair| pair.strip_prefix("after="))
         .map_or(0, |n| n.parse().unwrap());
-    let page: Vec<&Order> = sale
-        .orders
-        .iter()
-        .filter(|o| o.sequence > after && !o.hidden)
-        .take(30)
-        .collect();
+    let page: Vec<&Order> =
+        sale.orders.iter().filter(|o| o.sequence > after && !o.hidden).take(30).collect();
     let next = (page.len() == 30).then(|| page.last().unwrap().sequence);
     answer(
         200,

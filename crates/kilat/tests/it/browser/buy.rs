@@ -50,19 +50,11 @@ fn check(javascript: bool, words: &Words) {
     assert_eq!(browser.text("#available"), "100");
     browser.click("button.buy");
     let order = browser.text("#order");
-    assert!(
-        browser.text("main").contains(words.thanks),
-        "{}",
-        browser.text("main")
-    );
+    assert!(browser.text("main").contains(words.thanks), "{}", browser.text("main"));
     assert_eq!(browser.text("footer"), words.served_by);
     assert_eq!(sold(&server), 1);
     browser.reload();
-    assert_eq!(
-        browser.text("#order"),
-        order,
-        "a reload shows the same order"
-    );
+    assert_eq!(browser.text("#order"), order, "a reload shows the same order");
     assert!(browser.address().contains("/orders/"));
     assert_eq!(sold(&server), 1, "a reload makes no second order");
     browser.open(&server.url);
@@ -96,11 +88,8 @@ fn the_page_follows_the_stock_while_it_is_open() {
     browser.wait_for_text("#available", "100");
     let order = |customer: &str| format!(r#"{{"customer":"{customer}","quantity":1}}"#);
     for number in 0..3 {
-        let reply = server.order(
-            "iphone-17-pro-max",
-            &format!("k{number}"),
-            &order(&format!("c{number}")),
-        );
+        let reply =
+            server.order("iphone-17-pro-max", &format!("k{number}"), &order(&format!("c{number}")));
         assert_eq!(reply.status, 201, "{}", reply.text());
     }
     browser.wait_for_text("#available", "97");

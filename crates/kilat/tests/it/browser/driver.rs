@@ -34,10 +34,7 @@ impl Browser {
     /// Starts a browser, with JavaScript or without.
     pub(super) fn start(javascript: bool) -> Browser {
         let mut command = Command::new("chromedriver");
-        command
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = Running::start(&mut command);
         let mut stdout = driver.take_stdout();
         let url = format!("http://127.0.0.1:{}", port(&mut stdout));
@@ -87,9 +84,7 @@ impl Browser {
 
     /// Waits until the element reads so.
     pub(super) fn wait_for_text(&self, css: &str, text: &str) {
-        wait_for(&format!("{css} to read {text}"), || {
-            (self.text(css) == text).then_some(())
-        });
+        wait_for(&format!("{css} to read {text}"), || (self.text(css) == text).then_some(()));
     }
 
     fn find(&self, css: &str) -> String {
@@ -120,11 +115,7 @@ impl Drop for Browser {
 }
 
 fn ask(url: &str, method: &str, path: &str, body: &Value) -> Value {
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
+    let body = if body.is_null() { String::new() } else { body.to_string() };
     let headers = [("content-type", "application/json; charset=utf-8")];
     let reply = http::call(url, method, path, &headers, &body).unwrap();
     assert_eq!(reply.status, 200, "{method} {path}: {}", reply.text());

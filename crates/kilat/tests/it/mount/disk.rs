@@ -40,10 +40,7 @@ impl Disk {
     pub(crate) fn new(megabytes: u64, sectors: Sectors) -> Disk {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
-        File::create(&image)
-            .unwrap()
-            .set_len(megabytes << 20)
-            .unwrap();
+        File::create(&image).unwrap().set_len(megabytes << 20).unwrap();
         std::fs::create_dir(folder.path().join("mount")).unwrap();
         let size = match sectors {
             Sectors::Small => "--sector-size=512",
@@ -51,11 +48,7 @@ impl Disk {
         };
         let image = image.to_str().unwrap();
         let device = tell("losetup", &["--find", "--show", size, image]);
-        let mut disk = Disk {
-            device,
-            mounted: false,
-            folder,
-        };
+        let mut disk = Disk { device, mounted: false, folder };
         tell("mkfs.ext4", &["-q", "-F", "-m", "0", &disk.device]);
         disk.mount();
         disk

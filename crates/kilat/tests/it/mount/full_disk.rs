@@ -9,10 +9,7 @@ const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
 
 /// Sells in ever smaller batches until there is no room for a single order; how many were taken.
 fn sell_until_full(server: &Server) -> u64 {
-    [2_000, 100, 1]
-        .into_iter()
-        .map(|size| sell(server, size))
-        .sum()
+    [2_000, 100, 1].into_iter().map(|size| sell(server, size)).sum()
 }
 
 /// Batches of `size` orders until one is refused.
@@ -33,13 +30,8 @@ fn sell(server: &Server, size: usize) -> u64 {
         }
         let outcomes = reply.json();
         let outcomes = outcomes["outcomes"].as_array().unwrap();
-        let refused = outcomes
-            .iter()
-            .find(|outcome| !outcome["order"].is_string());
-        taken += outcomes
-            .iter()
-            .filter(|outcome| outcome["order"].is_string())
-            .count() as u64;
+        let refused = outcomes.iter().find(|outcome| !outcome["order"].is_string());
+        taken += outcomes.iter().filter(|outcome| outcome["order"].is_string()).count() as u64;
         if let Some(refused) = refused {
             assert!(refused.to_string().contains("storage_full"), "{refused}");
             return taken;
@@ -69,12 +61,8 @@ fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
     assert_eq!(audit.json()["balanced"], true);
     assert_eq!(server.get("/").status, 200);
     std::fs::remove_file(filler).unwrap();
-    wait_for("an order", || {
-        (server.order("s", "later", ORDER).status == 201).then_some(())
-    });
-    let sold = server.get("/v1/sales/s/audit").json()["sold"]
-        .as_u64()
-        .unwrap();
+    wait_for("an order", || (server.order("s", "later", ORDER).status == 201).then_some(()));
+    let sold = server.get("/v1/sales/s/audit").json()["sold"].as_u64().unwrap();
     assert!(sold > taken, "{sold} sold, {taken} acknowledged before");
     server.stop();
     assert_eq!(verify(&data)["sales"][0]["sold"], sold);

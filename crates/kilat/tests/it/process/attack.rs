@@ -39,9 +39,7 @@ impl Storm {
 }
 
 fn sold(server: &Server) -> u64 {
-    server.get("/v1/sales/s/audit").json()["sold"]
-        .as_u64()
-        .unwrap()
+    server.get("/v1/sales/s/audit").json()["sold"].as_u64().unwrap()
 }
 
 fn serve_at(url: &str, data: &Path) -> Server {
@@ -55,12 +53,7 @@ fn a_rehearsal_is_proven() {
     let data = folder.path().join("data");
     let server = Server::start(&data);
     let output = attack(&server.url, &["--hold=0.3", "--orders=1000"]);
-    assert!(
-        output.status.success(),
-        "{}{}",
-        stdout(&output),
-        stderr(&output)
-    );
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(report["proven"], true);
     assert_eq!(report["after"]["sold"], 100, "{report}");
@@ -75,16 +68,8 @@ fn a_server_killed_three_times_under_attack_loses_nothing() {
     let mut server = Server::start(&data);
     server.make_sale("s", 1_500, 600);
     let url = server.url.clone();
-    let storm = [
-        "--sale=s",
-        "--orders=2000",
-        "--buyers=2000",
-        "--connections=100",
-    ];
-    let storm = Storm::start(
-        &url,
-        &[&storm[..], &["--timeout-ms=2000", "--hold=0.2"]].concat(),
-    );
+    let storm = ["--sale=s", "--orders=2000", "--buyers=2000", "--connections=100"];
+    let storm = Storm::start(&url, &[&storm[..], &["--timeout-ms=2000", "--hold=0.2"]].concat());
     for level in [200, 600, 1_000] {
         wait_for("units sold", || (sold(&server) >= level).then_some(()));
         server.kill();
@@ -105,15 +90,8 @@ fn a_stop_under_load_is_clean_and_loses_nothing() {
     let mut server = Server::start(&data);
     server.make_sale("s", 1_000, 600);
     let url = server.url.clone();
-    let storm = Storm::start(
-        &url,
-        &[
-            "--sale=s",
-            "--orders=1500",
-            "--buyers=1500",
-            "--connections=50",
-        ],
-    );
+    let storm =
+        Storm::start(&url, &["--sale=s", "--orders=1500", "--buyers=1500", "--connections=50"]);
     for level in [100, 500] {
         wait_for("units sold", || (sold(&server) >= level).then_some(()));
         server.process().signal(Signal::TERM);
@@ -136,36 +114,21 @@ fn what_cannot_be_stormed_is_one_sentence() {
     let elsewhere = folder.path().join("nothing");
     let without_token = || {
         let mut command = kilat(["attack", "--url", &server.url, "--quiet", "--json"]);
-        command
-            .env_remove("KILAT_ADMIN_TOKEN")
-            .env("KILAT_DATA", &elsewhere);
+        command.env_remove("KILAT_ADMIN_TOKEN").env("KILAT_DATA", &elsewhere);
         command.output().unwrap()
     };
     let check = |output: Output, code: i32, says: &str| {
         let said = stderr(&output);
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{said}{}",
-            stdout(&output)
-        );
+        assert_eq!(output.status.code(), Some(code), "{said}{}", stdout(&output));
         assert!(said.contains(says), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     };
     check(attack(&server.url, &["--sale=unknown"]), 1, "No such sale");
     check(attack(&server.url, &["--sale=NO"]), 2, "sale id");
     check(without_token(), 2, "KILAT_ADMIN_TOKEN");
-    check(
-        attack("http://127.0.0.1:1", &["--sale=s"]),
-        1,
-        "start the server",
-    );
+    check(attack("http://127.0.0.1:1", &["--sale=s"]), 1, "start the server");
     let closed = attack(&server.url, &["--sale=s", "--buyers=20"]);
     let report: Value = serde_json::from_str(&stdout(&closed)).unwrap();
-    assert_eq!(
-        closed.status.code(),
-        Some(0),
-        "nothing is sold, and that is proven: {report}"
-    );
+    assert_eq!(closed.status.code(), Some(0), "nothing is sold, and that is proven: {report}");
     assert_eq!(report["after"]["sold"], 0, "{report}");
 }

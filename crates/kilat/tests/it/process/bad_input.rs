@@ -29,21 +29,14 @@ fn check(command: &mut Command, folder: &Path, says: &str) {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
     assert!(said.contains(says), "{command:?}: {said}");
-    assert!(
-        said.starts_with("kilat: ") && said.lines().count() == 1,
-        "one sentence: {said}"
-    );
+    assert!(said.starts_with("kilat: ") && said.lines().count() == 1, "one sentence: {said}");
     assert!(output.stdout.is_empty(), "{command:?} wrote to stdout");
     assert_eq!(listing(folder), before, "{command:?} touched something");
 }
 
 /// `kilat serve` in `folder`, with data in `data` there.
 fn serving(more: &[&str]) -> Command {
-    kilat(
-        ["serve", "--data=data", "--listen=127.0.0.1:0"]
-            .into_iter()
-            .chain(more.iter().copied()),
-    )
+    kilat(["serve", "--data=data", "--listen=127.0.0.1:0"].into_iter().chain(more.iter().copied()))
 }
 
 #[test]
@@ -83,9 +76,7 @@ fn a_directory_in_use_by_another_process() {
     // The server makes a segment ahead by itself; when it answers an order, it is done with it.
     server.make_sale("s", 1, 60);
     crate::program::wait_for("the next segment", || {
-        data.join("journal/00000000000000000002.seg")
-            .exists()
-            .then_some(())
+        data.join("journal/00000000000000000002.seg").exists().then_some(())
     });
     check(&mut serving(&[]), folder.path(), "in use");
     assert_eq!(server.process().ended(), None);
@@ -133,12 +124,7 @@ fn settings_with_mistakes() {
 #[test]
 fn secrets_and_addresses_that_are_not_safe() {
     let folder = tempfile::tempdir().unwrap();
-    for name in [
-        "KILAT_ADMIN_TOKEN",
-        "KILAT_API_TOKEN",
-        "KILAT_CUSTOMER_KEY",
-        "KILAT_SECRET",
-    ] {
+    for name in ["KILAT_ADMIN_TOKEN", "KILAT_API_TOKEN", "KILAT_CUSTOMER_KEY", "KILAT_SECRET"] {
         check(serving(&[]).env(name, "short"), folder.path(), name);
     }
     let open = ["serve", "--data=data", "--listen=0.0.0.0:0"];
@@ -149,14 +135,7 @@ fn secrets_and_addresses_that_are_not_safe() {
 fn a_sale_file_with_mistakes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sale.toml");
-    let create = || {
-        kilat([
-            "sale",
-            "create",
-            "--file=sale.toml",
-            "--url=http://127.0.0.1:1",
-        ])
-    };
+    let create = || kilat(["sale", "create", "--file=sale.toml", "--url=http://127.0.0.1:1"]);
     let good = "id = \"s\"\ntitle = \"T\"\nsku = \"S\"\nsupply = 1\nprice = { amount = \"1\", currency = \"IDR\" }\n";
     let fields = |create: &mut Command, says: &str| {
         let output = create.current_dir(folder.path()).output().unwrap();
@@ -180,20 +159,11 @@ fn a_sale_file_with_mistakes() {
 
 #[test]
 fn usage_that_clap_refuses() {
-    for arguments in [
-        &["serv"][..],
-        &["serve", "--lanes=many"],
-        &["serve", "--listen=here"],
-        &["verify"],
-        &[],
-    ] {
+    for arguments in
+        [&["serv"][..], &["serve", "--lanes=many"], &["serve", "--listen=here"], &["verify"], &[]]
+    {
         let output = run(arguments.iter().copied());
-        assert_eq!(
-            output.status.code(),
-            Some(2),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(!output.stderr.is_empty());
     }
 }

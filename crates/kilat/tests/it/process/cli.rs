@@ -7,49 +7,23 @@ use serde_json::Value;
 fn says(arguments: &[&str], code: i32) -> String {
     let output = run(arguments.iter().copied());
     let said = stdout(&output);
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?}: {said}{}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}{}", stderr(&output));
     said
 }
 
 #[test]
 fn the_program_describes_itself() {
     let version = says(&["--version"], 0);
-    assert_eq!(
-        version.trim(),
-        format!("kilat {}", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(version.trim(), format!("kilat {}", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = says(&["completions", shell], 0);
-        assert!(
-            script.contains("verify") && script.contains("listen"),
-            "{shell}"
-        );
+        assert!(script.contains("verify") && script.contains("listen"), "{shell}");
     }
     let manual = says(&["man"], 0);
-    assert!(
-        manual.starts_with(".ie") || manual.contains(".TH"),
-        "{manual}"
-    );
+    assert!(manual.starts_with(".ie") || manual.contains(".TH"), "{manual}");
     let help = says(&["--help"], 0);
-    for command in [
-        "up",
-        "serve",
-        "attack",
-        "sale",
-        "verify",
-        "health",
-        "completions",
-        "man",
-    ] {
-        assert!(
-            help.contains(&format!("  {command} ")),
-            "{command} is not in\n{help}"
-        );
+    for command in ["up", "serve", "attack", "sale", "verify", "health", "completions", "man"] {
+        assert!(help.contains(&format!("  {command} ")), "{command} is not in\n{help}");
         says(&[command, "--help"], 0);
     }
 }
@@ -60,38 +34,20 @@ fn settings_in_force_are_printed_without_secrets() {
     let file = folder.path().join("kilat.toml");
     std::fs::write(&file, "node = \"from-file\"\nlanes = 3\nlog = \"warn\"\n").unwrap();
     let mut command = kilat(["serve", "--print-config", "--lanes=2", "--config"]);
-    command
-        .arg(&file)
-        .env("KILAT_LANES", "5")
-        .env("KILAT_LOG", "error");
+    command.arg(&file).env("KILAT_LANES", "5").env("KILAT_LOG", "error");
     let output = command.current_dir(folder.path()).output().unwrap();
     let printed = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
-    for line in [
-        "node = \"from-file\"",
-        "lanes = 2",
-        "log = \"error\"",
-        "listen = \"127.0.0.1:8080\"",
-    ] {
+    for line in
+        ["node = \"from-file\"", "lanes = 2", "log = \"error\"", "listen = \"127.0.0.1:8080\""]
+    {
         assert!(printed.contains(line), "{line} is not in\n{printed}");
     }
-    assert!(
-        !printed.contains("token") && !printed.contains(crate::program::ADMIN),
-        "{printed}"
-    );
+    assert!(!printed.contains("token") && !printed.contains(crate::program::ADMIN), "{printed}");
     assert!(!folder.path().join("kilat-data").exists());
     std::fs::write(&file, &printed).unwrap();
-    let again = run([
-        "serve",
-        "--print-config",
-        "--config",
-        file.to_str().unwrap(),
-    ]);
-    assert_eq!(
-        stdout(&again),
-        printed,
-        "what is printed is a settings file"
-    );
+    let again = run(["serve", "--print-config", "--config", file.to_str().unwrap()]);
+    assert_eq!(stdout(&again), printed, "what is printed is a settings file");
 }
 
 #[test]
@@ -115,12 +71,7 @@ fn up_makes_the_demo_sale_once_and_serve_makes_none() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let up = |lang: &str| {
-        let mut command = kilat([
-            "up",
-            "--listen=127.0.0.1:0",
-            "--data",
-            data.to_str().unwrap(),
-        ]);
+        let mut command = kilat(["up", "--listen=127.0.0.1:0", "--data", data.to_str().unwrap()]);
         Server::run(command.args(["--lang", lang]))
     };
     let server = up("en");
@@ -129,28 +80,14 @@ fn up_makes_the_demo_sale_once_and_serve_makes_none() {
     assert_eq!(server.order("iphone-17-pro-max", "k", order).status, 201);
     server.stop();
     let server = up("id");
-    assert!(
-        server.banner.contains("Kilat sudah menyala"),
-        "{}",
-        server.banner
-    );
+    assert!(server.banner.contains("Kilat sudah menyala"), "{}", server.banner);
     let sales = server.get("/v1/sales").json();
-    let sales = sales["sales"]
-        .as_array()
-        .or(sales.as_array())
-        .unwrap()
-        .clone();
+    let sales = sales["sales"].as_array().or(sales.as_array()).unwrap().clone();
     assert_eq!(sales.len(), 1, "{sales:?}");
-    assert_eq!(
-        (&sales[0]["supply"], &sales[0]["sold"]),
-        (&100.into(), &1.into())
-    );
+    assert_eq!((&sales[0]["supply"], &sales[0]["sold"]), (&100.into(), &1.into()));
     server.stop();
     let verified = says(&["verify", data.to_str().unwrap(), "--lang=en"], 0);
-    assert!(
-        verified.contains("VERIFIED: nothing is damaged"),
-        "{verified}"
-    );
+    assert!(verified.contains("VERIFIED: nothing is damaged"), "{verified}");
     let verified = says(&["verify", data.to_str().unwrap(), "--lang=id"], 0);
     assert!(verified.contains("TERVERIFIKASI"), "{verified}");
 
@@ -177,17 +114,8 @@ fn damage_is_found_and_named() {
     assert_eq!(found["holds"], false, "{found}");
     let damage = found["corruption"].as_str().unwrap();
     assert!(damage.contains("00000000000000000001.seg"), "{damage}");
-    let arguments = [
-        "serve",
-        "--listen=127.0.0.1:0",
-        "--data",
-        data.to_str().unwrap(),
-    ];
+    let arguments = ["serve", "--listen=127.0.0.1:0", "--data", data.to_str().unwrap()];
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("00000000000000000001.seg"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("00000000000000000001.seg"), "{}", stderr(&output));
 }

@@ -14,13 +14,9 @@ fn server(data: &Path, offset: &Path) -> Server {
     let library = library().expect("libfaketime is missing: `apt-get install faketime`");
     let mut command = kilat(serve(data));
     command.arg("--listen=127.0.0.1:0");
-    command
-        .env("LD_PRELOAD", library)
-        .env("FAKETIME_TIMESTAMP_FILE", offset);
+    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", offset);
     // Only the wall clock jumps on real machines.
-    command
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("FAKETIME_NO_CACHE", "1");
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_NO_CACHE", "1");
     Server::run(&mut command)
 }
 
@@ -40,9 +36,7 @@ fn hold(server: &Server, key: &str) -> serde_json::Value {
 }
 
 fn audit(server: &Server, figure: &str) -> u64 {
-    server.get("/v1/sales/s/audit").json()[figure]
-        .as_u64()
-        .unwrap()
+    server.get("/v1/sales/s/audit").json()[figure].as_u64().unwrap()
 }
 
 /// The first and the last hour in a log: so that a test without a jump can't pass.
@@ -61,27 +55,16 @@ fn check(jump: &str) {
     let held_at = Instant::now();
     std::fs::write(&offset, jump).unwrap();
     let after = hold(&server, "after");
-    assert!(
-        after["sequence"].as_u64() > before["sequence"].as_u64(),
-        "{before} {after}"
-    );
-    assert!(
-        after["expires_at"].as_str() >= before["expires_at"].as_str(),
-        "{before} {after}"
-    );
+    assert!(after["sequence"].as_u64() > before["sequence"].as_u64(), "{before} {after}");
+    assert!(after["expires_at"].as_str() >= before["expires_at"].as_str(), "{before} {after}");
     let held_for = wait_for("the expiry", || {
         let seen_at = held_at.elapsed();
         (audit(&server, "expired") > 0).then_some(seen_at)
     });
     println!("{jump}: held for {held_for:?}");
     assert!(held_for >= HOLD_LEAST, "expired early, after {held_for:?}");
-    wait_for("both expiries", || {
-        (audit(&server, "expired") == 2).then_some(())
-    });
-    let path = format!(
-        "/v1/sales/s/orders/{}/confirm",
-        before["order"].as_str().unwrap()
-    );
+    wait_for("both expiries", || (audit(&server, "expired") == 2).then_some(()));
+    let path = format!("/v1/sales/s/orders/{}/confirm", before["order"].as_str().unwrap());
     let late = server.admin("POST", &path, "-", "");
     assert_eq!(late.status, 409, "{}", late.text());
     assert!(hold(&server, "again")["sequence"].as_u64() > after["sequence"].as_u64());
@@ -89,11 +72,7 @@ fn check(jump: &str) {
     server.process().signal(rustix::process::Signal::TERM);
     let end = server.end();
     let [first, last] = hours(&end.said);
-    assert!(
-        end.status.success() && first != last,
-        "the clock never jumped: {}",
-        end.said
-    );
+    assert!(end.status.success() && first != last, "the clock never jumped: {}", end.said);
     verify(&data);
 }
 

@@ -52,9 +52,7 @@ fn never_again(lines: &[String], call: &str) {
 }
 
 fn file_in(line: &str) -> &str {
-    let name = line
-        .split_once('<')
-        .and_then(|(_, rest)| rest.split_once('>'));
+    let name = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
     name.map_or("", |(name, _)| name)
 }
 
@@ -78,9 +76,7 @@ fn few_files(data: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {FILES_MAX}; exec \"$0\" \"$@\"")]);
     command.arg(program.get_program()).args(program.get_args());
-    command
-        .arg("--listen=127.0.0.1:0")
-        .env("KILAT_ADMIN_TOKEN", ADMIN);
+    command.arg("--listen=127.0.0.1:0").env("KILAT_ADMIN_TOKEN", ADMIN);
     command
 }
 
@@ -92,39 +88,21 @@ fn without_files_connections_wait_and_selling_goes_on_when_they_close() {
     server.make_sale("s", 10, 60);
     let mut first = Connection::open(&server.url).unwrap();
     assert_eq!(first.call("GET", "/livez", &[], "").unwrap().status, 200);
-    let crowd: Vec<_> = (0..CONNECTIONS)
-        .map(|_| Connection::open(&server.url))
-        .collect();
+    let crowd: Vec<_> = (0..CONNECTIONS).map(|_| Connection::open(&server.url)).collect();
     wait_for("the warning", || {
-        server
-            .log()
-            .contains("no connection can be accepted")
-            .then_some(())
+        server.log().contains("no connection can be accepted").then_some(())
     });
-    let headers = [
-        ("content-type", "application/json"),
-        ("idempotency-key", "in-the-crowd"),
-    ];
+    let headers = [("content-type", "application/json"), ("idempotency-key", "in-the-crowd")];
     let order = r#"{"customer":"c","quantity":1}"#;
-    let reply = first
-        .call("POST", "/v1/sales/s/orders", &headers, order)
-        .unwrap();
+    let reply = first.call("POST", "/v1/sales/s/orders", &headers, order).unwrap();
     assert_eq!(reply.status, 201, "who is connected buys: {}", reply.text());
     drop(crowd);
     wait_for("an answer", || {
-        http::get(&server.url, "/livez")
-            .is_ok_and(|reply| reply.status == 200)
-            .then_some(())
+        http::get(&server.url, "/livez").is_ok_and(|reply| reply.status == 200).then_some(())
     });
     assert_eq!(server.order("s", "after", order).status, 201);
-    let warnings = server
-        .log()
-        .matches("no connection can be accepted")
-        .count();
-    assert!(
-        warnings < 1_000,
-        "{warnings} warnings: it does not pause between attempts"
-    );
+    let warnings = server.log().matches("no connection can be accepted").count();
+    assert!(warnings < 1_000, "{warnings} warnings: it does not pause between attempts");
     server.stop();
     assert_eq!(verify(&data)["sales"][0]["sold"], 2);
 }
@@ -143,8 +121,5 @@ fn too_few_files_to_start_with_are_one_sentence() {
         .unwrap();
     let said = stderr(&output);
     assert!(matches!(output.status.code(), Some(1 | 2)), "{said}");
-    assert!(
-        said.contains("kilat: ") && !said.contains("panicked"),
-        "{said}"
-    );
+    assert!(said.contains("kilat: ") && !said.contains("panicked"), "{said}");
 }

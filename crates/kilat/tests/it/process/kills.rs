@@ -60,17 +60,12 @@ fn check(call: &str, lives: usize, kills_max: usize) {
         let site = 1 + order.min(kills - 1) * sites / kills;
         let inject = format!("{call}:signal=SIGKILL:when={site}");
         live(&data, &log, Some(&inject), &witness, seed + kill as u64);
-        let killed = trace::lines(&log)
-            .iter()
-            .any(|line| line.contains("killed by SIGKILL"));
+        let killed = trace::lines(&log).iter().any(|line| line.contains("killed by SIGKILL"));
         reached += usize::from(killed);
         recover(&data, &witness);
     }
     println!("{call}: {reached} of {kills} sites reached");
-    assert!(
-        reached * 2 >= kills,
-        "too few sites were reached: {reached} of {kills}"
-    );
+    assert!(reached * 2 >= kills, "too few sites were reached: {reached} of {kills}");
 }
 
 /// What these tests are worth: a server that only pretends to write is found out.

@@ -65,12 +65,7 @@ impl Told {
 
 impl Intent {
     pub(super) fn body(&self) -> String {
-        let Intent {
-            customer,
-            quantity,
-            hold,
-            ..
-        } = self;
+        let Intent { customer, quantity, hold, .. } = self;
         format!(r#"{{"customer":"{customer}","quantity":{quantity},"hold":{hold}}}"#)
     }
 }
@@ -89,18 +84,12 @@ impl State {
 
     pub(super) fn told_of(&mut self, key: &str, told: &Told, new: bool) {
         let intent = self.keys.get_mut(key).unwrap();
-        assert_eq!(
-            (&told.customer, told.quantity),
-            (&intent.customer, intent.quantity),
-            "{key}"
-        );
+        assert_eq!((&told.customer, told.quantity), (&intent.customer, intent.quantity), "{key}");
         intent.order = Some(told.order.clone());
         match self.told.get(&told.order) {
             Some(known) => assert_eq!(known.sequence, told.sequence, "{key}"),
             None => assert!(
-                self.told
-                    .values()
-                    .all(|known| known.sequence != told.sequence),
+                self.told.values().all(|known| known.sequence != told.sequence),
                 "sequence {} was given twice",
                 told.sequence
             ),
@@ -140,29 +129,17 @@ impl State {
             self.check_one(told, now);
         }
         let unknown = self.keys.values().filter(|i| i.order.is_none()).count();
-        let untold = listed
-            .iter()
-            .filter(|o| !self.told.contains_key(&o.order))
-            .count();
+        let untold = listed.iter().filter(|o| !self.told.contains_key(&o.order)).count();
         let of_keys = self.keys.values().filter_map(|i| i.order.as_ref()).count();
-        assert!(
-            listed.len() <= of_keys + unknown,
-            "{untold} orders that nobody asked for"
-        );
-        self.told = listed
-            .iter()
-            .map(|o| (o.order.clone(), o.clone()))
-            .collect();
+        assert!(listed.len() <= of_keys + unknown, "{untold} orders that nobody asked for");
+        self.told = listed.iter().map(|o| (o.order.clone(), o.clone())).collect();
         self.tried.clear();
     }
 
     fn check_one(&self, told: &Told, now: &Told) {
         let tried = self.tried.get(&told.order).map_or(&[][..], Vec::as_slice);
         let may_have_moved = told.status == Status::Held && tried.contains(&now.status);
-        let as_told = Told {
-            status: told.status,
-            ..now.clone()
-        };
+        let as_told = Told { status: told.status, ..now.clone() };
         assert!(
             as_told == *told && (now.status == told.status || may_have_moved),
             "told {told:?}, found {now:?}"
@@ -176,11 +153,7 @@ impl State {
     }
 
     pub(super) fn orders_and_keys(&self) -> (usize, usize) {
-        let orders: BTreeSet<_> = self
-            .keys
-            .values()
-            .filter_map(|i| i.order.as_ref())
-            .collect();
+        let orders: BTreeSet<_> = self.keys.values().filter_map(|i| i.order.as_ref()).collect();
         assert_eq!(orders.len(), self.told.len(), "an order without a key");
         (orders.len(), self.keys.len())
     }
