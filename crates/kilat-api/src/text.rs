@@ -20,6 +20,10 @@ pub const KEY_BYTES_MAX: usize = 255;
 /// the visitor's signed cookie.
 pub const VISITOR_PREFIX: &str = "visitor:";
 
+/// Start of the id of every sale that `kilat attack` makes for itself. It is
+/// an ordinary sale, but shop pages don't offer it to visitors.
+pub const REHEARSAL_PREFIX: &str = "rehearsal-";
+
 /// Whether `id` matches `[a-z0-9][a-z0-9-]{0,63}`.
 #[must_use]
 pub fn is_sale_id(id: &str) -> bool {

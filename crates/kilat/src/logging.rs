@@ -2,20 +2,20 @@
 
 use crate::failure::Failure;
 use crate::settings::Settings;
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
 
 /// Starts logging as the settings say.
 ///
 /// # Errors
 /// [`Failure::usage`] when the level is none.
 pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&settings.log).map_err(|_| {
+    let level: Level = settings.log.parse().map_err(|_| {
         Failure::usage(format!(
             "log is \"{}\" and must be error, warn, info, debug or trace",
             settings.log.escape_default()
         ))
     })?;
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level);
     if settings.log_json {
         lines.json().flatten_event(true).init();
     } else {

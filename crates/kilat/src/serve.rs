@@ -91,7 +91,7 @@ async fn serve(
         .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
     let address = server.local_addr();
     tracing::info!(%address, node = settings.node, data = %settings.data.display(), "ready");
-    announce(mode, lang, address, &secrets);
+    announce(mode, lang, address, &settings.data, &secrets);
     stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");
     server.shutdown(DRAIN).await;
@@ -152,13 +152,14 @@ fn end_at_once(why: &str) {
 }
 
 /// On stdout, for people and for whoever waits for it.
-fn announce(mode: Mode, lang: Lang, address: SocketAddr, secrets: &Secrets) {
+fn announce(mode: Mode, lang: Lang, address: SocketAddr, data: &Path, secrets: &Secrets) {
     let url = format!("http://{address}");
     let locale = lang.code();
     if mode == Mode::Serve {
         println!("{}", t!("serve.ready", locale = locale, url = url));
     } else {
-        println!("{}", t!("up.banner", locale = locale, url = url));
+        let attack = format!("kilat attack --url {url} --data {}", data.display());
+        println!("{}", t!("up.banner", locale = locale, url = url, attack = attack));
     }
     if let Some(file) = &secrets.admin_token_file {
         println!("{}", t!("serve.token", locale = locale, file = file.display()));

@@ -37,7 +37,7 @@ pub use proof::{CHECKS, Check, CheckResult};
 pub use report::{AttackReport, Latency, LatencyBucket, Orders, Setup, TimelineStep, Traffic};
 pub use witness::Evidence;
 
-use crate::http::{Access, Api, Patience};
+use crate::http::{Access, Api, CallError, Patience, Token};
 use crate::{ClientError, Lang};
 use generator::Generator;
 use options::Plan;
@@ -66,7 +66,8 @@ pub fn run(options: &AttackOptions, output: &mut Output) -> Result<AttackReport,
     let target = Target::resolve(&plan, options.lang)?;
     announce(&plan, &before, output);
     let started_at = jiff::Timestamp::now();
-    let generator = Generator::new(&plan, target, options.api_token.as_ref(), &options.cancel)
+    let order_token = order_token(&plan, options)?;
+    let generator = Generator::new(&plan, target, order_token, &options.cancel)
         .map_err(|e| ClientError::Fault(format!("epoll: {e}")))?;
     let outcome = generator.run(output);
     output.finish();
@@ -77,6 +78,22 @@ pub fn run(options: &AttackOptions, output: &mut Output) -> Result<AttackReport,
     let court = Court { api: &api, plan: &plan, patience, before: &before, is_admin };
     let proof = court.prove(&mut aftermath, output);
     Ok(report::write(&plan, started_at, before, &aftermath, proof))
+}
+
+/// What orders have to carry: the token given for them, or the admin token
+/// where the server takes no order without one.
+fn order_token<'a>(
+    plan: &Plan,
+    options: &'a AttackOptions,
+) -> Result<Option<&'a Token>, ClientError> {
+    if options.api_token.is_some() || options.admin_token.is_none() {
+        return Ok(options.api_token.as_ref());
+    }
+    let stranger = Access { url: plan.url.clone(), token: None, timeout: options.timeout };
+    let no_order = format!("/v1/sales/{}/orders/{:032x}", plan.sale, 0);
+    let asked = Api::new(&stranger, options.lang)?.get(&no_order);
+    let is_guarded = matches!(asked, Err(CallError::Refused { status: 401, .. }));
+    Ok(options.admin_token.as_ref().filter(|_| is_guarded))
 }
 
 fn announce(plan: &Plan, before: &kilat_api::audit::Audit, output: &Output) {

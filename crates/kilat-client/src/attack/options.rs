@@ -3,7 +3,7 @@
 use crate::http::{Token, parse_base, random_bits};
 use crate::{ClientError, Lang};
 use kilat_api::order::QUANTITY_MAX;
-use kilat_api::text::is_sale_id;
+use kilat_api::text::{REHEARSAL_PREFIX, is_sale_id};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -128,7 +128,7 @@ impl Plan {
         let default_orders = options.duration.is_none().then(|| u64::from(options.buyers));
         Ok(Plan {
             url: options.url.trim_end_matches('/').to_owned(),
-            sale: options.sale.clone().unwrap_or_else(|| format!("rehearsal-{run}")),
+            sale: options.sale.clone().unwrap_or_else(|| format!("{REHEARSAL_PREFIX}{run}")),
             is_rehearsal: options.sale.is_none(),
             seed: options.seed.unwrap_or_else(random_bits),
             run,

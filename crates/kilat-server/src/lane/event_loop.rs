@@ -113,7 +113,8 @@ impl EventLoop {
     /// A lane without connections sleeps until it is called; one that has
     /// waited for a commit only looks what has come meanwhile.
     fn patience(&self) -> Option<Duration> {
-        if self.groups_in_flight > 0 {
+        let is_done = self.stopping && self.connections.is_empty();
+        if self.groups_in_flight > 0 || is_done {
             return Some(Duration::ZERO);
         }
         let rests = self.setup.door.as_ref().is_some_and(Door::rests);

@@ -26,19 +26,27 @@ use axum::response::{IntoResponse, Response};
 use form::{BuyForm, comes_from_here};
 use html::{BuyPage, Frame, MessagePage, ReceiptPage, SaleCard};
 use kilat_api::problem::Code;
+use kilat_api::text::REHEARSAL_PREFIX;
 use kilat_engine::{OrderText, OwnedOrder, Sale, SaleState};
 use language::Choice;
 use std::time::Instant;
 
 /// `GET /`: the sale that a visitor most likely came for.
 pub(crate) async fn home(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    let sales = app.handle.board().sales();
+    let sales = offered(&app);
     match favourite(&app, &sales) {
         Some(sale) => buy_page(&app, sale, &sales, &headers, &uri),
         None => {
             message(&app, &headers, &uri, StatusCode::OK, |text| (text.no_sale_title, text.no_sale))
         }
     }
+}
+
+/// The sales that visitors are shown: all but the rehearsals of an attack.
+fn offered(app: &App) -> Vec<Sale> {
+    let mut sales = app.handle.board().sales();
+    sales.retain(|sale| !sale.terms.id.starts_with(REHEARSAL_PREFIX));
+    sales
 }
 
 /// An open sale before others, then what opens soon, then the newest.
@@ -60,9 +68,8 @@ pub(crate) async fn sale(
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
-    let sales = app.handle.board().sales();
-    match sales.iter().find(|sale| names.sale().is_ok_and(|id| id == sale.terms.id)) {
-        Some(sale) => buy_page(&app, sale, &sales, &headers, &uri),
+    match names.sale().ok().and_then(|id| app.handle.board().sale(id)) {
+        Some(sale) => buy_page(&app, &sale, &offered(&app), &headers, &uri),
         None => message(&app, &headers, &uri, StatusCode::NOT_FOUND, |text| {
             (text.not_found_title, text.no_such_sale)
         }),

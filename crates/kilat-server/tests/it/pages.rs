@@ -106,6 +106,18 @@ fn the_buy_page_speaks_both_languages() {
 }
 
 #[test]
+fn rehearsals_are_not_offered_to_visitors() {
+    let world = World::open();
+    world.make_sale(&[("\"id\":\"s\"", "\"id\":\"rehearsal-1\""), ("Lampu", "Latihan")]);
+    check_page(&world.get("/"), 200, &["Belum ada penjualan"]);
+    check_page(&world.get("/s/rehearsal-1"), 200, &["Latihan"]);
+    world.make_sale(&[]);
+    let page = world.get("/");
+    check_page(&page, 200, &["Lampu"]);
+    assert!(!page.text().contains("Latihan"), "{}", page.text());
+}
+
+#[test]
 fn a_purchase_leads_to_a_receipt_that_only_its_buyer_sees() {
     let world = World::open();
     world.make_sale(&[]);

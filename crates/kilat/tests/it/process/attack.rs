@@ -62,6 +62,16 @@ fn a_rehearsal_is_proven() {
 }
 
 #[test]
+fn a_server_that_asks_for_a_token_is_stormed_with_the_admins() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = kilat(serve(&folder.path().join("data")));
+    command.arg("--listen=127.0.0.1:0").env("KILAT_API_TOKEN", "a".repeat(40));
+    let server = Server::run(&mut command);
+    let output = attack(&server.url, &[]);
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
 fn a_server_killed_three_times_under_attack_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
