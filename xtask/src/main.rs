@@ -50,10 +50,16 @@ enum Command {
         /// Also write the figures to this file, for benchmarks that can
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+        /// Ids that T7 and T8 of `events` fill a log with: 10,000,000 unless given
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        ids: Option<u64>,
     },
     /// The load generator of `bench sale`, which starts it
     #[command(hide = true)]
     GenerateOrders(bench::sale::generator::Plan),
+    /// The load generator of `bench events`, which starts it
+    #[command(hide = true)]
+    GenerateEvents(bench::events::generator::Plan),
     /// Install what `test` needs, and say what it could not install
     Setup,
 }
@@ -77,11 +83,12 @@ fn run(command: Command) -> Result<bool> {
             steps::run_all(steps::Scope::new(quick), allow_missing)
         }
         Command::Tidy => tidy::run(&command_names()),
-        Command::Bench { names, smoke, only, json } => {
+        Command::Bench { names, smoke, only, json, ids } => {
             let size = bench::Size::new(smoke);
-            bench::run(&names, &bench::Options { size, only, json })
+            bench::run(&names, &bench::Options { size, only, json, ids })
         }
         Command::GenerateOrders(plan) => bench::sale::generator::run(&plan),
+        Command::GenerateEvents(plan) => bench::events::generator::run(&plan),
         Command::Setup => Ok(steps::provide_all()),
     }
 }

@@ -53,6 +53,7 @@ pub(crate) const WRK: Need = program("wrk", Source::Debian("wrk"));
 pub(crate) const NGINX: Need = program("nginx", Source::Debian("nginx-light"));
 pub(crate) const REDIS: Need = program("redis-server", Source::Debian("redis-server"));
 pub(crate) const REDIS_TOOLS: Need = program("redis-benchmark", Source::Debian("redis-tools"));
+pub(crate) const NATS: Need = program("nats-server", Source::Debian("nats-server"));
 pub(crate) const CARGO_DENY: Need =
     program("cargo-deny", Source::Cargo(&["cargo-deny", "--locked", "--version", "0.20.2"]));
 
@@ -69,6 +70,17 @@ pub(crate) const NEXTEST: Need = Need {
         "--features",
         "default-no-update",
     ]),
+};
+
+/// Debian keeps its programs away from every search path.
+pub(crate) const POSTGRES: Need = Need {
+    name: "PostgreSQL's server",
+    probe: Probe::Answers(&[
+        "sh",
+        "-c",
+        "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb",
+    ]),
+    source: Source::Debian("postgresql"),
 };
 
 /// Debian splits the module off, so the probe asks for what makes environments usable.

@@ -3,10 +3,11 @@
 //! It collects as late as it can, so that under load each batch is as large as
 //! one fdatasync allows. Only a long queue is decided ahead of it.
 
-use crate::intake::{Intake, Waited, Waiting, Work};
+use crate::intake::{Intake, Queued as _, Waited, Waiting};
 use crate::release::{Outgoing, Release, Settled};
 use crate::sale::Sale;
 use crate::snapshots::Snapshots;
+use crate::work::Work;
 use crate::{BATCH_BYTES_MAX, Clock, Orders, Placed, QUEUE_WAIT_MS_MAX, Unavailable};
 use kilat_journal::{Committer, Frame, PAYLOAD_BYTES_MAX, ReserveError};
 use kilat_ledger::{BATCH_HEADER_BYTES, Batch, Command, Ledger, STATUS_FACT_BYTES_MAX, Time};
@@ -36,7 +37,7 @@ const EXPIRY_RETRY: Duration = Duration::from_millis(100);
 pub(crate) struct Batcher {
     pub(crate) ledger: Ledger,
     pub(crate) clock: Clock,
-    pub(crate) intake: Arc<Intake>,
+    pub(crate) intake: Arc<Intake<Work>>,
     pub(crate) committer: Committer,
     pub(crate) release: Arc<Release>,
     pub(crate) snapshots: Snapshots,
@@ -57,7 +58,7 @@ impl Batcher {
             self.ahead = match self.intake.wait(deadline) {
                 Waited::Closed => break,
                 Waited::Deadline => false,
-                Waited::Work { commands } => commands >= DECIDE_AHEAD_COMMANDS,
+                Waited::Work { weight, .. } => weight >= DECIDE_AHEAD_COMMANDS,
             };
             if self.ahead {
                 self.committer.wait_ready();
@@ -81,7 +82,7 @@ impl Batcher {
     }
 
     /// Decides what waits as one batch and hands it over.
-    fn batch(&mut self, waiting: &mut Vec<Waiting>) {
+    fn batch(&mut self, waiting: &mut Vec<Waiting<Work>>) {
         let now = self.ledger.clamp(self.clock.now());
         let refused = self.no_room(self.frame_bytes_max(now, waiting));
         self.full = refused.is_some();
@@ -98,10 +99,10 @@ impl Batcher {
     }
 
     /// Space is reserved before anything is decided, so that what is decided can be recorded.
-    fn frame_bytes_max(&self, now: Time, waiting: &[Waiting]) -> usize {
+    fn frame_bytes_max(&self, now: Time, waiting: &[Waiting<Work>]) -> usize {
         let due = self.ledger.next_expiry().is_some_and(|end| now >= end);
         let expiries = if due { EXPIRIES_PER_BATCH_MAX.min(self.ledger.holds_len()) } else { 0 };
-        let work: usize = waiting.iter().map(|one| one.work.fact_bytes_max()).sum();
+        let work: usize = waiting.iter().map(|one| one.work.frame_bytes_max()).sum();
         BATCH_HEADER_BYTES + expiries * STATUS_FACT_BYTES_MAX + work
     }
 
@@ -117,7 +118,12 @@ impl Batcher {
     }
 
     /// Without space nothing may be decided; reads still may.
-    fn read_only(&self, waiting: &mut Vec<Waiting>, outgoing: &mut Outgoing, why: Unavailable) {
+    fn read_only(
+        &self,
+        waiting: &mut Vec<Waiting<Work>>,
+        outgoing: &mut Outgoing,
+        why: Unavailable,
+    ) {
         for Waiting { work, .. } in waiting.drain(..) {
             match work {
                 Work::Query(query) => outgoing.settled.push(Settled::Read(query.run(&self.ledger))),
@@ -128,7 +134,7 @@ impl Batcher {
 
     fn settle(
         &mut self,
-        waiting: &mut Vec<Waiting>,
+        waiting: &mut Vec<Waiting<Work>>,
         now: Time,
         facts: &mut Batch,
         outgoing: &mut Outgoing,
@@ -137,7 +143,7 @@ impl Batcher {
         settled.reserve(waiting.len());
         for Waiting { work, since } in waiting.drain(..) {
             if since.elapsed() > Duration::from_millis(QUEUE_WAIT_MS_MAX) {
-                self.release.meters.waited_too_long(work.commands());
+                self.release.meters.waited_too_long(work.weight());
                 work.refuse(Unavailable::Overloaded);
                 continue;
             }
@@ -191,7 +197,7 @@ impl Batcher {
         let payload = if facts.is_empty() { Vec::new() } else { facts.into_bytes() };
         let release = Arc::clone(&self.release);
         let done = Box::new(move |committed| release.run(committed, outgoing));
-        let frame = Frame { payload, done };
+        let frame = Frame { payload, head_bytes: None, done };
         let taken =
             if self.ahead { self.committer.submit(frame) } else { self.committer.commit(frame) };
         if let Err(error) = taken {

@@ -1,22 +1,24 @@
-//! Starting and stopping an engine whose ledger and journal are in this process.
+//! Starting and stopping an engine whose ledger and event log are in this process.
 
+use crate::alarm::{Alarm, OnFailure};
 use crate::batcher::Batcher;
 use crate::board::Board;
+use crate::events::{self, DurableEnd, EventRecovery, EventThreads, Events, Outbox};
 use crate::intake::Intake;
 use crate::meters::Meters;
-use crate::recovery::{Recovery, recover};
+use crate::recovery::{JOURNAL, Recovered, Recovery, recover};
 use crate::release::Release;
 use crate::snapshots::{SNAPSHOT_BYTES, Snapshots};
+use crate::work::{self, Work};
 use crate::{Clock, Handle, Sale};
-use kilat_journal::{Committer, DataDirectory, DirectoryError, JournalFailure, SnapshotError};
+use kilat_eventlog::Opened;
+use kilat_journal::{
+    Committer, DataDirectory, Directory, DirectoryError, JournalFailure, LogReader, SnapshotError,
+};
 use kilat_ledger::{Corrupt, Time};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-
-/// Told once, with the reason, when nothing can be committed any more.
-pub type OnFailure = Box<dyn FnOnce(String) + Send>;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 
 /// How to start.
 pub struct Options {
@@ -47,6 +49,21 @@ pub enum StartError {
     /// The journal is damaged or can't be read.
     #[error("{0}")]
     Journal(String),
+    /// The event log is damaged or can't be read.
+    #[error("{0}")]
+    Events(String),
+    /// The event log has copies of facts that the ledger does not have: one of the two was
+    /// replaced. Restore both from the same backup.
+    #[error(
+        "the event log has copied the ledger up to frame {copied}, but the ledger ends at frame \
+         {ledger}: one of the two was replaced; restore both from the same backup"
+    )]
+    EventsAhead {
+        /// The last frame copied.
+        copied: u64,
+        /// The ledger's last frame.
+        ledger: u64,
+    },
     /// A whole frame makes no sense to the ledger: report it.
     #[error("frame {frame} of the journal can't be replayed: {error}")]
     Ledger {
@@ -63,79 +80,31 @@ pub enum StartError {
     Threads(std::io::Error),
 }
 
-/// What to call when nothing can be committed any more; it is called once.
-#[derive(Clone)]
-struct Alarm(Arc<Mutex<Option<OnFailure>>>);
-
-impl Alarm {
-    fn raise(&self, why: String) {
-        let on_failure = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(on_failure) = on_failure {
-            on_failure(why);
-        }
-    }
-}
-
-/// A broken invariant of the ledger is a panic of the batcher: selling on could
-/// oversell, so it is as final as a failed fsync, and nobody is left waiting.
-fn decide_until_closed(batcher: Batcher, intake: &Intake, alarm: &Alarm) {
-    if catch_unwind(AssertUnwindSafe(|| batcher.run())).is_err() {
-        alarm.raise("the ledger found itself inconsistent and stopped".to_owned());
-        intake.fail();
-    }
-}
-
 /// A running engine. Dropping it stops it as [`Engine::stop`] does.
 pub struct Engine {
     handle: Handle,
     recovery: Recovery,
     batcher: Option<JoinHandle<()>>,
+    events: EventThreads,
     directory: DataDirectory,
 }
 
 impl Engine {
-    /// Opens the data directory, recovers the ledger and starts the threads.
+    /// Opens the data directory, recovers the ledger and the event log and starts the threads.
     ///
     /// # Errors
     /// [`StartError`], each with what to do.
     pub fn start(options: Options) -> Result<Engine, StartError> {
         let directory = DataDirectory::open_or_create(options.data)?;
-        let recovered = recover(&directory)?;
-        let (intake, board) = (Arc::new(Intake::default()), Arc::new(Board::default()));
-        let handle = Handle {
-            intake: Arc::clone(&intake),
-            board: Arc::clone(&board),
-            prints: recovered.prints,
-        };
-        let alarm = Alarm(Arc::new(Mutex::new(Some(options.on_failure))));
-        let failed = alarm.clone();
-        let on_failure = Box::new(move |failure: JournalFailure| failed.raise(failure.to_string()));
-        let committer =
-            Committer::spawn(recovered.journal, on_failure).map_err(StartError::Threads)?;
-        let snapshots = Snapshots::start(recovered.snapshots, options.snapshot_bytes)
-            .map_err(StartError::Threads)?;
-        let shown = recovered.ledger.sales().map(|sale| sale.sequence).collect();
-        recovered.ledger.sales().for_each(|sale| board.publish(Sale::from(sale)));
-        let batcher = Batcher {
-            clock: Clock::start(recovered.ledger.clamp(Time::from_millis(0))),
-            ledger: recovered.ledger,
-            intake: Arc::clone(&intake),
-            committer,
-            release: Arc::new(Release {
-                board,
-                intake: Arc::clone(&intake),
-                spare: Mutex::default(),
-                meters: Meters::new(),
-            }),
-            snapshots,
-            shown,
-            ahead: false,
-            full: false,
-        };
-        let thread = std::thread::Builder::new().name("batcher".to_owned());
-        let deciding = move || decide_until_closed(batcher, &intake, &alarm);
-        let batcher = Some(thread.spawn(deciding).map_err(StartError::Threads)?);
-        Ok(Engine { handle, recovery: recovered.report, batcher, directory })
+        let (recovered, opened) = open_both(&directory)?;
+        let alarm = Alarm::new(options.on_failure);
+        let outbox = outbox(&directory, &recovered)?;
+        let ledger_end = Arc::clone(&outbox.end);
+        let report = recovered.report.clone();
+        let (handle, batcher) =
+            start_ledger(recovered, options.snapshot_bytes, ledger_end, &alarm)?;
+        let events = EventThreads::start(opened, outbox, &alarm)?;
+        Ok(Engine { handle, recovery: report, batcher: Some(batcher), events, directory })
     }
 
     /// A way in. Give clones to whoever sends commands.
@@ -144,10 +113,22 @@ impl Engine {
         &self.handle
     }
 
+    /// The way to the event log.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        self.events.events()
+    }
+
     /// What the start found and did.
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// What the start found and did in the event log.
+    #[must_use]
+    pub fn event_recovery(&self) -> &EventRecovery {
+        self.events.recovery()
     }
 
     /// The data directory, locked for as long as the engine lives.
@@ -170,11 +151,85 @@ impl Engine {
                 "the batcher could not end in good order; what was acknowledged is in the journal"
             );
         }
+        self.events.end();
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Recovers the ledger and the event log at the same time.
+fn open_both(directory: &DataDirectory) -> Result<(Recovered, Opened<Directory>), StartError> {
+    let (recovered, opened) = thread::scope(|scope| {
+        let opening = scope.spawn(|| events::open(directory));
+        let recovered = recover(directory);
+        (recovered, opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (recovered, opened) = (recovered?, opened?);
+    let (copied, ledger) = (opened.reader.ledger_cursor(), recovered.journal.position().frame);
+    if copied > ledger {
+        return Err(StartError::EventsAhead { copied, ledger });
+    }
+    Ok((recovered, opened))
+}
+
+/// The ledger's journal as the projector sees it.
+fn outbox(directory: &DataDirectory, recovered: &Recovered) -> Result<Outbox, StartError> {
+    let id = directory.identity().journal_id(JOURNAL);
+    Ok(Outbox {
+        facts: LogReader::open(directory.directory(JOURNAL)?, id),
+        end: Arc::new(DurableEnd::new(recovered.journal.position().frame)),
+        sales: recovered.ledger.sales().map(|sale| sale.terms.id.clone()).collect(),
+    })
+}
+
+fn start_ledger(
+    recovered: Recovered,
+    snapshot_bytes: usize,
+    ledger_end: Arc<DurableEnd>,
+    alarm: &Alarm,
+) -> Result<(Handle, JoinHandle<()>), StartError> {
+    let (intake, board) = (Arc::new(Intake::new(work::LIMITS)), Arc::new(Board::default()));
+    let handle =
+        Handle { intake: Arc::clone(&intake), board: Arc::clone(&board), prints: recovered.prints };
+    let failed = alarm.clone();
+    let on_failure = Box::new(move |failure: JournalFailure| failed.raise(failure.to_string()));
+    let committer = Committer::spawn(recovered.journal, on_failure).map_err(StartError::Threads)?;
+    let snapshots =
+        Snapshots::start(recovered.snapshots, snapshot_bytes).map_err(StartError::Threads)?;
+    recovered.ledger.sales().for_each(|sale| board.publish(Sale::from(sale)));
+    let release = Release {
+        board,
+        intake: Arc::clone(&intake),
+        ledger_end,
+        spare: Mutex::default(),
+        meters: Meters::new(),
+    };
+    let batcher = Batcher {
+        clock: Clock::start(recovered.ledger.clamp(Time::from_millis(0))),
+        shown: recovered.ledger.sales().map(|sale| sale.sequence).collect(),
+        ledger: recovered.ledger,
+        intake: Arc::clone(&intake),
+        committer,
+        release: Arc::new(release),
+        snapshots,
+        ahead: false,
+        full: false,
+    };
+    let alarm = alarm.clone();
+    let deciding = move || decide_until_closed(batcher, &intake, &alarm);
+    let batcher = thread::Builder::new().name("batcher".to_owned()).spawn(deciding);
+    Ok((handle, batcher.map_err(StartError::Threads)?))
+}
+
+/// A broken invariant of the ledger is a panic of the batcher: selling on could
+/// oversell, so it is as final as a failed fsync, and nobody is left waiting.
+fn decide_until_closed(batcher: Batcher, intake: &Intake<Work>, alarm: &Alarm) {
+    let why = "the ledger found itself inconsistent and stopped";
+    if alarm.guard(why, || batcher.run()).is_err() {
+        intake.fail();
     }
 }

@@ -1,8 +1,9 @@
 //! What callers hold: a cheap, cloneable way to send commands and await outcomes.
 
 use crate::board::Board;
-use crate::intake::{Intake, Work};
+use crate::intake::Intake;
 use crate::query::{OwnedOrder, Page, Query, Reply};
+use crate::work::Work;
 use crate::{Change, Orders, Placed, PlacedCallback, Sale, Unavailable};
 use kilat_ledger::{Fingerprinter, OrderId, Outcome, Time};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 /// A way to the engine. Clones share the same queue.
 #[derive(Clone)]
 pub struct Handle {
-    pub(crate) intake: Arc<Intake>,
+    pub(crate) intake: Arc<Intake<Work>>,
     pub(crate) board: Arc<Board>,
     pub(crate) prints: Fingerprinter,
 }
@@ -33,9 +34,7 @@ impl Handle {
     /// outcomes, on the thread that committed them, or at once with the reason why the
     /// group was not taken. It must only pass the result on.
     pub fn place(&self, orders: Orders, done: PlacedCallback) {
-        if let Err((work, why)) = self.intake.put(Work::Orders { orders, done }) {
-            work.refuse(why);
-        }
+        self.intake.put_or_refuse(Work::Orders { orders, done });
     }
 
     /// Places a group of orders and awaits the outcomes.

@@ -1,63 +1,44 @@
-//! The bounded queue before the batcher.
+//! A bounded queue before a committing thread.
 //!
 //! A lock and a condition: one lock a group, not one a request, and the
-//! batcher takes all there is at once.
+//! thread takes all there is at once. Knows nothing of what it queues.
 
-use crate::query::{Query, Reply};
-use crate::{
-    BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Change, Orders, PlacedCallback, QUEUE_COMMANDS_MAX,
-    Unavailable,
-};
-use kilat_ledger::{Outcome, Time};
+use crate::Unavailable;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Something for the batcher to do, with where the result goes.
-pub(crate) enum Work {
-    Orders { orders: Orders, done: PlacedCallback },
-    Change { change: Change, reply: Reply<(Outcome, Time)> },
-    Query(Query),
-}
-
-impl Work {
+/// What can wait in an [`Intake`].
+pub(crate) trait Queued {
     /// What it counts against the limits.
-    pub(crate) fn commands(&self) -> usize {
-        match self {
-            Work::Orders { orders, .. } => orders.len().max(1),
-            Work::Change { .. } | Work::Query(_) => 1,
-        }
-    }
+    fn weight(&self) -> usize;
 
-    /// Most bytes that its facts can take.
-    pub(crate) fn fact_bytes_max(&self) -> usize {
-        match self {
-            Work::Orders { orders, .. } => orders.fact_bytes_max(),
-            Work::Change { change, .. } => change.fact_bytes_max(),
-            Work::Query(_) => 0,
-        }
-    }
+    /// Most bytes that it adds to a frame.
+    fn frame_bytes_max(&self) -> usize;
 
     /// Answers that it was not carried out, and why.
-    pub(crate) fn refuse(self, why: Unavailable) {
-        match self {
-            Work::Orders { done, .. } => done(Err(why)),
-            Work::Change { reply, .. } => drop(reply.send(Err(why))),
-            Work::Query(query) => query.refuse(why),
-        }
-    }
+    fn refuse(self, why: Unavailable);
+}
+
+/// How much may wait, and how much is taken at once.
+#[derive(Clone, Copy)]
+pub(crate) struct IntakeLimits {
+    pub(crate) queue_weight_max: usize,
+    pub(crate) queue_bytes_max: usize,
+    pub(crate) batch_weight_max: usize,
+    pub(crate) batch_bytes_max: usize,
 }
 
 /// Work and when it came.
-pub(crate) struct Waiting {
-    pub(crate) work: Work,
+pub(crate) struct Waiting<W> {
+    pub(crate) work: W,
     pub(crate) since: Instant,
 }
 
-/// What the batcher found when it looked.
+/// What the committing thread found when it looked.
 pub(crate) enum Waited {
-    /// So many commands wait.
-    Work { commands: usize },
+    /// Work of this weight and size waits.
+    Work { weight: usize, bytes: usize },
     /// Nothing came until the deadline.
     Deadline,
     /// No more will come, and all is taken.
@@ -65,39 +46,43 @@ pub(crate) enum Waited {
 }
 
 /// The queue.
-#[derive(Default)]
-pub(crate) struct Intake {
-    state: Mutex<State>,
+pub(crate) struct Intake<W> {
+    limits: IntakeLimits,
+    state: Mutex<State<W>>,
     arrived: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Waiting>,
-    commands: usize,
+struct State<W> {
+    queue: VecDeque<Waiting<W>>,
+    weight: usize,
+    bytes: usize,
     closed: bool,
-    /// The batcher waits for the first arrival.
+    /// The committing thread waits for the first arrival.
     taker_waits: bool,
 }
 
-impl Intake {
+impl<W: Queued> Intake<W> {
+    pub(crate) fn new(limits: IntakeLimits) -> Self {
+        let queue = VecDeque::new();
+        let state = State { queue, weight: 0, bytes: 0, closed: false, taker_waits: false };
+        Intake { limits, state: Mutex::new(state), arrived: Condvar::new() }
+    }
+
     /// Queues `work`, or gives it back with the reason.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the work is handed back, not copied onto the heap"
-    )]
-    pub(crate) fn put(&self, work: Work) -> Result<(), (Work, Unavailable)> {
+    pub(crate) fn put(&self, work: W) -> Result<(), (W, Unavailable)> {
         let mut state = self.lock();
         if state.closed {
             return Err((work, Unavailable::ShuttingDown));
         }
-        let commands = work.commands();
-        let fits_a_batch =
-            commands <= BATCH_COMMANDS_MAX && work.fact_bytes_max() <= BATCH_BYTES_MAX;
-        if state.commands + commands > QUEUE_COMMANDS_MAX || !fits_a_batch {
+        let (weight, bytes) = (state.weight + work.weight(), state.bytes + work.frame_bytes_max());
+        let fits_a_batch = work.weight() <= self.limits.batch_weight_max
+            && work.frame_bytes_max() <= self.limits.batch_bytes_max;
+        let fits_the_queue =
+            weight <= self.limits.queue_weight_max && bytes <= self.limits.queue_bytes_max;
+        if !fits_a_batch || !fits_the_queue {
             return Err((work, Unavailable::Overloaded));
         }
-        state.commands += commands;
+        (state.weight, state.bytes) = (weight, bytes);
         state.queue.push_back(Waiting { work, since: Instant::now() });
         let wake = std::mem::take(&mut state.taker_waits);
         drop(state);
@@ -105,6 +90,13 @@ impl Intake {
             self.arrived.notify_one();
         }
         Ok(())
+    }
+
+    /// Queues `work`, or answers it with the reason.
+    pub(crate) fn put_or_refuse(&self, work: W) {
+        if let Err((work, why)) = self.put(work) {
+            work.refuse(why);
+        }
     }
 
     /// Waits until there is work, until `deadline`, or until there will be none.
@@ -123,20 +115,24 @@ impl Intake {
                 None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
-        Waited::Work { commands: state.commands }
+        Waited::Work { weight: state.weight, bytes: state.bytes }
     }
 
     /// Moves at most one batch of work into `batch`.
-    pub(crate) fn take(&self, batch: &mut Vec<Waiting>) {
+    pub(crate) fn take(&self, batch: &mut Vec<Waiting<W>>) {
         let mut state = self.lock();
-        let (mut commands, mut bytes) = (0, 0);
+        let (mut weight, mut bytes) = (0, 0);
         while let Some(next) = state.queue.front() {
-            commands += next.work.commands();
-            bytes += next.work.fact_bytes_max();
-            if !batch.is_empty() && (commands > BATCH_COMMANDS_MAX || bytes > BATCH_BYTES_MAX) {
+            let (next_weight, next_bytes) = (next.work.weight(), next.work.frame_bytes_max());
+            weight += next_weight;
+            bytes += next_bytes;
+            let is_full =
+                weight > self.limits.batch_weight_max || bytes > self.limits.batch_bytes_max;
+            if !batch.is_empty() && is_full {
                 break;
             }
-            state.commands -= next.work.commands();
+            state.weight -= next_weight;
+            state.bytes -= next_bytes;
             batch.extend(state.queue.pop_front());
         }
     }
@@ -156,13 +152,13 @@ impl Intake {
         left.into_iter().for_each(|waiting| waiting.work.refuse(Unavailable::Failed));
     }
 
-    /// Commands that wait now.
+    /// The weight that waits now.
     pub(crate) fn depth(&self) -> usize {
-        self.lock().commands
+        self.lock().weight
     }
 
     /// No code panics while it holds the lock, so a poisoned state is whole.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

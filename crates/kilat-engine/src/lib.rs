@@ -16,11 +16,13 @@
 //!
 //! Knows nothing about HTTP, environment variables or who is asking.
 
+mod alarm;
 mod batcher;
 mod board;
 mod change;
 mod clock;
 mod embedded;
+mod events;
 mod handle;
 mod intake;
 mod meters;
@@ -31,12 +33,21 @@ mod release;
 mod sale;
 mod snapshots;
 mod verify;
+mod work;
 
+pub use alarm::OnFailure;
 pub use board::Board;
 pub use change::{Change, OrderRef};
 pub use clock::Clock;
-pub use embedded::{Engine, OnFailure, Options, StartError};
+pub use embedded::{Engine, Options, StartError};
+pub use events::{
+    EventRecovery, Events, Forgotten, ProjectorState, PublishedCallback, SALE_TOPIC_PREFIX,
+};
 pub use handle::Handle;
+pub use kilat_eventlog::{
+    Content, Counters as EventCounters, ForgetRule, NewEvent, Page as EventPage, Publication,
+    ReadError, StoredEvent, TopicCount, Verdict,
+};
 pub use kilat_ledger::{
     Counters, Fingerprinter, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState,
     SaleSwitch, SaleTerms, Time,

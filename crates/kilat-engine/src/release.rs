@@ -2,12 +2,14 @@
 
 use crate::Unavailable;
 use crate::board::Board;
+use crate::events::DurableEnd;
 use crate::intake::Intake;
 use crate::meters::Meters;
 use crate::orders::{Placed, PlacedCallback};
 use crate::query::{Answer, Reply};
 use crate::sale::Sale;
 use crate::snapshots::Due;
+use crate::work::Work;
 use kilat_journal::Committed;
 use kilat_ledger::{Outcome, Time};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +42,8 @@ impl Drop for Outgoing {
 /// What follows a commit, on the thread that committed: it only passes results on.
 pub(crate) struct Release {
     pub(crate) board: Arc<Board>,
-    pub(crate) intake: Arc<Intake>,
+    pub(crate) intake: Arc<Intake<Work>>,
+    pub(crate) ledger_end: Arc<DurableEnd>,
     pub(crate) spare: Mutex<Vec<Vec<u8>>>,
     pub(crate) meters: Meters,
 }
@@ -55,6 +58,7 @@ impl Release {
         }
         outgoing.changed.drain(..).for_each(|sale| self.board.publish(sale));
         outgoing.settled.drain(..).for_each(|one| one.send(Ok(())));
+        self.ledger_end.advance(committed.position.frame);
         self.keep(committed.payload);
     }
 

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crate::error::AppendError;
-use crate::format::{Position, sectors_of};
+use crate::format::{Place, Position, Shape, sectors_of};
 use crate::journal::{Journal, Options};
 use crate::segment::prepare;
 use crate::space::{RETRY_PAUSE, Room, Space};
@@ -27,6 +27,8 @@ pub type OnFailure = Box<dyn FnOnce(JournalFailure) + Send>;
 pub struct Frame {
     /// The bytes. Empty: nothing is written, `done` only waits for earlier frames.
     pub payload: Vec<u8>,
+    /// How many of the bytes are the head, over which alone the chain runs; `None`: over all.
+    pub head_bytes: Option<u32>,
     /// Called on the thread that committed it, in the order of submission. It must not block.
     pub done: Done,
 }
@@ -36,6 +38,8 @@ pub struct Frame {
 pub struct Committed {
     /// The frame (for an empty payload: the last frame before it) and the chain after it.
     pub position: Position,
+    /// Where the frame starts; for an empty payload where the last one does.
+    pub place: Place,
     /// The submitted buffer, cleared, to be filled again.
     pub payload: Vec<u8>,
     /// Time spent encoding and handing the bytes to the operating system, in nanoseconds.
@@ -211,7 +215,7 @@ impl<S: Storage> Committer<S> {
             if state.closing || state.stopped {
                 return Err(ReserveError::Stopped);
             }
-            match self.shared.room_for(&mut state, bytes) {
+            match self.shared.room_for(&mut state, sectors_of(bytes)) {
                 Room::Yes => return Ok(()),
                 Room::No { cause } => {
                     return Err(ReserveError::StorageFull(StorageFull { cause }));
@@ -243,7 +247,7 @@ impl<S: Storage> Committer<S> {
     /// Hands a frame over to the writer's thread; waits while the one before it has not been
     /// picked up. A frame that was not reserved also waits for room on disk.
     pub fn submit(&self, frame: Frame) -> Result<(), SubmitError> {
-        let mut state = self.place(frame.payload.len())?;
+        let mut state = self.place(&frame)?;
         state.slot = Some(frame);
         drop(state);
         self.shared.for_writer.notify_one();
@@ -253,7 +257,7 @@ impl<S: Storage> Committer<S> {
     /// Commits a frame on the calling thread if nothing is being committed, which spares two
     /// changes of thread; otherwise hands it over as [`Committer::submit`] does.
     pub fn commit(&self, frame: Frame) -> Result<(), SubmitError> {
-        let mut state = self.place(frame.payload.len())?;
+        let mut state = self.place(&frame)?;
         match state.take_journal() {
             Some(journal) => {
                 drop(state);
@@ -269,7 +273,9 @@ impl<S: Storage> Committer<S> {
     }
 
     /// Waits for an empty hand-over place and takes room on disk for a frame.
-    fn place(&self, bytes: usize) -> Result<MutexGuard<'_, State<S>>, SubmitError> {
+    fn place(&self, frame: &Frame) -> Result<MutexGuard<'_, State<S>>, SubmitError> {
+        let bytes = frame.payload.len();
+        let sectors = Shape::of(frame.head_bytes).sectors(bytes);
         let bytes_max = self.shared.options.payload_bytes_max;
         if bytes > bytes_max {
             return Err(SubmitError::TooLarge { bytes_max });
@@ -286,9 +292,9 @@ impl<S: Storage> Committer<S> {
             if bytes == 0 {
                 return Ok(state);
             }
-            match self.shared.room_for(&mut state, bytes) {
+            match self.shared.room_for(&mut state, sectors) {
                 Room::Yes => {
-                    state.space.place(sectors_of(bytes));
+                    state.space.place(sectors);
                     if state.space.is_wanted() {
                         self.shared.for_maker.notify_one();
                     }
@@ -302,7 +308,7 @@ impl<S: Storage> Committer<S> {
 
     /// Calls `done` once everything submitted before is durable.
     pub fn submit_barrier(&self, done: Done) -> Result<(), SubmitError> {
-        self.submit(Frame { payload: Vec::new(), done })
+        self.submit(Frame { payload: Vec::new(), head_bytes: None, done })
     }
 
     /// Commits what was taken, stops the threads, and gives the journal back (`None` if it had
@@ -347,8 +353,8 @@ impl<S: Storage> Shared<S> {
         self.for_callers.notify_all();
     }
 
-    fn room_for(&self, state: &mut State<S>, bytes: usize) -> Room {
-        let room = state.space.room_for(sectors_of(bytes));
+    fn room_for(&self, state: &mut State<S>, sectors: u64) -> Room {
+        let room = state.space.room_for(sectors);
         if state.space.is_wanted() {
             self.for_maker.notify_one();
         }
@@ -446,7 +452,7 @@ fn write_frames<S: Storage>(shared: &Shared<S>) {
 fn commit<S: Storage>(journal: &mut Journal<S>, frame: Frame) -> Result<(), (AppendError, Frame)> {
     let started = Instant::now();
     if !frame.payload.is_empty()
-        && let Err(error) = journal.append(&frame.payload)
+        && let Err(error) = append(journal, &frame)
     {
         return Err((error, frame));
     }
@@ -455,15 +461,23 @@ fn commit<S: Storage>(journal: &mut Journal<S>, frame: Frame) -> Result<(), (App
         return Err((error, frame));
     }
     let synced = Instant::now();
-    let Frame { mut payload, done } = frame;
+    let Frame { mut payload, done, .. } = frame;
     payload.clear();
     done(Committed {
         position: journal.position(),
+        place: journal.last_place(),
         payload,
         write_ns: nanoseconds(started, written),
         sync_ns: nanoseconds(written, synced),
     });
     Ok(())
+}
+
+fn append<S: Storage>(journal: &mut Journal<S>, frame: &Frame) -> Result<u64, AppendError> {
+    match frame.head_bytes {
+        Some(head_bytes) => journal.append_split(&frame.payload, head_bytes),
+        None => journal.append(&frame.payload),
+    }
 }
 
 fn nanoseconds(from: Instant, to: Instant) -> u64 {

@@ -10,13 +10,19 @@ pub const SECTOR_BYTES: usize = 512;
 /// Bytes of frame data in one sector.
 pub(crate) const SECTOR_DATA_BYTES: usize = SECTOR_BYTES - SECTOR_HEADER_BYTES;
 /// crc u32, index u32, frame number u64.
-const SECTOR_HEADER_BYTES: usize = 16;
+pub(crate) const SECTOR_HEADER_BYTES: usize = 16;
 /// payload length u32, kind u32, digest 32, chain 32.
-pub(crate) const FRAME_HEADER_BYTES: usize = 72;
+const WHOLE_HEADER_BYTES: usize = 72;
+/// The same, and the length of the head u32.
+const SPLIT_HEADER_BYTES: usize = WHOLE_HEADER_BYTES + 4;
 /// The version written into segment headers.
 pub const FORMAT_VERSION: u16 = 1;
-/// The only kind of frame in format 1.
-const KIND_DATA: u32 = 1;
+/// A payload in one piece.
+const KIND_WHOLE: u32 = 1;
+/// A head, over which the chain runs, and a body.
+const KIND_SPLIT: u32 = 2;
+/// The same, some of whose body was forgotten.
+const KIND_FORGOTTEN: u32 = 3;
 /// The sector index that marks carry instead of a position in a frame.
 const MARK_INDEX: u32 = u32::MAX;
 const MAGIC: &[u8; 8] = b"KILATSEG";
@@ -59,9 +65,78 @@ pub struct Position {
     pub chain: Chain,
 }
 
-/// How many sectors a frame with a payload of `bytes` takes.
+/// Where a frame starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The segment's number, from 1.
+    pub segment: u64,
+    /// The sector in that segment.
+    pub sector: u32,
+}
+
+/// How a frame's payload is made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// In one piece: the digest is of all of it.
+    Whole,
+    /// A head of so many bytes, of which the digest is, and a body.
+    Split { head_bytes: u32, forgotten: bool },
+}
+
+impl Shape {
+    pub(crate) fn of(head_bytes: Option<u32>) -> Self {
+        head_bytes.map_or(Self::Whole, |head_bytes| Self::Split { head_bytes, forgotten: false })
+    }
+
+    pub(crate) fn head_bytes(self) -> Option<u32> {
+        match self {
+            Self::Whole => None,
+            Self::Split { head_bytes, .. } => Some(head_bytes),
+        }
+    }
+
+    /// Bytes before the payload.
+    pub(crate) fn header_bytes(self) -> usize {
+        match self {
+            Self::Whole => WHOLE_HEADER_BYTES,
+            Self::Split { .. } => SPLIT_HEADER_BYTES,
+        }
+    }
+
+    /// What the digest is of.
+    fn digested(self, payload: &[u8]) -> &[u8] {
+        self.head_bytes().map_or(payload, |head| &payload[..head as usize])
+    }
+
+    fn kind(self) -> u32 {
+        match self {
+            Self::Whole => KIND_WHOLE,
+            Self::Split { forgotten: false, .. } => KIND_SPLIT,
+            Self::Split { forgotten: true, .. } => KIND_FORGOTTEN,
+        }
+    }
+
+    /// How many sectors a frame of this shape takes.
+    pub(crate) fn sectors(self, payload_bytes: usize) -> u64 {
+        ((self.header_bytes() + payload_bytes) as u64).div_ceil(SECTOR_DATA_BYTES as u64)
+    }
+
+    /// The first sector of a frame that holds nothing but body.
+    pub(crate) fn first_body_sector(self) -> Option<u32> {
+        let before = SPLIT_HEADER_BYTES + self.head_bytes()? as usize;
+        u32::try_from(before.div_ceil(SECTOR_DATA_BYTES)).ok()
+    }
+
+    /// Whether sector `index` of the frame may be blank, since all of it was forgotten.
+    pub(crate) fn may_be_blank(self, index: u32) -> bool {
+        let forgotten = matches!(self, Self::Split { forgotten: true, .. });
+        forgotten && self.first_body_sector().is_some_and(|first| index >= first)
+    }
+}
+
+/// How many sectors a frame with a payload of `bytes` takes at most.
 pub(crate) fn sectors_of(bytes: usize) -> u64 {
-    ((FRAME_HEADER_BYTES + bytes) as u64).div_ceil(SECTOR_DATA_BYTES as u64)
+    Shape::of(Some(0)).sectors(bytes)
 }
 
 /// Seals and checks the sectors of one segment of one journal.
@@ -153,26 +228,36 @@ impl SectorCodec {
         number: u64,
         before: &Chain,
         payload: &[u8],
+        shape: Shape,
         buffer: &mut Vec<u8>,
     ) -> Chain {
-        let header = FrameHeader::of(number, before, payload);
-        let sectors = sectors_of(payload.len()) as usize;
+        let header = FrameHeader::of(number, before, payload, shape);
+        let sectors = shape.sectors(payload.len()) as usize;
         // Bytes kept from an earlier frame are all overwritten, so only growth is zeroed.
         buffer.resize(sectors * SECTOR_BYTES, 0);
-        let first = (SECTOR_DATA_BYTES - FRAME_HEADER_BYTES).min(payload.len());
+        let header_bytes = shape.header_bytes();
+        let first = (SECTOR_DATA_BYTES - header_bytes).min(payload.len());
         let (head, rest) = payload.split_at(first);
         let mut pieces = rest.chunks(SECTOR_DATA_BYTES);
         for (index, sector) in buffer.chunks_exact_mut(SECTOR_BYTES).enumerate() {
             let data = &mut sector[SECTOR_HEADER_BYTES..];
             if index == 0 {
-                header.write(&mut data[..FRAME_HEADER_BYTES]);
-                fill(&mut data[FRAME_HEADER_BYTES..], head);
+                header.write(&mut data[..header_bytes]);
+                fill(&mut data[header_bytes..], head);
             } else {
                 fill(data, pieces.next().unwrap_or_default());
             }
             self.seal(sector, index as u32, number);
         }
         header.chain
+    }
+
+    /// A sector of a frame again, with other data.
+    pub(crate) fn frame_sector(&self, number: u64, index: u32, data: &[u8]) -> [u8; SECTOR_BYTES] {
+        let mut sector = ZERO_SECTOR;
+        fill(&mut sector[SECTOR_HEADER_BYTES..], data);
+        self.seal(&mut sector, index, number);
+        sector
     }
 }
 
@@ -184,41 +269,64 @@ fn fill(place: &mut [u8], bytes: &[u8]) {
 }
 
 /// The start of a frame's data stream.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub(crate) payload_bytes: u32,
+    pub(crate) shape: Shape,
     digest: [u8; 32],
     pub(crate) chain: Chain,
 }
 
 impl FrameHeader {
-    /// What the header of this frame must be.
-    pub(crate) fn of(number: u64, before: &Chain, payload: &[u8]) -> Self {
-        let digest = *blake3::hash(payload).as_bytes();
+    /// What the header of this frame must be. The payload is at least as long as its head.
+    pub(crate) fn of(number: u64, before: &Chain, payload: &[u8], shape: Shape) -> Self {
+        let digest = *blake3::hash(shape.digested(payload)).as_bytes();
         let payload_bytes = payload.len() as u32;
         let mut link = [0; 32 + 8 + 4 + 32];
         link[..32].copy_from_slice(before);
         link[32..40].copy_from_slice(&number.to_le_bytes());
         link[40..44].copy_from_slice(&payload_bytes.to_le_bytes());
         link[44..].copy_from_slice(&digest);
-        Self { payload_bytes, digest, chain: *blake3::hash(&link).as_bytes() }
+        Self { payload_bytes, shape, digest, chain: *blake3::hash(&link).as_bytes() }
     }
 
     pub(crate) fn has_digest_of(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
 
-    fn write(&self, place: &mut [u8]) {
-        place[..4].copy_from_slice(&self.payload_bytes.to_le_bytes());
-        place[4..8].copy_from_slice(&KIND_DATA.to_le_bytes());
-        place[8..40].copy_from_slice(&self.digest);
-        place[40..72].copy_from_slice(&self.chain);
+    /// The same frame after some of its body was forgotten.
+    pub(crate) fn forgotten(&self) -> Self {
+        let shape = match self.shape {
+            Shape::Whole => Shape::Whole,
+            Shape::Split { head_bytes, .. } => Shape::Split { head_bytes, forgotten: true },
+        };
+        Self { shape, ..self.clone() }
     }
 
-    /// The header at the start of a frame's first sector, or `None` for a kind unknown here.
+    pub(crate) fn write(&self, place: &mut [u8]) {
+        place[..4].copy_from_slice(&self.payload_bytes.to_le_bytes());
+        place[4..8].copy_from_slice(&self.shape.kind().to_le_bytes());
+        place[8..40].copy_from_slice(&self.digest);
+        place[40..WHOLE_HEADER_BYTES].copy_from_slice(&self.chain);
+        if let Some(head_bytes) = self.shape.head_bytes() {
+            place[WHOLE_HEADER_BYTES..].copy_from_slice(&head_bytes.to_le_bytes());
+        }
+    }
+
+    /// The header at the start of a frame's first sector, or `None` for one that can't be.
     pub(crate) fn read(data: &[u8]) -> Option<Self> {
-        (u32_at(data, 4) == KIND_DATA).then(|| Self {
-            payload_bytes: u32_at(data, 0),
+        let payload_bytes = u32_at(data, 0);
+        let head_bytes = u32_at(data, WHOLE_HEADER_BYTES);
+        let shape = match u32_at(data, 4) {
+            KIND_WHOLE => Shape::Whole,
+            KIND_SPLIT => Shape::Split { head_bytes, forgotten: false },
+            KIND_FORGOTTEN => Shape::Split { head_bytes, forgotten: true },
+            _ => return None,
+        };
+        let fits = shape.head_bytes().is_none_or(|head| head <= payload_bytes);
+        fits.then(|| Self {
+            payload_bytes,
+            shape,
             digest: array_at(data, 8),
             chain: array_at(data, 40),
         })

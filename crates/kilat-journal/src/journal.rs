@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::error::{AppendError, IoFailure};
 use crate::format::{
-    FIRST_FRAME_SECTOR, JournalId, Mark, MarkKind, OPENING_SECTOR, Position, SECTOR_BYTES,
-    sectors_of,
+    FIRST_FRAME_SECTOR, JournalId, Mark, MarkKind, OPENING_SECTOR, Place, Position, SECTOR_BYTES,
+    Shape, sectors_of,
 };
 use crate::segment::{Plan, SEGMENT_SECTORS_MIN, Segment, prepare};
 use crate::storage::Storage;
@@ -69,6 +69,8 @@ pub struct Journal<S: Storage> {
     /// The next free sector of the active segment.
     pub(crate) sector: u32,
     pub(crate) position: Position,
+    /// Where the last frame appended starts.
+    pub(crate) last_place: Place,
     /// Blank segments that follow the active one, in order.
     pub(crate) spares: VecDeque<Segment<S::File>>,
     pub(crate) unsynced: bool,
@@ -83,24 +85,46 @@ impl<S: Storage> Journal<S> {
         self.position
     }
 
+    /// Where the last frame appended starts; where the next one would, if there is none yet.
+    pub fn last_place(&self) -> Place {
+        self.last_place
+    }
+
+    /// Where the next frame starts if it fits in this segment.
+    fn place(&self) -> Place {
+        Place { segment: self.active.number, sector: self.sector }
+    }
+
     /// Writes a frame and returns its number. It is not durable before [`Journal::sync`].
     ///
     /// A frame not yet synced is made durable before another one is written: recovery rests on
     /// it.
     pub fn append(&mut self, payload: &[u8]) -> Result<u64, AppendError> {
+        self.append_shaped(payload, Shape::Whole)
+    }
+
+    /// As [`Journal::append`], for a payload whose first `head_bytes` are its head: the chain
+    /// runs over the head alone, so the body can be forgotten later.
+    pub fn append_split(&mut self, payload: &[u8], head_bytes: u32) -> Result<u64, AppendError> {
+        let head_bytes = head_bytes.min(payload.len() as u32);
+        self.append_shaped(payload, Shape::of(Some(head_bytes)))
+    }
+
+    fn append_shaped(&mut self, payload: &[u8], shape: Shape) -> Result<u64, AppendError> {
         let bytes_max = self.options.payload_bytes_max;
         if payload.len() > bytes_max {
             return Err(AppendError::TooLarge { bytes: payload.len(), bytes_max });
         }
         self.sync()?;
-        while sectors_of(payload.len()) > u64::from(self.room()) {
+        while shape.sectors(payload.len()) > u64::from(self.room()) {
             self.enter_next()?;
         }
         let frame = self.position.frame + 1;
         let (codec, before) = (&self.active.codec, &self.position.chain);
-        let chain = codec.encode_frame(frame, before, payload, &mut self.buffer);
+        let chain = codec.encode_frame(frame, before, payload, shape, &mut self.buffer);
         let written = self.active.write(&self.buffer, self.sector);
         self.or_poison(written)?;
+        self.last_place = self.place();
         self.sector += (self.buffer.len() / SECTOR_BYTES) as u32;
         self.position = Position { frame, chain };
         self.unsynced = true;

@@ -13,10 +13,12 @@ mod committer;
 mod data_directory;
 mod direct;
 mod error;
+mod forget;
 mod format;
 mod hex;
 mod journal;
 mod manifest;
+mod reader;
 mod recovery;
 mod segment;
 pub mod simulation;
@@ -32,8 +34,10 @@ pub use committer::{
 };
 pub use data_directory::{DataDirectory, DirectoryError, Identity, PeekedDirectory};
 pub use error::{AppendError, Corruption, IoFailure, Problem, RecoverError};
-pub use format::{Chain, FORMAT_VERSION, JournalId, Position, SECTOR_BYTES};
+pub use forget::{ForgetError, Forgotten, forget_bodies};
+pub use format::{Chain, FORMAT_VERSION, JournalId, Place, Position, SECTOR_BYTES};
 pub use journal::{FIRST_SEGMENT_BYTES, Journal, Options, PAYLOAD_BYTES_MAX, SEGMENT_BYTES_MAX};
+pub use reader::{FrameInfo, LogReader, ReadError};
 pub use recovery::Recovery;
 pub use snapshot::{
     Encode, Loaded, Part, PartError, PartRecord, Snapshot, SnapshotError, SnapshotStore, Written,

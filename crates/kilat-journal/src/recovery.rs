@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::error::{Corruption, IoFailure, Problem, RecoverError};
-use crate::format::{JournalId, Mark, OPENING_SECTOR, Position, SECTOR_BYTES};
+use crate::format::{JournalId, Mark, OPENING_SECTOR, Place, Position, SECTOR_BYTES};
 use crate::journal::{Journal, Options, write_opening};
 use crate::segment::{Segment, corruption, is_temporary, name_of, number_of, offset_of, prepare};
 use crate::storage::Storage;
@@ -270,11 +270,13 @@ fn assemble<S: Storage>(
     position: Position,
     spares: VecDeque<Segment<S::File>>,
 ) -> Journal<S> {
+    let active_number = active.number;
     Journal {
         storage,
         options,
         active,
         sector,
+        last_place: Place { segment: active_number, sector },
         position,
         spares,
         unsynced: false,

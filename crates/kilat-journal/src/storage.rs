@@ -54,6 +54,9 @@ pub trait StorageFile: Send + Sync + 'static {
     /// what is cached. After a failed sync, a cache may show bytes that the device never took.
     fn settle(&self) -> io::Result<()>;
 
+    /// Forgets what is cached, so that later reads ask the device.
+    fn refresh(&self) -> io::Result<()>;
+
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
 
@@ -173,6 +176,10 @@ impl StorageFile for RealFile {
 
     fn settle(&self) -> io::Result<()> {
         self.file.sync_data()?;
+        self.refresh()
+    }
+
+    fn refresh(&self) -> io::Result<()> {
         fadvise(&self.file, 0, None, Advice::DontNeed).map_err(Into::into)
     }
 

@@ -7,8 +7,8 @@
 
 use crate::error::{Corruption, IoFailure, Problem, RecoverError};
 use crate::format::{
-    Chain, FIRST_FRAME_SECTOR, FRAME_HEADER_BYTES, FrameHeader, JournalId, Mark, MarkKind,
-    OPENING_SECTOR, Position, SECTOR_BYTES, SECTOR_DATA_BYTES, Sector, sectors_of,
+    Chain, FIRST_FRAME_SECTOR, FrameHeader, JournalId, Mark, MarkKind, OPENING_SECTOR, Place,
+    Position, SECTOR_BYTES, SECTOR_DATA_BYTES, Sector, Shape,
 };
 use crate::segment::{Segment, corruption, name_of, offset_of};
 use crate::storage::{Storage, StorageFile};
@@ -21,8 +21,12 @@ const WINDOW_SECTORS: u32 = 512;
 pub struct FrameView<'a> {
     /// Its number, from 1 and without gaps.
     pub number: u64,
-    /// What was appended.
+    /// What was appended; forgotten bytes of a body are zero.
     pub payload: &'a [u8],
+    /// How many bytes of it are the head, if it was appended as head and body.
+    pub head_bytes: Option<u32>,
+    /// Where it starts.
+    pub place: Place,
     /// The chain after it.
     pub chain: &'a Chain,
 }
@@ -34,6 +38,8 @@ pub(crate) struct Walk<S: Storage> {
     segment: Segment<S::File>,
     sector: u32,
     position: Position,
+    /// The last frame of this segment of which something was forgotten.
+    forgotten: Option<Place>,
     window: Window,
     payload: Vec<u8>,
 }
@@ -68,6 +74,7 @@ impl<S: Storage> Walk<S> {
             segment,
             sector: FIRST_FRAME_SECTOR,
             position: Position { frame: at.next_frame - 1, chain: at.chain },
+            forgotten: None,
             window: Window::new(),
             payload: Vec::new(),
         }
@@ -112,12 +119,14 @@ impl<S: Storage> Walk<S> {
         loop {
             match self.segment_end(on_frame)? {
                 End::Open { torn_end } => {
+                    self.expect_nothing_forgotten()?;
                     let missing = self.segment.corrupt(self.sector, Problem::MissingSector);
                     self.expect_blank_after(last, &missing)?;
                     return Ok((torn_end, false));
                 }
                 End::Sealed => {
                     if !self.enter_next()? {
+                        self.expect_nothing_forgotten()?;
                         let next = name_of(self.segment.number + 1);
                         let opening = offset_of(OPENING_SECTOR);
                         let missing = corruption(&next, opening, Problem::MissingSector);
@@ -183,10 +192,13 @@ impl<S: Storage> Walk<S> {
                 Sector::Mark { kind: MarkKind::Seal, .. } => return self.judge_seal(),
                 Sector::Frame { number, index: 0, data } if number == expected => {
                     let header = FrameHeader::read(data);
-                    match self.frame(header)? {
+                    let place = self.place();
+                    let header = header.ok_or_else(|| self.impossible())?;
+                    match self.frame(&header)? {
                         Some(end) => return Ok(end),
                         None => {
-                            self.deliver(on_frame)?;
+                            self.note_forgotten(place, header.shape);
+                            self.deliver(place, header.shape, on_frame)?;
                             continue;
                         }
                     }
@@ -201,50 +213,92 @@ impl<S: Storage> Walk<S> {
 
     fn deliver<E>(
         &self,
+        place: Place,
+        shape: Shape,
         on_frame: &mut impl FnMut(FrameView<'_>) -> Result<(), E>,
     ) -> Result<(), RecoverError<E>> {
         let Position { frame, chain } = &self.position;
-        on_frame(FrameView { number: *frame, payload: &self.payload, chain })
+        let head_bytes = shape.head_bytes();
+        on_frame(FrameView { number: *frame, payload: &self.payload, head_bytes, place, chain })
             .map_err(|error| RecoverError::Refused { frame: *frame, error })
     }
 
+    fn note_forgotten(&mut self, place: Place, shape: Shape) {
+        if matches!(shape, Shape::Split { forgotten: true, .. }) {
+            self.forgotten = Some(place);
+        }
+    }
+
+    /// Bodies are forgotten only in segments that the log has left.
+    fn expect_nothing_forgotten(&self) -> Result<(), Corruption> {
+        match self.forgotten {
+            Some(place) if place.segment == self.segment.number => {
+                Err(self.segment.corrupt(place.sector, Problem::ImpossibleFrame))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place { segment: self.segment.number, sector: self.sector }
+    }
+
+    fn impossible(&self) -> Corruption {
+        self.segment.corrupt(self.sector, Problem::ImpossibleFrame)
+    }
+
     /// Reads the frame that starts here and steps over it, or says how the log ends inside it.
-    fn frame<E>(&mut self, header: Option<FrameHeader>) -> Result<Option<End>, RecoverError<E>> {
-        let impossible = || self.segment.corrupt(self.sector, Problem::ImpossibleFrame);
-        let header = header.ok_or_else(impossible)?;
-        let payload_bytes = header.payload_bytes as usize;
+    fn frame<E>(&mut self, header: &FrameHeader) -> Result<Option<End>, RecoverError<E>> {
         let room = u64::from(self.segment.sectors - 1 - self.sector);
-        let count = sectors_of(payload_bytes);
+        let count = header.shape.sectors(header.payload_bytes as usize);
         if count > room {
-            return Err(impossible().into());
+            return Err(self.impossible().into());
         }
         let count = count as u32;
         let number = self.position.frame + 1;
         self.payload.clear();
         for index in 0..count {
-            let sector = self.window.sector(&self.segment, self.sector + index)?;
-            match self.segment.codec.read(sector) {
-                Sector::Frame { number: n, index: i, data } if (n, i) == (number, index) => {
-                    let start = if index == 0 { FRAME_HEADER_BYTES } else { 0 };
-                    let end = SECTOR_DATA_BYTES.min(start + payload_bytes - self.payload.len());
-                    self.payload.extend_from_slice(&data[start..end]);
-                }
-                Sector::Zero => return self.judge_tail(self.sector + index, Some(count)).map(Some),
-                Sector::Damaged => {
-                    return Err(self.damaged(index, Problem::DamagedSector));
-                }
-                _ => return Err(self.damaged(index, Problem::MisplacedSector)),
+            if let Some(end) = self.frame_sector(header, number, index, count)? {
+                return Ok(Some(end));
             }
         }
-        let computed = FrameHeader::of(number, &self.position.chain, &self.payload);
-        if computed != header {
-            let same_payload = computed.has_digest_of(&header);
+        let before = &self.position.chain;
+        let computed = FrameHeader::of(number, before, &self.payload, header.shape);
+        if computed != *header {
+            let same_payload = computed.has_digest_of(header);
             let problem = if same_payload { Problem::BrokenChain } else { Problem::WrongDigest };
             return Err(self.damaged(0, problem));
         }
         self.sector += count;
         self.position = Position { frame: number, chain: header.chain };
         Ok(None)
+    }
+
+    /// Adds what sector `index` of a frame holds to the payload, or says how the log ends there.
+    fn frame_sector<E>(
+        &mut self,
+        header: &FrameHeader,
+        number: u64,
+        index: u32,
+        count: u32,
+    ) -> Result<Option<End>, RecoverError<E>> {
+        let start = if index == 0 { header.shape.header_bytes() } else { 0 };
+        let left = header.payload_bytes as usize - self.payload.len();
+        let end = SECTOR_DATA_BYTES.min(start + left);
+        let sector = self.window.sector(&self.segment, self.sector + index)?;
+        match self.segment.codec.read(sector) {
+            Sector::Frame { number: n, index: i, data } if (n, i) == (number, index) => {
+                self.payload.extend_from_slice(&data[start..end]);
+                Ok(None)
+            }
+            Sector::Zero if header.shape.may_be_blank(index) => {
+                self.payload.resize(self.payload.len() + end - start, 0);
+                Ok(None)
+            }
+            Sector::Zero => self.judge_tail(self.sector + index, Some(count)).map(Some),
+            Sector::Damaged => Err(self.damaged(index, Problem::DamagedSector)),
+            _ => Err(self.damaged(index, Problem::MisplacedSector)),
+        }
     }
 
     fn damaged<E>(&self, index: u32, problem: Problem) -> RecoverError<E> {

@@ -1,11 +1,23 @@
 //! The registry of benchmarks: a name, what it compares, and how it runs at each size.
 //! Must never assert a time: a benchmark reports, and fails only when it cannot run.
 
+pub(crate) mod events;
+mod figure;
+mod http;
+mod kilat;
+mod machine;
+mod nginx;
+mod part;
+mod python;
 pub(crate) mod sale;
+mod scene;
+mod server;
+mod usage;
+mod wrk;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::process;
 use crate::setup::{self, Need};
@@ -34,18 +46,28 @@ pub(crate) struct Options {
     pub(crate) only: Vec<String>,
     /// Where figures go for a program to read, for those that can write them.
     pub(crate) json: Option<PathBuf>,
+    /// Ids that a large event log holds, when not what the size stands for.
+    pub(crate) ids: Option<u64>,
 }
 
 impl Options {
     /// Everything, at smoke size.
     pub(crate) fn smoke() -> Self {
-        Self { size: Size::Smoke, only: Vec::new(), json: None }
+        Self { size: Size::Smoke, only: Vec::new(), json: None, ids: None }
     }
 }
 
 /// What the benchmarks need, all together.
-pub(crate) static NEEDS: &[Need] =
-    &[setup::UTIL_LINUX, setup::WRK, setup::NGINX, setup::REDIS, setup::REDIS_TOOLS, setup::PYTHON];
+pub(crate) static NEEDS: &[Need] = &[
+    setup::UTIL_LINUX,
+    setup::WRK,
+    setup::NGINX,
+    setup::REDIS,
+    setup::REDIS_TOOLS,
+    setup::PYTHON,
+    setup::NATS,
+    setup::POSTGRES,
+];
 
 struct Bench {
     name: &'static str,
@@ -69,7 +91,12 @@ static BENCHES: &[Bench] = &[
     Bench {
         name: "sale",
         about: "the targets of selling, each against its peer; --only T1,T4 selects",
-        run: sale::run,
+        run: |options| part::run(sale::PARTS, options),
+    },
+    Bench {
+        name: "events",
+        about: "the targets of the event log, each against its peers; --only T6,nats selects",
+        run: |options| part::run(events::PARTS, options),
     },
 ];
 
@@ -79,8 +106,10 @@ pub(crate) fn run(names: &[String], options: &Options) -> Result<bool> {
         print!("{}", list());
         return Ok(true);
     }
+    let benches = select(names)?;
+    ensure!(options.json.is_none() || benches.len() == 1, "--json takes one benchmark at a time");
     let mut all_ran = true;
-    for bench in select(names)? {
+    for bench in benches {
         println!("── bench {}: {} ──", bench.name, bench.about);
         if !(bench.run)(options)? {
             println!("bench {} failed", bench.name);
@@ -142,6 +171,13 @@ mod tests {
         assert_eq!(selected(&[]).unwrap(), names());
         let error = selected(&["ledgre"]).unwrap_err().to_string();
         assert!(error.contains("ledgre") && error.contains("ledger"), "{error}");
+    }
+
+    #[test]
+    fn what_parts_need_is_installed_before_the_tests() {
+        for need in [sale::PARTS, events::PARTS].into_iter().flatten().flat_map(|part| part.needs) {
+            assert!(NEEDS.contains(need), "{}", need.advice());
+        }
     }
 
     #[test]

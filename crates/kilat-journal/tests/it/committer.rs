@@ -11,7 +11,7 @@ use kilat_journal::{
     Storage, SubmitError,
 };
 
-use crate::log::{Log, contents, open, options};
+use crate::log::{Log, contents, head_of, open, options};
 
 /// Far longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +42,9 @@ impl<S: Storage> Running<S> {
 fn commit<S: Storage>(committer: &Committer<S>, payload: &[u8]) -> Option<Committed> {
     let (answer, answers) = mpsc::channel();
     let done = Box::new(move |committed| answer.send(committed).expect("a waiting caller"));
-    committer.submit(Frame { payload: payload.to_vec(), done }).ok()?;
+    committer
+        .submit(Frame { payload: payload.to_vec(), head_bytes: head_of(payload), done })
+        .ok()?;
     answers.recv_timeout(PATIENCE).ok()
 }
 
@@ -67,7 +69,8 @@ fn many_threads_on_real_files_are_acknowledged_in_order_and_found_again() {
                     let done = move |committed: Committed| {
                         send.send((committed.position, copy)).expect("a listener");
                     };
-                    let frame = Frame { payload, done: Box::new(done) };
+                    let head_bytes = head_of(&payload);
+                    let frame = Frame { payload, head_bytes, done: Box::new(done) };
                     committer.submit(frame).expect("a running committer");
                 }
             });
@@ -92,7 +95,10 @@ fn a_barrier_waits_for_earlier_frames_and_writes_nothing() {
     let frames = AtomicU64::new(0);
     for _ in 0..3 {
         frames.fetch_add(1, Ordering::Relaxed);
-        running.committer.submit(Frame { payload: vec![1; 50], done: Box::new(|_| {}) }).unwrap();
+        running
+            .committer
+            .submit(Frame { payload: vec![1; 50], head_bytes: None, done: Box::new(|_| {}) })
+            .unwrap();
     }
     let (answer, answers) = mpsc::channel();
     let barrier = Box::new(move |committed| answer.send(committed).unwrap());
@@ -119,7 +125,10 @@ fn close_commits_what_was_taken_and_the_journal_can_go_on() {
     for _ in 0..20 {
         let answer = answer.clone();
         let done = Box::new(move |committed: Committed| answer.send(committed.position).unwrap());
-        running.committer.submit(Frame { payload: vec![9; 1_500], done }).unwrap();
+        running
+            .committer
+            .submit(Frame { payload: vec![9; 1_500], head_bytes: None, done })
+            .unwrap();
     }
     let journal = running.committer.close().expect("a sound journal");
     drop(answer);
@@ -166,7 +175,7 @@ fn a_failed_write_or_sync_of_a_frame_answers_nobody_again_and_tells_once() {
 fn a_panicking_completion_stops_the_journal_and_is_told() {
     let (running, _) = start(&CrashingStorage::new(0), options(8_192, 2_000));
     let done = Box::new(|_: Committed| panic!("on purpose"));
-    running.committer.submit(Frame { payload: vec![1], done }).unwrap();
+    running.committer.submit(Frame { payload: vec![1], head_bytes: None, done }).unwrap();
     let failure = running.failures.recv_timeout(PATIENCE).expect("a report");
     assert!(matches!(failure, JournalFailure::Panicked));
     assert!(running.commit(b"later").is_none());
@@ -228,7 +237,7 @@ fn a_frame_that_was_not_reserved_waits_for_room() {
 #[test]
 fn too_long_payloads_are_refused() {
     let (running, _) = start(&CrashingStorage::new(0), options(8_192, 2_000));
-    let frame = Frame { payload: vec![0; 2_001], done: Box::new(|_| {}) };
+    let frame = Frame { payload: vec![0; 2_001], head_bytes: None, done: Box::new(|_| {}) };
     assert_eq!(running.committer.submit(frame), Err(SubmitError::TooLarge { bytes_max: 2_000 }));
     assert_eq!(running.committer.reserve(2_001), Err(ReserveError::TooLarge { bytes_max: 2_000 }));
     assert!(running.commit(&[0; 2_000]).is_some());

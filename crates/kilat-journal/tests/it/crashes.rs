@@ -5,7 +5,7 @@ use std::thread;
 use kilat_journal::simulation::{CrashingStorage, Fault, Random};
 use kilat_journal::{Options, RecoverError, no_frames, verify};
 
-use crate::log::{ID, Log, bytes, number_from, open, options, seed};
+use crate::log::{ID, Log, append, bytes, number_from, open, options, seed};
 
 /// Power cuts of an ordinary run; a soak sets KILAT_CUTS.
 const CUTS: u64 = 100_000;
@@ -91,7 +91,7 @@ impl History {
             let payload = bytes(&mut self.random, length);
             self.in_flight = Some(payload.clone());
             let skip_sync = self.random.below(8) == 0;
-            if journal.append(&payload).is_err() || skip_sync || journal.sync().is_err() {
+            if append(&mut journal, &payload).is_err() || skip_sync || journal.sync().is_err() {
                 return;
             }
             self.acknowledged.push(&payload, journal.position().chain);

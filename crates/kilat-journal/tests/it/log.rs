@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use kilat_journal::simulation::{CrashingStorage, Random};
 use kilat_journal::{
-    Chain, Journal, JournalId, Options, Position, RecoverError, Recovery, Storage,
+    AppendError, Chain, Journal, JournalId, Options, Position, RecoverError, Recovery, Storage,
 };
 
 pub(crate) const ID: JournalId = JournalId(*b"journal-for-test");
@@ -48,6 +48,7 @@ pub(crate) fn open<S: Storage>(
 ) -> Opened<S> {
     let mut log = Log::default();
     let (journal, recovery) = Journal::recover(storage.clone(), options, after, |frame| {
+        assert_eq!(frame.head_bytes, head_of(frame.payload), "frame {}", frame.number);
         log.push(frame.payload, *frame.chain);
         Ok(())
     })?;
@@ -59,9 +60,25 @@ pub(crate) fn contents<S: Storage>(storage: &S, options: Options) -> Log {
     open(storage, options, None).expect("a sound journal").2
 }
 
+/// The head of a payload that is appended as head and body: every second length.
+pub(crate) fn head_of(payload: &[u8]) -> Option<u32> {
+    (payload.len() % 2 == 1).then_some(payload.len() as u32 / 3)
+}
+
+/// Appends a payload whole or as head and body, as [`head_of`] says.
+pub(crate) fn append<S: Storage>(
+    journal: &mut Journal<S>,
+    payload: &[u8],
+) -> Result<u64, AppendError> {
+    match head_of(payload) {
+        Some(head_bytes) => journal.append_split(payload, head_bytes),
+        None => journal.append(payload),
+    }
+}
+
 /// Appends durably.
 pub(crate) fn commit<S: Storage>(journal: &mut Journal<S>, log: &mut Log, payload: &[u8]) {
-    journal.append(payload).expect("an append");
+    append(journal, payload).expect("an append");
     journal.sync().expect("a sync");
     log.push(payload, journal.position().chain);
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::figure::{Figure, Target};
-use super::kilat::{self, ADMIN_TOKEN, HUGE_SUPPLY, Place};
 use super::purchase::Crowd;
-use super::scene::{Folder, Scene, alternate};
-use super::server::{self, GENERATOR_CORE, SERVER_CORE, Server};
-use super::usage;
-use super::wrk::CONNECTIONS;
+use crate::bench::figure::{Figure, Target};
+use crate::bench::kilat::{self, ADMIN_TOKEN, HUGE_SUPPLY, Place};
+use crate::bench::scene::{Folder, Scene, alternate};
+use crate::bench::server::{self, GENERATOR_CORE, SERVER_CORE, Server};
+use crate::bench::usage;
+use crate::bench::wrk::CONNECTIONS;
 
 const SALE: &str = "open";
 /// Connections that T11 asks for.

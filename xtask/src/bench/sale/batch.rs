@@ -6,10 +6,10 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::figure::{Figure, Target};
-use super::kilat::{self, HUGE_SUPPLY, Place};
-use super::scene::Scene;
-use super::server::Server;
+use crate::bench::figure::{Figure, Target};
+use crate::bench::kilat::{self, HUGE_SUPPLY, Place};
+use crate::bench::scene::Scene;
+use crate::bench::server::Server;
 use crate::process;
 
 const SALE: &str = "open";

@@ -12,8 +12,8 @@ use clap::Args;
 use memchr::memmem;
 use serde_json::json;
 
-use super::figure::Spread;
-use super::http::{self, Connection};
+use crate::bench::figure::Spread;
+use crate::bench::http::{self, Connection};
 
 /// Most orders that the API takes in one request.
 const BATCH_ORDERS: u64 = 8_192;

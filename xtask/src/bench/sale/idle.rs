@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::figure::{Figure, Target};
-use super::kilat::{self, Place};
-use super::scene::Scene;
+use crate::bench::figure::{Figure, Target};
+use crate::bench::kilat::{self, Place};
+use crate::bench::scene::Scene;
 use crate::process;
 
 const MB: f64 = 1e6;

@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 
 use super::attack::{self, Storm};
-use super::figure::{Figure, Spread, Target};
-use super::kilat::{self, Place};
-use super::nginx;
-use super::scene::{Scene, alternate};
-use super::server::{GENERATOR_CORE, SERVER_CORE, Server};
-use super::wrk::{self, CONNECTIONS, Load, Shot};
+use crate::bench::figure::{Figure, Spread, Target};
+use crate::bench::kilat::{self, Place};
+use crate::bench::nginx;
+use crate::bench::scene::{Scene, alternate};
+use crate::bench::server::{GENERATOR_CORE, SERVER_CORE, Server};
+use crate::bench::wrk::{self, CONNECTIONS, Load, Shot};
 
 /// Sales that the peers' scripts and configurations know.
 const OPEN: &str = "open";

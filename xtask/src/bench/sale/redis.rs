@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::figure::Figure;
-use super::scene::{Scene, alternate};
-use super::server::{self, Program, Ready, Server};
+use crate::bench::figure::Figure;
+use crate::bench::scene::{Scene, alternate};
+use crate::bench::server::{self, Program, Ready, Server};
 use crate::process;
 
 const CONFIGURATION: &str = "bench/peers/redis/redis.conf";

@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use super::batch::{self, Amount};
-use super::figure::{Figure, Target};
-use super::kilat::{self, HUGE_SUPPLY, Place};
-use super::scene::{Scene, alternate};
-use super::server::Server;
+use crate::bench::figure::{Figure, Target};
+use crate::bench::kilat::{self, HUGE_SUPPLY, Place};
+use crate::bench::scene::{Scene, alternate};
+use crate::bench::server::Server;
 
 const SALE: &str = "open";
 const BATCH_ORDERS: u64 = 8_192;

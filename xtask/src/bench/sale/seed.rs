@@ -1,18 +1,17 @@
 //! The seed's stack as a peer: nginx, three replicas of a Flask shop under gunicorn, and one
 //! counter in Redis. It is not durable and knows no customers: a figure for orientation.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::figure::{Figure, Spread};
-use super::scene::Scene;
-use super::server::{self, Program, Ready, Server};
-use super::wrk::{self, Load};
-use super::{nginx, redis};
-use crate::process;
+use super::redis;
+use crate::bench::figure::{Figure, Spread};
+use crate::bench::scene::Scene;
+use crate::bench::server::{self, Program, Ready, Server};
+use crate::bench::wrk::{self, Load};
+use crate::bench::{nginx, python};
 
 const SHOP: &str = "bench/peers/seed";
 const UNITS: u64 = 1_000_000_000;
@@ -20,7 +19,7 @@ const UNITS: u64 = 1_000_000_000;
 /// Purchases a second, all on the same cores as the generator.
 pub(super) fn purchases(scene: &Scene) -> Result<Vec<Figure>> {
     let folder = scene.folder("seed")?;
-    let python = environment(scene.root())?;
+    let python = python::environment(scene.root(), "seed", SHOP)?;
     let redis = redis::start(folder.path(), redis::Durable::No)?;
     redis::command(&redis, &["SET", "stock", &UNITS.to_string()])?;
     let replicas = (0..3)
@@ -67,33 +66,4 @@ fn replica(python: &Path, redis: SocketAddr, folder: &Path) -> Result<Server> {
         .args(["-m", "gunicorn", "--workers", "1", "--log-level", "warning"])
         .args(["--chdir", SHOP, "--bind", &address.to_string(), "app:app"])
         .start(Ready::Get("/"))
-}
-
-/// A virtual environment with the shop's packages, made once for each list of them.
-fn environment(root: &Path) -> Result<PathBuf> {
-    let place = root.join("seed-python");
-    let list = format!("{SHOP}/requirements.txt");
-    let installed = place.join("requirements.txt");
-    let python = place.join("bin/python");
-    let wanted = fs::read(&list).with_context(|| format!("cannot read {list}"))?;
-    if python.exists() && fs::read(&installed).is_ok_and(|found| found == wanted) {
-        return Ok(python);
-    }
-    println!("installing the seed's stack into {}", place.display());
-    run("python3", &["-m", "venv", "--clear", &place.to_string_lossy()])?;
-    let pip =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", &list];
-    run(&python.to_string_lossy(), &pip)?;
-    fs::write(&installed, wanted)?;
-    Ok(python)
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let done = process::succeeds(&duct::cmd(program, arguments))?;
-    ensure!(
-        done,
-        "`{program} {}` failed (Debian: `apt-get install python3-venv`)",
-        arguments.join(" ")
-    );
-    Ok(())
 }

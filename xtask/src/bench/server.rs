@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -95,6 +95,12 @@ impl Program {
         self
     }
 
+    /// Some servers refuse to run as root. Only root may ask for it.
+    pub(super) fn run_as(mut self, user: u32, group: u32) -> Self {
+        self.command.uid(user).gid(group);
+        self
+    }
+
     /// Settings of the person who runs the benchmark must not change it.
     pub(super) fn without_env(mut self, prefix: &str) -> Self {
         let is_meant = |name: &OsString| name.to_string_lossy().starts_with(prefix);
@@ -123,6 +129,10 @@ impl Program {
 impl Server {
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Processor time of all its threads since it started.

@@ -120,14 +120,15 @@ impl Spread {
 
 /// The figures as a table. At smoke size nothing is judged: figures of that size mean nothing.
 pub(super) fn table(figures: &[Figure], is_smoke: bool) -> String {
-    let what = |figure: &Figure| figure.what.chars().count();
-    let width = figures.iter().map(what).max().unwrap_or(0).max(4);
+    let longest = |of: fn(&Figure) -> usize| figures.iter().map(of).max().unwrap_or(0);
+    let ids = longest(|figure| figure.id.chars().count()).max(6);
+    let width = longest(|figure| figure.what.chars().count()).max(4);
     let mut text = format!(
-        "{:6} {:width$}  {:>10} {:>10} {:>10} {:10} {:>11}  {:7}  note\n",
+        "{:ids$} {:width$}  {:>10} {:>10} {:>10} {:10} {:>11}  {:7}  note\n",
         "id", "what", "min", "median", "max", "unit", "target", "reached",
     );
     for figure in figures {
-        let _ = writeln!(text, "{}", line(figure, width, is_smoke).trim_end());
+        let _ = writeln!(text, "{}", line(figure, (ids, width), is_smoke).trim_end());
     }
     text
 }
@@ -137,7 +138,7 @@ pub(super) fn to_json(figures: &[Figure], is_smoke: bool) -> Value {
     figures.iter().map(|figure| figure.to_json(is_smoke)).collect()
 }
 
-fn line(figure: &Figure, width: usize, is_smoke: bool) -> String {
+fn line(figure: &Figure, (ids, width): (usize, usize), is_smoke: bool) -> String {
     let spread = Spread::of(&figure.samples);
     let cell = |of: fn(Spread) -> f64| spread.map_or("–".to_owned(), |spread| short(of(spread)));
     let reached = match figure.reached() {
@@ -147,7 +148,7 @@ fn line(figure: &Figure, width: usize, is_smoke: bool) -> String {
         None => "",
     };
     format!(
-        "{:6} {:width$}  {:>10} {:>10} {:>10} {:10} {:>11}  {:7}  {}",
+        "{:ids$} {:width$}  {:>10} {:>10} {:>10} {:10} {:>11}  {:7}  {}",
         figure.id,
         figure.what,
         cell(|spread| spread.min),
@@ -170,7 +171,8 @@ fn short(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-fn with_thousands(value: f64) -> String {
+/// A whole number with `,` between thousands.
+pub(super) fn with_thousands(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let sign = if value < 0.0 { "-" } else { "" };
     let groups: Vec<&str> =

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::MetadataCommand;
 
-use crate::bench::Size;
+use super::{Options, Size};
 use crate::process;
 
 /// Set it to measure this binary instead of building one: to compare two versions.
@@ -22,6 +22,7 @@ const MARK: &str = "-of-";
 #[derive(Debug)]
 pub(super) struct Scene {
     size: Size,
+    ids: Option<u64>,
     /// On the project's disk, so that data directories are on a real one.
     root: PathBuf,
     target: PathBuf,
@@ -34,13 +35,20 @@ pub(super) struct Scene {
 pub(super) struct Folder(PathBuf);
 
 impl Scene {
-    pub(super) fn new(size: Size) -> Result<Self> {
+    pub(super) fn new(options: &Options) -> Result<Self> {
         let target = MetadataCommand::new().no_deps().exec()?.target_directory;
         let target = target.into_std_path_buf();
         let root = target.join("bench");
         fs::create_dir_all(&root)?;
         remove_abandoned(&root)?;
-        Ok(Self { size, root, target, kilat: OnceCell::new(), generator: OnceCell::new() })
+        Ok(Self {
+            size: options.size,
+            ids: options.ids,
+            root,
+            target,
+            kilat: OnceCell::new(),
+            generator: OnceCell::new(),
+        })
     }
 
     pub(super) fn is_smoke(&self) -> bool {
@@ -50,6 +58,11 @@ impl Scene {
     /// The one or the other, by the size of the run.
     pub(super) fn pick<T>(&self, real: T, smoke: T) -> T {
         if self.is_smoke() { smoke } else { real }
+    }
+
+    /// Ids that a large log holds: what is asked for, else the one or the other by the size.
+    pub(super) fn ids(&self, real: u64, smoke: u64) -> u64 {
+        self.ids.unwrap_or(self.pick(real, smoke))
     }
 
     /// Rounds of A and B.

@@ -1,0 +1,160 @@
+//! The event log's side of the engine: queue, group, commit, reply, and the copy of the sale's
+//! facts.
+//!
+//! ```text
+//! Events ─▶ Intake (bounded) ─▶ Grouper: decide ▶ encode ─▶ Committer: one write, one fdatasync ─▶ replies
+//!              ▲ Projector: facts of the ledger's durable frames        └▶ readers see the new end
+//! ```
+//!
+//! Publications are parsed, hashed and looked up in the index by those who
+//! publish; the grouping thread only decides. Knows nothing of HTTP, nor of
+//! what a published event says.
+
+mod fact;
+mod grouper;
+mod projector;
+mod start;
+mod work;
+
+use crate::Unavailable;
+use crate::intake::Intake;
+use kilat_eventlog::{Counters, ForgetRule, Origin, Page, Publication, ReadError, Reader};
+use kilat_eventlog::{TopicCount, Verdict};
+use kilat_journal::Directory;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{oneshot, watch};
+use work::Work;
+
+pub(crate) use projector::DurableEnd;
+pub use projector::ProjectorState;
+pub use start::EventRecovery;
+pub(crate) use start::{EventThreads, Outbox, open};
+
+/// The topics of this prefix are the sales' own: nothing is published to them from outside.
+pub const SALE_TOPIC_PREFIX: &str = "sale.";
+/// Most events waiting to be committed; one more is answered [`Unavailable::Overloaded`].
+const QUEUE_EVENTS_MAX: usize = 262_144;
+/// Most bytes of events waiting to be committed.
+const QUEUE_EVENT_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of one group of publications; the journal's frame has room for its header beside.
+const GROUP_BYTES_MAX: usize = 7 << 20;
+
+/// Called exactly once with one verdict an event, in the order published, or with why there are none.
+pub type PublishedCallback = Box<dyn FnOnce(Result<Vec<Verdict>, Unavailable>) + Send>;
+
+/// A way to the event log. Clones share the same queue.
+#[derive(Clone)]
+pub struct Events {
+    intake: Arc<Intake<Work>>,
+    reader: Reader<Directory>,
+    ends: watch::Receiver<u64>,
+    projector: Arc<ProjectorState>,
+    at_start: Counters,
+    started: Instant,
+}
+
+/// What a rule to forget came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The rule holds for events below this offset.
+    pub below: u64,
+}
+
+impl Events {
+    /// An empty publication, to be filled by whoever publishes.
+    #[must_use]
+    pub fn publication(&self) -> Publication {
+        self.reader.publication(Origin::Published)
+    }
+
+    /// Looks `publication` up in the index and queues it. `done` is called exactly once: with
+    /// the verdicts, on the thread that committed them, or with the reason why there are none.
+    /// It must only pass the result on.
+    ///
+    /// This reads files when an event may be an old duplicate.
+    pub fn publish_with(&self, mut publication: Publication, done: PublishedCallback) {
+        match self.reader.look_up(&mut publication) {
+            Ok(()) => self
+                .intake
+                .put_or_refuse(Work::Publish { publication: Box::new(publication), done }),
+            Err(error) => {
+                tracing::error!(%error, "the index of events can't be read");
+                done(Err(Unavailable::Failed));
+            }
+        }
+    }
+
+    /// As [`Events::publish_with`], awaiting the verdicts.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: nothing of the publication was stored, except with
+    /// [`Unavailable::Failed`], where that is not known. Publish it again.
+    pub async fn publish(&self, publication: Publication) -> Result<Vec<Verdict>, Unavailable> {
+        let (reply, result) = oneshot::channel();
+        self.publish_with(publication, Box::new(move |verdicts| drop(reply.send(verdicts))));
+        result.await.unwrap_or(Err(Unavailable::Failed))
+    }
+
+    /// Events in the order stored, of one topic or of all, with offsets greater than `after`.
+    /// Reads files.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn read(
+        &self,
+        topic: Option<&str>,
+        after: Option<u64>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Page, ReadError> {
+        self.reader.read(topic, after, limit, bytes_max)
+    }
+
+    /// Every topic with the number of its events.
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicCount> {
+        self.reader.topics()
+    }
+
+    /// What was ever delivered.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.reader.counters()
+    }
+
+    /// What had been delivered when this process started.
+    #[must_use]
+    pub fn counters_at_start(&self) -> Counters {
+        self.at_start
+    }
+
+    /// When this process opened the log.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// How many events there are; changes after every commit.
+    #[must_use]
+    pub fn ends(&self) -> watch::Receiver<u64> {
+        self.ends.clone()
+    }
+
+    /// How far the copy of the sale's facts has come, and whether it halted.
+    #[must_use]
+    pub fn projector(&self) -> &ProjectorState {
+        &self.projector
+    }
+
+    /// Drops the bodies that `rule` names. Readers do not see them any more when this returns;
+    /// their bytes on disk are given back in the background.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn forget(&self, rule: ForgetRule) -> Result<Forgotten, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.intake.put(Work::Forget { rule, reply }).map_err(|(_, why)| why)?;
+        answer.await.unwrap_or(Err(Unavailable::Failed))
+    }
+}

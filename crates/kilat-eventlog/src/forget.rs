@@ -1,0 +1,167 @@
+//! Forgetting: a rule drops the bodies of events and keeps their ids, so that dedup stays exact.
+//!
+//! A rule is a frame of the log. Readers honour it from the moment it is durable; the bytes are
+//! given back when a sealed segment is rewritten, which can be repeated or cut short at any point
+//! without harm, since the rules stay.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::PoisonError;
+
+use kilat_journal::{Storage, forget_bodies};
+
+use crate::error::{ReadError, ReclaimError};
+use crate::frame::{Head, RuleText};
+use crate::index::TopicId;
+use crate::locate::Locator;
+use crate::reader::Reader;
+use crate::shared::Shared;
+use crate::topics::Topics;
+
+/// Which bodies to forget: of the events that are durable when the rule is decided, those that
+/// meet all of its conditions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ForgetRule {
+    /// Only events of this topic.
+    pub topic: Option<String>,
+    /// Only events received before this time, in milliseconds since 1970.
+    pub received_before_ms: Option<i64>,
+}
+
+/// The rules in force: for each topic, and for all, below which offset bodies are forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Rules {
+    all_below: u64,
+    by_topic: HashMap<TopicId, u64>,
+}
+
+impl Rules {
+    pub(crate) fn add(&mut self, topic: Option<TopicId>, below: u64) {
+        let known = match topic {
+            None => &mut self.all_below,
+            Some(topic) => self.by_topic.entry(topic).or_default(),
+        };
+        *known = below.max(*known);
+    }
+
+    /// The offset below which events of `topic` are forgotten.
+    pub(crate) fn below(&self, topic: TopicId) -> u64 {
+        self.by_topic.get(&topic).map_or(self.all_below, |below| self.all_below.max(*below))
+    }
+
+    pub(crate) fn all_below(&self) -> u64 {
+        self.all_below
+    }
+
+    pub(crate) fn by_topic(&self) -> impl Iterator<Item = (TopicId, u64)> {
+        self.by_topic.iter().map(|(topic, below)| (*topic, *below))
+    }
+
+    /// No event from this offset on is forgotten.
+    fn end(&self) -> u64 {
+        self.by_topic.values().fold(self.all_below, |end, below| end.max(*below))
+    }
+}
+
+impl ForgetRule {
+    /// The offset below which the rule holds.
+    pub(crate) fn resolve<S: Storage>(&self, shared: &Shared<S>) -> Result<u64, ReadError> {
+        let end = shared.end();
+        match self.received_before_ms {
+            None => Ok(end),
+            Some(time) => first_received_at(shared, time, end),
+        }
+    }
+}
+
+/// The offset of the first event received at `time` or later: times never go back in the log.
+fn first_received_at<S: Storage>(
+    shared: &Shared<S>,
+    time: i64,
+    end: u64,
+) -> Result<u64, ReadError> {
+    let mut locator = Locator::new(shared, shared.index.runs());
+    let (mut low, mut high) = (0, end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let frame = *locator.seek(middle)?;
+        if frame.received_ms < time {
+            low = frame.end();
+        } else {
+            high = frame.first;
+        }
+    }
+    Ok(low.min(end))
+}
+
+impl<S: Storage> Reader<S> {
+    /// Gives back the space of forgotten bodies in segments that nothing is written to any more.
+    /// Returns the bytes given back. One call works at a time; it is safe to stop at any point.
+    ///
+    /// # Errors
+    /// [`ReclaimError`]: what was given back so far stays so.
+    pub fn reclaim(&self) -> Result<u64, ReclaimError> {
+        let shared = &self.shared;
+        let _one_at_a_time = shared.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
+        let visible = shared.visible();
+        let (rules, topics) = (visible.rules.clone(), visible.topics.clone());
+        let active = visible.last.map_or(0, |(_, place)| place.segment);
+        drop(visible);
+        let mut given_back = 0;
+        for segment in 1..=last_concerned(shared, &rules, active)? {
+            let ranges = |_frame, head: &[u8], body: usize| forgotten(head, body, &rules, &topics);
+            let forgotten = forget_bodies(&shared.storage, shared.journal, segment, ranges);
+            given_back +=
+                forgotten.map_err(|error| ReclaimError::Rewrite(error.to_string()))?.bytes;
+            shared.log.forget_file(segment);
+        }
+        Ok(given_back)
+    }
+}
+
+/// The last segment before the `active` one that may hold forgotten bodies; 0 if none does.
+fn last_concerned<S: Storage>(
+    shared: &Shared<S>,
+    rules: &Rules,
+    active: u64,
+) -> Result<u64, ReclaimError> {
+    let Some(last) = rules.end().checked_sub(1) else {
+        return Ok(0);
+    };
+    let mut locator = Locator::new(shared, shared.index.runs());
+    locator.seek(last).map_err(ReclaimError::Read)?;
+    Ok(locator.segment().min(active.saturating_sub(1)))
+}
+
+/// What a rule comes to: a topic without events has nothing to be forgotten, now or later.
+pub(crate) fn in_force(rule: &RuleText<'_>, topics: &Topics) -> Option<(Option<TopicId>, u64)> {
+    match rule.topic {
+        None => Some((None, rule.below)),
+        Some(name) => topics.find(name).map(|topic| (Some(topic), rule.below)),
+    }
+}
+
+/// The parts of a frame's body that are forgotten, neighbours joined.
+pub(crate) fn forgotten(
+    head: &[u8],
+    body_bytes: usize,
+    rules: &Rules,
+    topics: &Topics,
+) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    // A frame that makes no sense is not touched; recovery and verification report it.
+    let Ok(Head::Events(events)) = Head::decode(head, body_bytes) else {
+        return ranges;
+    };
+    for (offset, record, body) in events.events() {
+        let topic = record.ok().and_then(|record| topics.find(record.topic));
+        if topic.is_none_or(|topic| offset >= rules.below(topic)) {
+            continue;
+        }
+        match ranges.last_mut() {
+            Some(last) if last.end == body.start => last.end = body.end,
+            _ => ranges.push(body),
+        }
+    }
+    ranges
+}
