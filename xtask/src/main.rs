@@ -4,6 +4,7 @@
 mod bench;
 mod process;
 mod report;
+mod schemathesis;
 mod setup;
 mod steps;
 mod suites;
@@ -60,6 +61,8 @@ enum Command {
     /// The load generator of `bench events`, which starts it
     #[command(hide = true)]
     GenerateEvents(bench::events::generator::Plan),
+    /// The step of `test` that asks a server whether it answers as it says, alone
+    Schemathesis,
     /// Install what `test` needs, and say what it could not install
     Setup,
 }
@@ -89,6 +92,7 @@ fn run(command: Command) -> Result<bool> {
         }
         Command::GenerateOrders(plan) => bench::sale::generator::run(&plan),
         Command::GenerateEvents(plan) => bench::events::generator::run(&plan),
+        Command::Schemathesis => schemathesis::run_alone(),
         Command::Setup => Ok(steps::provide_all()),
     }
 }

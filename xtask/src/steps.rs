@@ -10,7 +10,7 @@ use crate::report::{self, Row};
 use crate::setup::{self, Need};
 use crate::suites::{self, Suite};
 use crate::tally::Tally;
-use crate::{bench, command_names, tidy};
+use crate::{bench, command_names, schemathesis, tidy};
 
 /// How much of the whole is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn of_check(holds: bool) -> Self {
+    pub(crate) fn of_check(holds: bool) -> Self {
         if holds {
             Self::Passed { tally: Tally::default(), closing: Vec::new() }
         } else {
@@ -178,6 +178,13 @@ static STEPS: &[Step] = &[
         after: Some(BUILD),
         needs: &[setup::NEXTEST, setup::CHROMIUM, setup::CHROMEDRIVER],
         run: |scope| suites::run(Suite::Browser, scope),
+    },
+    Step {
+        name: "schemathesis",
+        quick: false,
+        after: Some(BUILD),
+        needs: &[setup::PYTHON],
+        run: |_| schemathesis::run(),
     },
     Step {
         name: "benchmarks, smoke size",

@@ -1,9 +1,10 @@
 //! The figures that prove conservation.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Reply of `GET /v1/sales/{sale}/audit`: units, read at one instant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Audit {
     /// Units ever put on sale.
     pub supply: u64,

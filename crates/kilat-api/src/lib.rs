@@ -8,16 +8,20 @@
 //! |---|---|
 //! | [`sale`] | creating, changing and showing sales |
 //! | [`order`] | placing orders, one or a batch, and showing them |
+//! | [`event`] | publishing events and reading them back |
 //! | [`audit`] | the figures that prove conservation |
 //! | [`problem`] | RFC 9457 problem documents and their stable codes |
 //! | [`body`] | strict JSON decoding that names the field at fault |
 //! | [`text`] | what an identifier may look like |
+//! | [`schema`] | the same limits in the words of JSON Schema |
 
 pub mod audit;
 pub mod body;
+pub mod event;
 pub mod order;
 pub mod problem;
 pub mod sale;
+pub mod schema;
 pub mod text;
 
 /// Request header that makes an order or an admin change safe to repeat.

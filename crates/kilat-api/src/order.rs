@@ -2,10 +2,12 @@
 
 use crate::body::Validate;
 use crate::problem::{Code, FieldFault};
+use crate::schema;
 use crate::text;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use utoipa::ToSchema;
 
 /// Most units that one order may ask for.
 pub const QUANTITY_MAX: u32 = 1_000_000;
@@ -15,13 +17,15 @@ pub const BATCH_ORDERS_MAX: usize = 8_192;
 pub const PAGE_ORDERS_MAX: usize = 1_000;
 
 /// Body of `POST /v1/sales/{sale}/orders`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderRequest<'a> {
     /// Who buys: 1–128 printable characters.
     #[serde(borrow)]
+    #[schema(value_type = schema::Customer)]
     pub customer: Cow<'a, str>,
     /// Units asked for, 1 to [`QUANTITY_MAX`].
+    #[schema(value_type = schema::Quantity)]
     pub quantity: u32,
     /// Hold the units for the sale's `hold_seconds` instead of buying at once.
     #[serde(default)]
@@ -36,16 +40,19 @@ impl Validate for OrderRequest<'_> {
 }
 
 /// One order of a batch: an [`OrderRequest`] with its key beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchOrder<'a> {
     /// Idempotency key, 1–255 printable ASCII characters.
     #[serde(borrow)]
+    #[schema(value_type = schema::IdempotencyKey)]
     pub key: Cow<'a, str>,
     /// Who buys: 1–128 printable characters.
     #[serde(borrow)]
+    #[schema(value_type = schema::Customer)]
     pub customer: Cow<'a, str>,
     /// Units asked for, 1 to [`QUANTITY_MAX`].
+    #[schema(value_type = schema::Quantity)]
     pub quantity: u32,
     /// Hold instead of buying at once.
     #[serde(default)]
@@ -56,11 +63,12 @@ pub struct BatchOrder<'a> {
 ///
 /// Each order is decided by itself; the batch is not a transaction. A batch
 /// with an order that is not valid is refused whole, before any is decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest<'a> {
     /// 1 to [`BATCH_ORDERS_MAX`] orders.
     #[serde(borrow)]
+    #[schema(schema_with = schema::batch_orders)]
     pub orders: Vec<BatchOrder<'a>>,
 }
 
@@ -119,7 +127,7 @@ fn validate_quantity(quantity: u32, field: &str, faults: &mut Vec<FieldFault>) {
 }
 
 /// Where an order stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
     /// The units are set aside until `expires_at`.
@@ -146,24 +154,29 @@ impl OrderStatus {
 }
 
 /// An order as every call shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderReply<'a> {
     /// 32 hexadecimal digits, 128 random bits.
     #[serde(borrow)]
+    #[schema(value_type = schema::OrderId)]
     pub order: Cow<'a, str>,
     /// The sale's id.
     #[serde(borrow)]
+    #[schema(value_type = schema::SaleId)]
     pub sale: Cow<'a, str>,
     /// Who bought.
     #[serde(borrow)]
     pub customer: Cow<'a, str>,
     /// Units.
+    #[schema(value_type = schema::Quantity)]
     pub quantity: u32,
     /// Where the order stands now.
     pub status: OrderStatus,
     /// When a hold lapses; `null` for an order that was bought at once.
+    #[schema(value_type = Option<schema::Instant>, required = true)]
     pub expires_at: Option<Timestamp>,
     /// Number of the fact that placed the order, within its sale.
+    #[schema(value_type = schema::Sequence)]
     pub sequence: u64,
     /// Who answers; not part of the order.
     #[serde(borrow)]
@@ -174,7 +187,7 @@ pub struct OrderReply<'a> {
 }
 
 /// What became of one order of a batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum BatchOutcome<'a> {
     /// The order, new or repeated.
@@ -187,7 +200,7 @@ pub enum BatchOutcome<'a> {
 }
 
 /// Reply of `POST /v1/sales/{sale}/orders:batch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchReply<'a> {
     /// One for each order asked, in the same order.
     #[serde(borrow)]
@@ -195,11 +208,12 @@ pub struct BatchReply<'a> {
 }
 
 /// Reply of `GET /v1/sales/{sale}/orders`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderPage<'a> {
     /// Orders in sequence.
     #[serde(borrow)]
     pub orders: Vec<OrderReply<'a>>,
     /// The `after` of the next page; `null` when this is the last.
+    #[schema(value_type = Option<schema::Sequence>, required = true)]
     pub next: Option<u64>,
 }

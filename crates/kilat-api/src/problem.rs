@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use utoipa::ToSchema;
 
 /// Media type of every problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -86,6 +87,8 @@ codes! {
     Unauthorized "unauthorized" 401 "Credentials are needed";
     /// Valid credentials that do not allow this call.
     Forbidden "forbidden" 403 "This caller may not do that";
+    /// Only the sale itself publishes to its topics.
+    TopicReserved "topic_reserved" 403 "The topic is the sale's own";
     /// The address exists, the method does not.
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed";
     /// The request did not arrive in time.
@@ -129,8 +132,11 @@ impl<'de> Deserialize<'de> for Code {
 }
 
 /// One field that is not valid, and what would be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldFault {
+    /// Which event of a body it is about, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
     /// Path of the field in the body, such as `orders[3].quantity`, or a header's name.
     pub field: String,
     /// What is wrong and what would be right.
@@ -140,12 +146,19 @@ pub struct FieldFault {
 impl FieldFault {
     /// A fault of `field`, explained by `message`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        FieldFault { field: field.into(), message: message.into() }
+        FieldFault { index: None, field: field.into(), message: message.into() }
+    }
+
+    /// The same fault, of the event at `index` of a body.
+    #[must_use]
+    pub fn of_event(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
     }
 }
 
 /// The body of every reply that is not a success (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Always `about:blank`: the code says more than an address would.
     #[serde(rename = "type")]
@@ -153,15 +166,26 @@ pub struct Problem {
     /// Short summary, the same for each occurrence of the code.
     pub title: Cow<'static, str>,
     /// HTTP status, repeated for bodies that were stored without it.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// Stable machine code.
     pub code: Code,
     /// What happened this time and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     pub detail: Option<String>,
     /// The fields at fault, at most [`FAULTS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(schema_with = crate::schema::faults)]
     pub errors: Vec<FieldFault>,
+    /// How many more faults there are than are listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Problem {
@@ -175,6 +199,7 @@ impl Problem {
             code,
             detail: None,
             errors: Vec::new(),
+            more: 0,
         }
     }
 
@@ -187,11 +212,18 @@ impl Problem {
 
     /// An [`Code::Invalid`] document that lists `faults`, at most [`FAULTS_MAX`] of them.
     #[must_use]
-    pub fn invalid(mut faults: Vec<FieldFault>) -> Self {
+    pub fn invalid(faults: Vec<FieldFault>) -> Self {
         let total = faults.len();
+        Problem::invalid_of(faults, total)
+    }
+
+    /// As [`Problem::invalid`], when there are `total` faults and only the first were kept.
+    #[must_use]
+    pub fn invalid_of(mut faults: Vec<FieldFault>, total: usize) -> Self {
         faults.truncate(FAULTS_MAX);
-        let problem = Problem { errors: faults, ..Problem::new(Code::Invalid) };
-        if total > FAULTS_MAX {
+        let more = total.saturating_sub(faults.len());
+        let problem = Problem { errors: faults, more, ..Problem::new(Code::Invalid) };
+        if more > 0 {
             problem.with_detail(format!("{total} faults; the first {FAULTS_MAX} are listed"))
         } else {
             problem
@@ -220,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_reply_never_lists_more_faults_than_the_limit() {
-        let faults = vec![FieldFault::new("a", "b"); FAULTS_MAX + 1];
-        assert_eq!(Problem::invalid(faults).errors.len(), FAULTS_MAX);
+        let problem = Problem::invalid(vec![FieldFault::new("a", "b"); FAULTS_MAX + 2]);
+        assert_eq!((problem.errors.len(), problem.more), (FAULTS_MAX, 2));
     }
 }

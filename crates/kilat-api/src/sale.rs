@@ -2,9 +2,11 @@
 
 use crate::body::Validate;
 use crate::problem::FieldFault;
+use crate::schema;
 use crate::text;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// Most units that a sale may ever have, restocks included.
 pub const SUPPLY_MAX: u64 = 1_000_000_000_000;
@@ -14,40 +16,50 @@ pub const HOLD_SECONDS_MAX: u32 = 30 * 24 * 3600;
 pub const AMOUNT_CHARS_MAX: usize = 32;
 
 /// What a unit costs. Kilat shows the price; it never computes with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// Decimal string, such as `24999000` or `19.90`.
+    #[schema(value_type = schema::Amount)]
     pub amount: String,
     /// ISO 4217 code, such as `IDR`.
+    #[schema(value_type = schema::Currency)]
     pub currency: String,
 }
 
 /// Body of `POST /v1/sales`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaleRequest {
     /// `[a-z0-9][a-z0-9-]{0,63}`.
+    #[schema(value_type = schema::SaleId)]
     pub id: String,
     /// Shown to buyers: 1–200 printable characters.
+    #[schema(value_type = schema::Title)]
     pub title: String,
     /// Stock keeping unit: 1–64 printable characters.
+    #[schema(value_type = schema::Sku)]
     pub sku: String,
     /// What a unit costs.
     pub price: Price,
     /// Units on sale, 0 to [`SUPPLY_MAX`].
+    #[schema(value_type = schema::Supply)]
     pub supply: u64,
     /// Most units that one customer may hold and buy; `null` for no limit.
     #[serde(default)]
+    #[schema(value_type = Option<schema::PerCustomer>)]
     pub per_customer: Option<u32>,
     /// When buying starts; `null` for at once.
     #[serde(default)]
+    #[schema(value_type = Option<schema::Instant>)]
     pub opens_at: Option<Timestamp>,
     /// When buying ends; `null` for never.
     #[serde(default)]
+    #[schema(value_type = Option<schema::Instant>)]
     pub closes_at: Option<Timestamp>,
     /// How long a hold lasts, 1 to [`HOLD_SECONDS_MAX`].
     #[serde(default = "default_hold_seconds")]
+    #[schema(value_type = schema::HoldSeconds, default = default_hold_seconds)]
     pub hold_seconds: u32,
 }
 
@@ -115,7 +127,7 @@ fn is_amount(amount: &str) -> bool {
 }
 
 /// What an operator can switch a sale to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SaleSwitch {
     /// Refuse new orders until opened again.
@@ -127,20 +139,25 @@ pub enum SaleSwitch {
 }
 
 /// Body of `PATCH /v1/sales/{sale}`: at least one field.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 pub struct SaleChange {
     /// Units to add to the supply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = schema::AddedSupply)]
     pub add_supply: Option<u64>,
     /// What to switch the sale to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = SaleSwitch)]
     pub state: Option<SaleSwitch>,
     /// New opening: absent leaves it, `null` opens at once.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<schema::Instant>)]
     pub opens_at: Option<Option<Timestamp>>,
     /// New closing: absent leaves it, `null` means never.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<schema::Instant>)]
     pub closes_at: Option<Option<Timestamp>>,
 }
 
@@ -168,7 +185,7 @@ impl Validate for SaleChange {
 }
 
 /// What a buyer would meet now. The first that applies, from the bottom up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SaleState {
     /// Opens later.
@@ -198,9 +215,10 @@ impl SaleState {
 }
 
 /// A sale as every call shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SaleReply {
     /// The sale's id.
+    #[schema(value_type = schema::SaleId)]
     pub id: String,
     /// Shown to buyers.
     pub title: String,
@@ -219,24 +237,28 @@ pub struct SaleReply {
     /// What a buyer would meet now.
     pub state: SaleState,
     /// Most units that one customer may hold and buy.
+    #[schema(value_type = Option<schema::PerCustomer>, required = true)]
     pub per_customer: Option<u32>,
     /// When buying starts.
+    #[schema(value_type = Option<schema::Instant>, required = true)]
     pub opens_at: Option<Timestamp>,
     /// When buying ends.
+    #[schema(value_type = Option<schema::Instant>, required = true)]
     pub closes_at: Option<Timestamp>,
     /// How long a hold lasts.
+    #[schema(value_type = schema::HoldSeconds)]
     pub hold_seconds: u32,
 }
 
 /// Reply of `GET /v1/sales`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SaleList {
     /// Every sale, in the order of creation.
     pub sales: Vec<SaleReply>,
 }
 
 /// Data of a `stock` event on `GET /v1/sales/{sale}/stream`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stock {
     /// Units ever put on sale.
     pub supply: u64,

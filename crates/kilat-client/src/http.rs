@@ -113,9 +113,9 @@ fn explain_refusal(status: u16, problem: Option<&Problem>, lang: Lang) -> String
 
 /// The server at one address.
 pub(crate) struct Api {
-    agent: ureq::Agent,
-    base: String,
-    bearer: Option<String>,
+    pub(crate) agent: ureq::Agent,
+    pub(crate) base: String,
+    pub(crate) bearer: Option<String>,
 }
 
 impl Api {

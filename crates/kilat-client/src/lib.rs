@@ -7,6 +7,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`attack`] | a stampede of buyers, then the proof |
+//! | [`publish`] | events from JSON Lines into the event log, with retries |
+//! | [`stress`] | deliveries with duplicates, then the proof that each event is stored once |
+//! | [`events`] | what both share, and what an operator does to the event log |
 //! | [`sale`] | creating, changing and showing sales as an operator |
 //! | [`health`] | the question that a container's health check asks |
 
@@ -14,10 +17,13 @@ rust_i18n::i18n!("locales", fallback = "en");
 
 pub mod attack;
 mod error;
+pub mod events;
 pub mod health;
 mod http;
 mod lang;
+pub mod publish;
 pub mod sale;
+pub mod stress;
 
 pub use error::ClientError;
 pub use http::{Access, Token};

@@ -36,6 +36,12 @@ impl Board {
         sales.values().map(|state| state.borrow().clone()).collect()
     }
 
+    /// How many sales there are; it never falls.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sales.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Shows a state that is durable.
     pub(crate) fn publish(&self, view: Sale) {
         if let Some(state) =

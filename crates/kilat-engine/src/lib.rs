@@ -46,7 +46,7 @@ pub use events::{
 pub use handle::Handle;
 pub use kilat_eventlog::{
     Content, Counters as EventCounters, ForgetRule, NewEvent, Page as EventPage, Publication,
-    ReadError, StoredEvent, TopicCount, Verdict,
+    PushError, ReadError, StoredEvent, TopicCount, Verdict, Verified as EventsVerified,
 };
 pub use kilat_ledger::{
     Counters, Fingerprinter, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState,

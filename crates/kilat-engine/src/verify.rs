@@ -1,8 +1,10 @@
 //! Checking a data directory from its first frame, without the lock and without changing it.
 
 use crate::StartError;
+use crate::events::{Copies, EVENTS, EVENTS_INDEX, Originals, SALE_TOPIC_PREFIX};
 use crate::recovery::JOURNAL;
-use kilat_journal::{DataDirectory, RecoverError};
+use kilat_eventlog::{Content, StoredEvent, Verified as EventsVerified};
+use kilat_journal::{DataDirectory, PeekedDirectory, RecoverError};
 use kilat_ledger::{Fingerprinter, Ledger};
 use std::path::Path;
 
@@ -23,32 +25,50 @@ pub struct Verified {
     pub orders: u32,
     /// Every sale as it stands after the last frame.
     pub sales: Vec<crate::Sale>,
+    /// What the check of the event log found.
+    pub events: EventsVerified,
+    /// The event log's copies of the sale's facts are the first facts of the ledger, each once
+    /// and in order.
+    pub copies_hold: bool,
 }
 
 impl Verified {
-    /// Whether there is no damage and every sale conserves its supply.
+    /// Whether there is no damage, every sale conserves its supply, every event is stored once,
+    /// and what was copied is what happened.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.corruption.is_none() && self.sales.iter().all(|sale| sale.counters.balanced())
+        self.corruption.is_none()
+            && self.sales.iter().all(|sale| sale.counters.balanced())
+            && self.events.holds()
+            && self.copies_hold
     }
 }
 
-/// Replays the whole journal at `data`, with every invariant checked after every fact.
+/// Replays the whole journal at `data`, with every invariant checked after every fact, and checks
+/// the event log beside it: its frames, its index, that nothing is stored twice, and that its
+/// copies of the sale's facts are those facts. `content_of` says what a published event says.
 ///
 /// # Errors
 /// [`StartError`] when there is nothing that could be checked.
-pub fn verify(data: &Path) -> Result<Verified, StartError> {
+pub fn verify(
+    data: &Path,
+    mut content_of: impl FnMut(&StoredEvent) -> Option<Content>,
+) -> Result<Verified, StartError> {
     let directory = DataDirectory::peek(data)?;
     let identity = directory.identity();
+    // Events first: the ledger is never behind them, also while both are being written.
+    let (events, copies) = verify_events(&directory, &mut content_of)?;
+    let mut originals = Originals::default();
     let mut ledger = Ledger::new(Fingerprinter::new(identity.fingerprint_key));
     let storage = directory.directory(JOURNAL);
     let found = kilat_journal::verify(&storage, identity.journal_id(JOURNAL), |frame| {
-        ledger.replay(frame.payload)
+        ledger.replay(frame.payload)?;
+        originals.frame(frame.payload, copies.count())
     });
     let found = match found {
         Ok(found) => found,
         Err(RecoverError::Refused { frame, error }) => {
-            return Ok(contradicts(&ledger, frame, &error.to_string()));
+            return Ok(contradicts(&ledger, frame, &error.to_string(), events));
         }
         Err(other) => return Err(StartError::Journal(other.to_string())),
     };
@@ -60,11 +80,36 @@ pub fn verify(data: &Path) -> Result<Verified, StartError> {
         corruption: found.corruption.map(|corruption| corruption.to_string()),
         orders: ledger.orders_len(),
         sales: ledger.sales().map(crate::Sale::from).collect(),
+        copies_hold: *originals.copies() == copies,
+        events,
     })
 }
 
+/// Checks the event log and sums its copies up. A directory that never had one has no events.
+fn verify_events(
+    directory: &PeekedDirectory,
+    content_of: &mut impl FnMut(&StoredEvent) -> Option<Content>,
+) -> Result<(EventsVerified, Copies), StartError> {
+    let mut copies = Copies::default();
+    if !directory.path().join(EVENTS).exists() {
+        return Ok((EventsVerified::default(), copies));
+    }
+    let identity = directory.identity();
+    let (log, index) = (directory.directory(EVENTS), directory.directory(EVENTS_INDEX));
+    let (id, key) = (identity.journal_id(EVENTS), &identity.fingerprint_key);
+    let found = kilat_eventlog::verify(&log, &index, id, key, |event| {
+        copies.event(event);
+        match &event.body {
+            Some(body) if event.topic.starts_with(SALE_TOPIC_PREFIX) => Some(Content::of(body)),
+            _ => content_of(event),
+        }
+    });
+    let found = found.map_err(|error| StartError::Events(error.to_string()))?;
+    Ok((found, copies))
+}
+
 /// Whole frames that do not follow the ledger's invariants.
-fn contradicts(ledger: &Ledger, frame: u64, why: &str) -> Verified {
+fn contradicts(ledger: &Ledger, frame: u64, why: &str, events: EventsVerified) -> Verified {
     Verified {
         frames: frame.saturating_sub(1),
         segments: 0,
@@ -73,6 +118,8 @@ fn contradicts(ledger: &Ledger, frame: u64, why: &str) -> Verified {
         corruption: Some(format!("frame {frame} can't be replayed: {why}")),
         orders: ledger.orders_len(),
         sales: ledger.sales().map(crate::Sale::from).collect(),
+        copies_hold: false,
+        events,
     }
 }
 

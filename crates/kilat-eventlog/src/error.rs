@@ -107,7 +107,9 @@ impl fmt::Display for ReclaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => error.fmt(f),
-            Self::Rewrite(error) => write!(f, "{error}; forgotten bodies still take their space, try again"),
+            Self::Rewrite(error) => {
+                write!(f, "{error}; forgotten bodies still take their space, try again")
+            }
         }
     }
 }

@@ -218,6 +218,7 @@ impl<S: Storage> Replay<S> {
         let change = match &head {
             Head::Rule(fixed, rule) => self.rule(fixed, rule),
             Head::Events(events) => {
+                self.memory.let_go();
                 if self.memory.is_full() && events.fixed.count > 0 {
                     self.seal()?;
                 }
@@ -260,6 +261,7 @@ impl<S: Storage> Replay<S> {
             thread::sleep(INDEX_PAUSE);
         }
         hand_over(&self.shared, self.memory.seal());
+        self.shared.show_memory(self.memory.first());
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What the committing thread, readers and publishers share: the durable state, the log's files
 //! and the index.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,9 @@ pub(crate) struct Shared<S: Storage> {
     visible: Mutex<Visible>,
     /// How many events are durable: a copy that is read without the lock.
     end: AtomicU64,
+    /// Events from this offset on are in the committing thread's memory: nobody need look for them
+    /// in the runs, which cover all before it.
+    memory_first: AtomicU64,
     pub(crate) index: Indexing<S>,
     pub(crate) log: LogReader<S>,
     pub(crate) storage: S,
@@ -35,6 +39,7 @@ impl<S: Storage> Shared<S> {
     ) -> Self {
         Self {
             end: AtomicU64::new(visible.figures.end),
+            memory_first: AtomicU64::new(visible.figures.end),
             visible: Mutex::new(visible),
             index,
             log: LogReader::open(storage.clone(), journal),
@@ -59,11 +64,9 @@ impl<S: Storage> Shared<S> {
         self.end.store(end, Ordering::Release);
     }
 
-    /// Waits for the generation that is being sealed, unless that can't be written.
-    pub(crate) fn end_index(&self) {
-        while !self.index.can_seal() && self.index.problem().is_none() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+    /// Says from which offset on events are in memory; runs cover all before it.
+    pub(crate) fn show_memory(&self, first: u64) {
+        self.memory_first.store(first, Ordering::Release);
     }
 
     /// Has the index rebuilt at the next start if it is damaged.
@@ -83,25 +86,34 @@ impl<S: Storage> Shared<S> {
         }
     }
 
-    /// Looks for the publication's events in the runs. A print that is found is a suspicion only:
-    /// it is confirmed against topic and id in the log.
+    /// Looks for a publication's events that are not in memory.
     pub(crate) fn look_up(&self, publication: &Publication) -> Result<LookUp, ReadError> {
+        let covered = self.memory_first.load(Ordering::Acquire);
+        let hits = self.look_up_in(publication, 0..covered)?;
+        Ok(LookUp { covered, hits })
+    }
+
+    /// Looks for a publication's events among those at these offsets, which runs cover. A print
+    /// that is found is a suspicion only: it is confirmed against topic and id in the log.
+    pub(crate) fn look_up_in(
+        &self,
+        publication: &Publication,
+        offsets: Range<u64>,
+    ) -> Result<Vec<Hit>, ReadError> {
         let runs = self.index.runs();
-        let mut found = LookUp { covered: runs.end(), hits: Vec::new() };
-        if found.covered == 0 {
-            return Ok(found);
-        }
         let mut candidates = Vec::new();
-        let asked = runs.candidates_of(publication.prints(), &mut candidates);
+        let asked = runs.of_offsets(&offsets).candidates_of(publication.prints(), &mut candidates);
         asked.map_err(|error| self.index_failed(&error))?;
+        candidates.retain(|candidate| offsets.contains(&candidate.offset));
         // Neighbours share a frame.
         candidates.sort_unstable_by_key(|candidate| candidate.offset);
         let mut locator = Locator::new(self, runs);
+        let mut hits = Vec::new();
         for Candidate { print, offset } in candidates {
             let known = locator.confirm(offset, publication.key(print))?;
-            found.hits.extend(known.map(|known| Hit { index: print as u32, known }));
+            hits.extend(known.map(|known| Hit { index: print as u32, known }));
         }
-        found.hits.sort_unstable_by_key(|hit| hit.index);
-        Ok(found)
+        hits.sort_unstable_by_key(|hit| hit.index);
+        Ok(hits)
     }
 }

@@ -14,7 +14,7 @@ use crate::forget::{ForgetRule, in_force};
 use crate::frame::{ENTRY_BYTES, Fixed, HEAD_FIXED_BYTES, Kind, RuleText};
 use crate::index::{Generation, Known, Sealing, TopicId};
 use crate::memory::Memory;
-use crate::publication::{LookUp, Prepared, Publication};
+use crate::publication::{Hit, Prepared, Publication};
 use crate::shared::Shared;
 use crate::topics::{TOPICS_MAX, Topics};
 use crate::visible::{Change, Figures};
@@ -103,8 +103,10 @@ impl<S: Storage> Writer<S> {
     /// Begins a group, decided at `received_ms` (milliseconds since 1970). `payload` is any
     /// buffer, for its allocation.
     pub fn begin(&mut self, received_ms: i64, payload: Vec<u8>) {
+        self.memory.let_go();
         if self.memory.is_full() && self.can_seal() {
             self.sealed = Some(self.memory.seal());
+            self.shared.show_memory(self.memory.first());
         }
         self.figures.received_ms = received_ms.max(self.figures.received_ms);
         self.group.begin(self.memory.end(), payload);
@@ -141,33 +143,34 @@ impl<S: Storage> Writer<S> {
         verdicts: &mut Vec<Verdict>,
     ) -> Result<(), Refusal> {
         self.fits(publication)?;
-        if publication.found.covered >= self.memory.first() {
-            self.apply(publication, &publication.found, verdicts);
+        let (covered, first) = (publication.found.covered, self.memory.first_for_now());
+        if covered >= first {
+            self.apply(publication, &publication.found.hits, verdicts);
             return Ok(());
         }
-        let found = self.shared.look_up(publication).map_err(Refusal::LookUp)?;
-        if found.covered < self.memory.first() {
-            let why = "it has lost events that it had".to_owned();
-            return Err(Refusal::LookUp(ReadError::Index(why)));
-        }
-        self.apply(publication, &found, verdicts);
+        let found = self.shared.look_up_in(publication, covered..first);
+        let mut hits = found.map_err(Refusal::LookUp)?;
+        hits.extend(publication.found.hits.iter().cloned());
+        hits.sort_unstable_by_key(|hit| hit.index);
+        self.apply(publication, &hits, verdicts);
         Ok(())
     }
 
-    fn apply(&mut self, publication: &Publication, found: &LookUp, verdicts: &mut Vec<Verdict>) {
+    fn apply(&mut self, publication: &Publication, hits: &[Hit], verdicts: &mut Vec<Verdict>) {
         let Self { topics, resolved, .. } = self;
         resolved.clear();
         resolved.extend(publication.topics().iter().map(|name| topics.find(name)));
         verdicts.reserve(publication.len());
-        let mut hits = found.hits.iter().peekable();
-        let mut warm = publication.prints().iter();
+        let is_old = publication.found.covered < self.memory.first();
+        let mut hits = hits.iter().peekable();
+        let mut stretches = publication.prints().chunks(WARM_EVENTS);
         for index in 0..publication.len() {
             if index % WARM_EVENTS == 0 {
-                warm.by_ref().take(WARM_EVENTS).for_each(|print| self.memory.warm(*print));
+                self.memory.warm(stretches.next().unwrap_or_default());
             }
             let hit = hits.next_if(|hit| hit.index as usize == index);
             let event = publication.event(index);
-            let verdict = match hit.map(|hit| hit.known).or_else(|| self.find(&event)) {
+            let verdict = match hit.map(|hit| hit.known).or_else(|| self.find(&event, is_old)) {
                 Some(known) if known.content == event.content => Verdict::Duplicate(known.offset),
                 Some(known) => Verdict::Conflict(known.offset),
                 None => Verdict::Stored(self.store(publication, &event)),
@@ -181,9 +184,11 @@ impl<S: Storage> Writer<S> {
     }
 
     /// An event of a topic that has no number yet can't be known.
-    fn find(&self, event: &Prepared<'_>) -> Option<Known> {
+    fn find(&self, event: &Prepared<'_>, is_old: bool) -> Option<Known> {
         let topic = self.resolved[event.topic as usize]?;
-        self.memory.find(event.print, topic, event.id)
+        let known = self.memory.find(event.print, topic, event.id);
+        let older = || self.memory.find_older(event.print, topic, event.id);
+        if is_old { known.or_else(older) } else { known }
     }
 
     fn store(&mut self, publication: &Publication, event: &Prepared<'_>) -> u64 {
@@ -262,7 +267,7 @@ impl<S: Storage> Writer<S> {
             let sealed = self.memory.seal();
             hand_over(&self.shared, sealed);
         }
-        self.shared.end_index();
+        self.shared.index.close();
     }
 }
 

@@ -4,18 +4,21 @@
 //! Nothing that the chain runs over changes, so the log stays verifiable. What is forgotten is
 //! zero; sectors that held nothing else are not written at all, and the file system keeps no
 //! blocks for them. The new file takes the place of the old one by a rename: after a crash one
-//! of the two is there, whole.
+//! of the two is there, whole. Knows nothing of what is forgotten, or why.
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::error::{Corruption, IoFailure, Problem, RecoverError};
 use crate::format::{
-    FIRST_FRAME_SECTOR, FrameHeader, JournalId, MarkKind, SECTOR_BYTES, SECTOR_DATA_BYTES,
-    SECTOR_HEADER_BYTES, Sector,
+    FIRST_FRAME_SECTOR, FrameHeader, JournalId, Mark, MarkKind, OPENING_SECTOR, SECTOR_BYTES,
+    SECTOR_DATA_BYTES, SECTOR_HEADER_BYTES, Sector,
 };
 use crate::segment::{Segment, TEMPORARY_SUFFIX, name_of, offset_of};
 use crate::storage::{Storage, StorageFile};
+
+/// Bytes written, or looked at, at once.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// What forgetting in one segment came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +29,8 @@ pub struct Forgotten {
     pub bytes: u64,
 }
 
-/// Why nothing was forgotten. The segment is as it was.
+/// Why it is not known to be forgotten. The segment is as it was, or, after a failed sync of the
+/// directory, as it was to be.
 #[derive(Debug)]
 pub enum ForgetError {
     /// Wait: the log is still in this segment.
@@ -75,7 +79,11 @@ impl From<RecoverError<ForgetError>> for ForgetError {
 }
 
 /// Forgets parts of bodies in a sealed segment. `ranges` is asked for each split frame, with its
-/// number, its head and the length of its body, which ranges of that body to forget.
+/// number, its head and the length of its body, which ranges of that body to forget; it may be
+/// asked twice, and has to answer the same.
+///
+/// What was forgotten before stays so. A reader that has the file open goes on with the old one
+/// until [`LogReader::forget_file`](crate::LogReader::forget_file).
 ///
 /// # Errors
 /// [`ForgetError`]
@@ -85,7 +93,7 @@ pub fn forget_bodies<S: Storage>(
     segment: u64,
     mut ranges: impl FnMut(u64, &[u8], usize) -> Vec<Range<usize>>,
 ) -> Result<Forgotten, ForgetError> {
-    let old = Segment::open::<S, ForgetError>(storage, journal, segment)?;
+    let old = Segment::open_to_read::<S, ForgetError>(storage, journal, segment)?;
     if !is_sealed(storage, journal, segment)? {
         return Err(ForgetError::NotSealed);
     }
@@ -93,6 +101,8 @@ pub fn forget_bodies<S: Storage>(
     let mut look = Copy { old: &old, new: None, forgotten: Forgotten::default() };
     look.run(&mut ranges)?;
     if look.forgotten.frames == 0 {
+        // It may have been forgotten by an attempt whose last sync failed.
+        sync_directory(storage, &old.name)?;
         return Ok(look.forgotten);
     }
     let name = name_of(segment);
@@ -112,24 +122,32 @@ fn rewrite<S: Storage>(
     temporary: &str,
     ranges: &mut impl FnMut(u64, &[u8], usize) -> Vec<Range<usize>>,
 ) -> Result<Forgotten, ForgetError> {
-    let failed = |error| IoFailure::new("rewrite", &old.name, error);
+    let failed = |error| IoFailure::new(REWRITE, &old.name, error);
     let file = storage.create(temporary).map_err(failed)?;
-    let mut copy = Copy { old, new: Some(&file), forgotten: Forgotten::default() };
+    let new = Output { file: &file, name: &old.name, first: 0, bytes: Vec::new() };
+    let mut copy = Copy { old, new: Some(new), forgotten: Forgotten::default() };
     copy.run(ranges)?;
     let forgotten = copy.forgotten;
     file.sync_data().map_err(failed)?;
     storage.rename(temporary, &old.name).map_err(failed)?;
-    storage.sync_directory().map_err(failed)?;
+    sync_directory(storage, &old.name)?;
     Ok(forgotten)
 }
 
-/// The log has left a segment when it has come to the next.
+const REWRITE: &str = "rewrite";
+
+fn sync_directory<S: Storage>(storage: &S, name: &str) -> Result<(), IoFailure> {
+    storage.sync_directory().map_err(|error| IoFailure::new(REWRITE, name, error))
+}
+
+/// The log has left a segment when it has come to the next. The seal may not be durable yet: the
+/// new file will have it.
 fn is_sealed<S: Storage>(
     storage: &S,
     journal: JournalId,
     segment: u64,
 ) -> Result<bool, ForgetError> {
-    match Segment::open::<S, ForgetError>(storage, journal, segment + 1) {
+    match Segment::open_to_read::<S, ForgetError>(storage, journal, segment + 1) {
         Ok(next) => Ok(next.opening::<ForgetError>()?.is_some()),
         Err(RecoverError::Corrupt(Corruption { problem: Problem::MissingSegment, .. })) => {
             Ok(false)
@@ -141,7 +159,7 @@ fn is_sealed<S: Storage>(
 struct Copy<'a, F> {
     old: &'a Segment<F>,
     /// `None` for a look at what there would be to forget.
-    new: Option<&'a F>,
+    new: Option<Output<'a, F>>,
     forgotten: Forgotten,
 }
 
@@ -150,40 +168,61 @@ impl<F: StorageFile> Copy<'_, F> {
         &mut self,
         ranges: &mut impl FnMut(u64, &[u8], usize) -> Vec<Range<usize>>,
     ) -> Result<(), ForgetError> {
+        let opening = self.old.opening::<ForgetError>()?;
+        let missing = || self.old.corrupt(OPENING_SECTOR, Problem::MissingSector);
+        let Mark { mut next_frame, .. } = opening.ok_or_else(missing)?;
+        self.copy(0, FIRST_FRAME_SECTOR)?;
         let mut sector = FIRST_FRAME_SECTOR;
-        self.copy(0, sector)?;
-        loop {
-            let mut first = [0; SECTOR_BYTES];
-            self.old.read(&mut first, sector)?;
-            sector = match self.old.codec.read(&first) {
-                Sector::Frame { number, index: 0, data } => {
-                    let header = FrameHeader::read(data);
-                    let impossible = || self.old.corrupt(sector, Problem::ImpossibleFrame);
-                    self.frame(sector, number, &header.ok_or_else(impossible)?, ranges)?
-                }
-                Sector::Mark { kind: MarkKind::Seal, .. } => break,
-                _ => return Err(self.old.corrupt(sector, Problem::DamagedSector).into()),
-            };
+        while let Some(header) = self.header(sector, next_frame)? {
+            sector = self.frame(sector, next_frame, &header, ranges)?;
+            next_frame += 1;
         }
         self.copy(sector, 1)?;
+        self.expect_blank(sector + 1)?;
         // The length is part of what a segment is.
         self.copy(self.old.sectors - 1, 1)?;
+        self.new.as_mut().map_or(Ok(()), Output::flush)?;
         Ok(())
     }
 
-    /// Copies sectors as they are.
-    fn copy(&self, first: u32, sectors: u32) -> Result<(), IoFailure> {
-        let mut bytes = vec![0; sectors as usize * SECTOR_BYTES];
-        self.old.read(&mut bytes, first)?;
-        self.write(&bytes, first)
+    /// The header of frame `number` at `sector`, or `None` if the seal is there.
+    fn header(&self, sector: u32, number: u64) -> Result<Option<FrameHeader>, ForgetError> {
+        let mut first = [0; SECTOR_BYTES];
+        self.old.read(&mut first, sector)?;
+        let problem = match self.old.codec.read(&first) {
+            Sector::Frame { number: n, index: 0, data } if n == number => {
+                match FrameHeader::read(data) {
+                    Some(header) => return Ok(Some(header)),
+                    None => Problem::ImpossibleFrame,
+                }
+            }
+            Sector::Mark { kind: MarkKind::Seal, at } if at.next_frame == number => {
+                return Ok(None);
+            }
+            other => problem_with(&other),
+        };
+        Err(self.old.corrupt(sector, problem).into())
     }
 
-    fn write(&self, bytes: &[u8], sector: u32) -> Result<(), IoFailure> {
-        let Some(new) = self.new else {
-            return Ok(());
-        };
-        new.write_at(bytes, offset_of(sector))
-            .map_err(|error| IoFailure::new("rewrite", &self.old.name, error))
+    /// Copies sectors as they are.
+    fn copy(&mut self, first: u32, sectors: u32) -> Result<(), IoFailure> {
+        let mut bytes = vec![0; sectors as usize * SECTOR_BYTES];
+        self.old.read(&mut bytes, first)?;
+        self.new.as_mut().map_or(Ok(()), |new| new.write(&bytes, first))
+    }
+
+    /// Damage behind the seal must not be lost from sight in the new file.
+    fn expect_blank(&self, first: u32) -> Result<(), ForgetError> {
+        let mut bytes = vec![0; PIECE_BYTES];
+        let piece_sectors = (PIECE_BYTES / SECTOR_BYTES) as u32;
+        for piece in (first..self.old.sectors).step_by(piece_sectors as usize) {
+            bytes.truncate((self.old.sectors - piece) as usize * SECTOR_BYTES);
+            self.old.read(&mut bytes, piece)?;
+            if let Some(at) = bytes.chunks_exact(SECTOR_BYTES).position(|one| !is_blank(one)) {
+                return Err(self.old.corrupt(piece + at as u32, Problem::DamagedSector).into());
+            }
+        }
+        Ok(())
     }
 
     /// Copies a frame without what is to be forgotten; the sector after it.
@@ -212,7 +251,9 @@ impl<F: StorageFile> Copy<'_, F> {
                 self.seal(&mut bytes, number, &header.forgotten(), &data);
             }
         }
-        self.write_filled(&bytes, sector)?;
+        if let Some(new) = &mut self.new {
+            new.write_filled(&bytes, sector)?;
+        }
         Ok(sector + sectors as u32)
     }
 
@@ -223,7 +264,7 @@ impl<F: StorageFile> Copy<'_, F> {
         number: u64,
         header: &FrameHeader,
         bytes: &[u8],
-    ) -> Result<Vec<u8>, ForgetError> {
+    ) -> Result<Vec<u8>, Corruption> {
         let mut stream = Vec::with_capacity(bytes.len());
         for (index, one) in (0..).zip(bytes.chunks_exact(SECTOR_BYTES)) {
             match self.old.codec.read(one) {
@@ -233,9 +274,7 @@ impl<F: StorageFile> Copy<'_, F> {
                 Sector::Zero if header.shape.may_be_blank(index) => {
                     stream.resize(stream.len() + SECTOR_DATA_BYTES, 0);
                 }
-                _ => {
-                    return Err(self.old.corrupt(sector + index, Problem::DamagedSector).into());
-                }
+                other => return Err(self.old.corrupt(sector + index, problem_with(&other))),
             }
         }
         Ok(stream)
@@ -245,7 +284,7 @@ impl<F: StorageFile> Copy<'_, F> {
     fn seal(&mut self, bytes: &mut [u8], number: u64, header: &FrameHeader, stream: &[u8]) {
         let sectors = bytes.chunks_exact_mut(SECTOR_BYTES).zip(stream.chunks(SECTOR_DATA_BYTES));
         for (index, (sector, data)) in (0..).zip(sectors) {
-            if header.shape.may_be_blank(index) && data.iter().all(|byte| *byte == 0) {
+            if header.shape.may_be_blank(index) && is_blank(data) {
                 self.forgotten.bytes += if is_blank(sector) { 0 } else { SECTOR_BYTES as u64 };
                 sector.fill(0);
             } else if sector[SECTOR_HEADER_BYTES..] != *data {
@@ -253,25 +292,59 @@ impl<F: StorageFile> Copy<'_, F> {
             }
         }
     }
+}
 
-    /// Writes what is not blank, in pieces as long as possible.
-    fn write_filled(&self, bytes: &[u8], first: u32) -> Result<(), IoFailure> {
-        let same = |a: &[u8], b: &[u8]| is_blank(a) == is_blank(b);
-        let sectors: Vec<&[u8]> = bytes.chunks_exact(SECTOR_BYTES).collect();
-        let mut at = 0;
-        for piece in sectors.chunk_by(|a, b| same(a, b)) {
-            let (start, end) = (at * SECTOR_BYTES, (at + piece.len()) * SECTOR_BYTES);
-            if !is_blank(&bytes[start..start + SECTOR_BYTES]) {
-                self.write(&bytes[start..end], first + at as u32)?;
-            }
-            at += piece.len();
-        }
-        Ok(())
+/// What is wrong with a sector that is not the one expected.
+fn problem_with(found: &Sector<'_>) -> Problem {
+    match found {
+        Sector::Zero => Problem::MissingSector,
+        Sector::Damaged => Problem::DamagedSector,
+        Sector::Frame { .. } | Sector::Mark { .. } => Problem::MisplacedSector,
     }
 }
 
-fn is_blank(sector: &[u8]) -> bool {
-    sector.iter().all(|byte| *byte == 0)
+/// The new file, written in pieces as long as possible.
+struct Output<'a, F> {
+    file: &'a F,
+    name: &'a str,
+    /// Where the bytes not written yet belong.
+    first: u32,
+    bytes: Vec<u8>,
+}
+
+impl<F: StorageFile> Output<'_, F> {
+    /// Writes the sectors that are not blank; the others become holes.
+    fn write_filled(&mut self, bytes: &[u8], first: u32) -> Result<(), IoFailure> {
+        for (sector, one) in (first..).zip(bytes.chunks_exact(SECTOR_BYTES)) {
+            if !is_blank(one) {
+                self.write(one, sector)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8], sector: u32) -> Result<(), IoFailure> {
+        let end = self.first as usize + self.bytes.len() / SECTOR_BYTES;
+        if end != sector as usize || self.bytes.len() + bytes.len() > PIECE_BYTES {
+            self.flush()?;
+            self.first = sector;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), IoFailure> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_at(&self.bytes, offset_of(self.first));
+        self.bytes.clear();
+        written.map_err(|error| IoFailure::new(REWRITE, self.name, error))
+    }
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Zeroes the ranges; says whether anything was left to zero.

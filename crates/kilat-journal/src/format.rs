@@ -95,6 +95,18 @@ impl Shape {
         }
     }
 
+    /// What is left of this shape when some of the body has been forgotten.
+    pub(crate) fn forgotten(self) -> Self {
+        match self {
+            Self::Whole => Self::Whole,
+            Self::Split { head_bytes, .. } => Self::Split { head_bytes, forgotten: true },
+        }
+    }
+
+    pub(crate) fn is_forgotten(self) -> bool {
+        matches!(self, Self::Split { forgotten: true, .. })
+    }
+
     /// Bytes before the payload.
     pub(crate) fn header_bytes(self) -> usize {
         match self {
@@ -129,8 +141,7 @@ impl Shape {
 
     /// Whether sector `index` of the frame may be blank, since all of it was forgotten.
     pub(crate) fn may_be_blank(self, index: u32) -> bool {
-        let forgotten = matches!(self, Self::Split { forgotten: true, .. });
-        forgotten && self.first_body_sector().is_some_and(|first| index >= first)
+        self.is_forgotten() && self.first_body_sector().is_some_and(|first| index >= first)
     }
 }
 
@@ -296,11 +307,7 @@ impl FrameHeader {
 
     /// The same frame after some of its body was forgotten.
     pub(crate) fn forgotten(&self) -> Self {
-        let shape = match self.shape {
-            Shape::Whole => Shape::Whole,
-            Shape::Split { head_bytes, .. } => Shape::Split { head_bytes, forgotten: true },
-        };
-        Self { shape, ..self.clone() }
+        Self { shape: self.shape.forgotten(), ..self.clone() }
     }
 
     pub(crate) fn write(&self, place: &mut [u8]) {

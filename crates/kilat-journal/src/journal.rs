@@ -104,7 +104,8 @@ impl<S: Storage> Journal<S> {
     }
 
     /// As [`Journal::append`], for a payload whose first `head_bytes` are its head: the chain
-    /// runs over the head alone, so the body can be forgotten later.
+    /// runs over the head alone, so the body can be forgotten later. A head is at most the whole
+    /// payload.
     pub fn append_split(&mut self, payload: &[u8], head_bytes: u32) -> Result<u64, AppendError> {
         let head_bytes = head_bytes.min(payload.len() as u32);
         self.append_shaped(payload, Shape::of(Some(head_bytes)))

@@ -1,10 +1,15 @@
 //! Reading frames by their place while the journal is being written.
 //!
 //! Only frames that are durable may be asked for: the reader takes whatever is wrong with one for
-//! damage. It reads through the page cache, past which the writer may write (`direct`). That is
-//! sound: the system drops cached pages of a range after each direct write to it, so a page never
-//! keeps showing less than what was durable when the write returned. A page that holds durable
-//! sectors and sectors being written may show the latter half done; they are not asked for yet.
+//! damage. It knows nothing of what is in a frame, and not how far the log is durable.
+//!
+//! It reads through the page cache, past which the writer writes (`direct`). That is sound: the
+//! system drops cached pages of a range before and after each direct write to it, and waits for
+//! those being read in, so once a write has returned no page shows less than it wrote. A page may
+//! hold durable sectors next to sectors being written; the write leaves the former as they are,
+//! and the latter are not asked for yet. Every sector carries a checksum, its frame's number and
+//! its index, so that a page which is wrong all the same can't pass for right: what is damaged
+//! or blank is asked of the device once more (`refresh`) before anything is said about it.
 
 use std::fmt;
 use std::ops::Range;
@@ -29,8 +34,15 @@ pub struct LogReader<S: Storage> {
 struct Shared<S: Storage> {
     storage: S,
     journal: JournalId,
-    /// By segment, the last used one at the end.
-    files: Mutex<Vec<Arc<Segment<S::File>>>>,
+    files: Mutex<Files<S::File>>,
+}
+
+/// Open segments.
+struct Files<F> {
+    /// Each with its number, the last used one at the end.
+    open: Vec<(u64, Arc<Segment<F>>)>,
+    /// How often a file was replaced: what was opened before that is not kept.
+    replaced: u64,
 }
 
 /// What a frame is, without its payload.
@@ -44,6 +56,8 @@ pub struct FrameInfo {
     pub payload_bytes: u32,
     /// How many of them are the head, if it was appended as head and body.
     pub head_bytes: Option<u32>,
+    /// The sector after it; nothing may be there, and it may be behind the segment's last frame.
+    pub next: Place,
     shape: Shape,
 }
 
@@ -98,19 +112,11 @@ impl<S: Storage> Clone for LogReader<S> {
     }
 }
 
-impl FrameInfo {
-    /// The sector after the frame; nothing may be there.
-    fn next(&self) -> Place {
-        let sectors = self.shape.sectors(self.payload_bytes as usize);
-        // The frame was seen to lie within a segment, whose sectors are counted in 32 bits.
-        Place { sector: self.place.sector.saturating_add(sectors as u32), ..self.place }
-    }
-}
-
 impl<S: Storage> LogReader<S> {
     /// A reader of the journal `journal` in `storage`.
     pub fn open(storage: S, journal: JournalId) -> Self {
-        let shared = Shared { storage, journal, files: Mutex::default() };
+        let files = Mutex::new(Files { open: Vec::new(), replaced: 0 });
+        let shared = Shared { storage, journal, files };
         Self { shared: Arc::new(shared) }
     }
 
@@ -128,12 +134,13 @@ impl<S: Storage> LogReader<S> {
         }
     }
 
-    /// The frame after `frame`, or `None` if there is none yet.
+    /// The frame after `frame`, or `None` if there is none yet; a look at the end of the log
+    /// costs a read of the device.
     ///
     /// # Errors
     /// [`ReadError`]
     pub fn after(&self, frame: &FrameInfo) -> Result<Option<FrameInfo>, ReadError> {
-        self.at_or_after(frame.next())
+        self.at_or_after(frame.next)
     }
 
     /// Frame `number`, found by the segments' opening marks; `None` if there is none yet.
@@ -170,21 +177,17 @@ impl<S: Storage> LogReader<S> {
         if range.end > frame.payload_bytes as usize {
             return Err(segment.corrupt(frame.place.sector, Problem::ImpossibleFrame).into());
         }
-        let start = into.len();
         match read(&segment, frame, &range, into) {
-            Err(ReadError::Corrupt(_)) => {
-                // The cache may hold what the device does not, see `settle`.
-                into.truncate(start);
-                refresh(&segment)?;
-                read(&segment, frame, &range, into)
-            }
+            Err(ReadError::Corrupt(_)) => read_again(&segment, frame, &range, into),
             done => done,
         }
     }
 
     /// Opens the segment's file anew when it is needed next: it was replaced.
     pub fn forget_file(&self, segment: u64) {
-        self.files().retain(|known| known.number != segment);
+        let mut files = self.files();
+        files.replaced += 1;
+        files.open.retain(|(number, _)| *number != segment);
     }
 
     fn at_or_after(&self, place: Place) -> Result<Option<FrameInfo>, ReadError> {
@@ -222,34 +225,43 @@ impl<S: Storage> LogReader<S> {
     }
 
     fn segment(&self, number: u64) -> Result<Arc<Segment<S::File>>, ReadError> {
-        if let Some(segment) = self.known(number) {
-            return Ok(segment);
-        }
-        let opened =
-            Segment::open::<S, ReadError>(&self.shared.storage, self.shared.journal, number);
+        let Shared { storage, journal, .. } = &*self.shared;
+        let replaced = {
+            let mut files = self.files();
+            if let Some(segment) = files.last_used(number) {
+                return Ok(segment);
+            }
+            files.replaced
+        };
+        let opened = Segment::open_to_read::<S, ReadError>(storage, *journal, number);
         let opened = Arc::new(opened?);
-        let mut files = self.files();
-        if files.len() >= FILES_MAX {
-            files.remove(0);
-        }
-        files.push(Arc::clone(&opened));
+        self.files().keep(number, &opened, replaced);
         Ok(opened)
     }
 
+    /// No code panics while it holds the lock.
+    fn files(&self) -> MutexGuard<'_, Files<S::File>> {
+        self.shared.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F> Files<F> {
     /// An open segment, which becomes the last used one.
-    fn known(&self, number: u64) -> Option<Arc<Segment<S::File>>> {
-        let mut files = self.files();
-        let at = files.iter().rposition(|segment| segment.number == number)?;
-        let last = files.len() - 1;
-        if at < last {
-            files[at..].rotate_left(1);
-        }
-        files.last().cloned()
+    fn last_used(&mut self, number: u64) -> Option<Arc<Segment<F>>> {
+        let at = self.open.iter().rposition(|(known, _)| *known == number)?;
+        self.open[at..].rotate_left(1);
+        self.open.last().map(|(_, segment)| Arc::clone(segment))
     }
 
-    /// No code panics while it holds the lock.
-    fn files(&self) -> MutexGuard<'_, Vec<Arc<Segment<S::File>>>> {
-        self.shared.files.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps a segment that was opened when `replaced` files had been replaced.
+    fn keep(&mut self, number: u64, segment: &Arc<Segment<F>>, replaced: u64) {
+        if self.replaced != replaced || self.last_used(number).is_some() {
+            return;
+        }
+        if self.open.len() >= FILES_MAX {
+            self.open.remove(0);
+        }
+        self.open.push((number, Arc::clone(segment)));
     }
 }
 
@@ -262,8 +274,8 @@ enum Seen {
 
 fn look<F: StorageFile>(segment: &Segment<F>, sector: u32) -> Result<Seen, ReadError> {
     match look_once(segment, sector) {
-        Err(ReadError::Corrupt(_)) => {
-            refresh(segment)?;
+        Ok(Seen::Blank) | Err(ReadError::Corrupt(_)) if sector < segment.sectors => {
+            segment.refresh(sector..sector + 1)?;
             look_once(segment, sector)
         }
         seen => seen,
@@ -306,10 +318,29 @@ where
     if u64::from(place.sector) + sectors >= u64::from(segment.sectors) {
         return Err(segment.corrupt(place.sector, Problem::ImpossibleFrame).into());
     }
-    Ok(FrameInfo { number, place, payload_bytes, head_bytes: shape.head_bytes(), shape })
+    // Within the segment, whose sectors are counted in 32 bits.
+    let next = Place { sector: place.sector + sectors as u32, ..place };
+    Ok(FrameInfo { number, place, payload_bytes, head_bytes: shape.head_bytes(), next, shape })
 }
 
-/// Reads a range that is not empty and lies within the payload, in one piece.
+/// Reads what the device holds; of a frame that was looked at before parts of it were forgotten,
+/// what is left.
+fn read_again<F: StorageFile>(
+    segment: &Segment<F>,
+    frame: &FrameInfo,
+    range: &Range<usize>,
+    into: &mut Vec<u8>,
+) -> Result<(), ReadError> {
+    segment.refresh(frame.place.sector..frame.next.sector)?;
+    let forgotten = FrameInfo { shape: frame.shape.forgotten(), ..*frame };
+    match look_once(segment, frame.place.sector) {
+        Ok(Seen::Frame(now)) if now == forgotten => read(segment, &now, range, into),
+        _ => read(segment, frame, range, into),
+    }
+}
+
+/// Reads a range that is not empty and lies within the payload, in one piece; all of it or
+/// nothing.
 fn read<F: StorageFile>(
     segment: &Segment<F>,
     frame: &FrameInfo,
@@ -322,6 +353,7 @@ fn read<F: StorageFile>(
     let sectors = end.div_ceil(SECTOR_DATA_BYTES) - first;
     let mut bytes = Scratch::take(sectors * SECTOR_BYTES);
     segment.read(&mut bytes.0, frame.place.sector + first as u32)?;
+    let before = into.len();
     into.reserve(range.len());
     for (index, sector) in (first..).zip(bytes.0.chunks_exact(SECTOR_BYTES)) {
         let from = start.saturating_sub(index * SECTOR_DATA_BYTES);
@@ -340,13 +372,10 @@ fn read<F: StorageFile>(
             Sector::Damaged => Problem::DamagedSector,
             Sector::Frame { .. } | Sector::Mark { .. } => Problem::MisplacedSector,
         };
+        into.truncate(before);
         return Err(segment.corrupt(frame.place.sector + index, problem).into());
     }
     Ok(())
-}
-
-fn refresh<F: StorageFile>(segment: &Segment<F>) -> Result<(), IoFailure> {
-    segment.file.refresh().map_err(|error| IoFailure::new("read", &segment.name, error))
 }
 
 /// Sectors as read, in memory that the thread uses again.
@@ -372,5 +401,37 @@ impl Drop for Scratch {
         if self.0.capacity() <= SCRATCH_BYTES_MAX {
             SCRATCH.set(std::mem::take(&mut self.0));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::SectorCodec;
+
+    fn segment(number: u64) -> Arc<Segment<()>> {
+        let codec = SectorCodec::new(JournalId([1; 16]), number);
+        Arc::new(Segment { file: (), name: String::new(), number, sectors: 8, codec })
+    }
+
+    #[test]
+    fn a_file_opened_before_it_was_replaced_is_not_kept() {
+        let mut files = Files { open: Vec::new(), replaced: 1 };
+        files.keep(1, &segment(1), 0);
+        assert!(files.last_used(1).is_none());
+        files.keep(1, &segment(1), 1);
+        assert!(files.last_used(1).is_some());
+    }
+
+    #[test]
+    fn the_files_used_last_are_kept() {
+        let mut files = Files { open: Vec::new(), replaced: 0 };
+        for number in 1..=FILES_MAX as u64 {
+            files.keep(number, &segment(number), 0);
+        }
+        assert!(files.last_used(1).is_some());
+        files.keep(100, &segment(100), 0);
+        let kept = [1, 2, 3, 100].map(|number| files.last_used(number).is_some());
+        assert_eq!(kept, [true, false, true, true]);
     }
 }

@@ -126,8 +126,26 @@ impl<F: StorageFile> Segment<F> {
         journal: JournalId,
         number: u64,
     ) -> Result<Self, RecoverError<E>> {
+        Self::check(S::open, storage, journal, number)
+    }
+
+    /// The same, for reading only.
+    pub(crate) fn open_to_read<S: Storage<File = F>, E>(
+        storage: &S,
+        journal: JournalId,
+        number: u64,
+    ) -> Result<Self, RecoverError<E>> {
+        Self::check(S::open_to_read, storage, journal, number)
+    }
+
+    fn check<S: Storage<File = F>, E>(
+        open: impl FnOnce(&S, &str) -> io::Result<F>,
+        storage: &S,
+        journal: JournalId,
+        number: u64,
+    ) -> Result<Self, RecoverError<E>> {
         let name = name_of(number);
-        let file = match storage.open(&name) {
+        let file = match open(storage, &name) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(corruption(&name, 0, Problem::MissingSegment).into());
@@ -168,6 +186,13 @@ impl<F: StorageFile> Segment<F> {
 
     pub(crate) fn settle(&self) -> Result<(), IoFailure> {
         self.file.settle().map_err(|error| IoFailure::new("sync", &self.name, error))
+    }
+
+    /// Makes later reads of these sectors ask the device.
+    pub(crate) fn refresh(&self, sectors: std::ops::Range<u32>) -> Result<(), IoFailure> {
+        self.file
+            .refresh(offset_of(sectors.start)..offset_of(sectors.end))
+            .map_err(|error| IoFailure::new("read", &self.name, error))
     }
 
     pub(crate) fn corrupt(&self, sector: u32, problem: Problem) -> Corruption {

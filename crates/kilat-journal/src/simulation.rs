@@ -8,6 +8,7 @@ mod inode;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::format::SECTOR_BYTES;
@@ -238,6 +239,15 @@ impl CrashingStorage {
             disk.inodes[inode].durable[offset] ^= bits;
         }
     }
+
+    /// Makes the cache show a sector of a file blank, though the device holds it.
+    pub fn blank_in_cache(&self, name: &str, sector: usize) {
+        let mut disk = self.disk();
+        if let Some(inode) = disk.live.get(name).copied() {
+            disk.inodes[inode].live[sector * SECTOR_BYTES..][..SECTOR_BYTES].fill(0);
+            disk.inodes[inode].lost.insert(sector);
+        }
+    }
 }
 
 impl Disk {
@@ -393,8 +403,12 @@ impl StorageFile for CrashingFile {
         Ok(())
     }
 
-    fn refresh(&self) -> io::Result<()> {
-        // What a failed sync threw away shows again only after a crash; no cache here is stale.
+    fn refresh(&self, _: Range<u64>) -> io::Result<()> {
+        let mut disk = self.disk();
+        if disk.off {
+            return Err(Fault::PowerCut.error());
+        }
+        disk.inodes[self.inode].forget_cache();
         Ok(())
     }
 

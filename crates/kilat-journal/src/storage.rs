@@ -6,6 +6,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,11 @@ pub trait Storage: Clone + Send + Sync + 'static {
 
     /// Opens an existing file.
     fn open(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens an existing file that will only be read.
+    fn open_to_read(&self, name: &str) -> io::Result<Self::File> {
+        self.open(name)
+    }
 
     /// Gives `from` the name `to`, atomically replacing a file of that name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -54,8 +61,8 @@ pub trait StorageFile: Send + Sync + 'static {
     /// what is cached. After a failed sync, a cache may show bytes that the device never took.
     fn settle(&self) -> io::Result<()>;
 
-    /// Forgets what is cached, so that later reads ask the device.
-    fn refresh(&self) -> io::Result<()>;
+    /// Forgets what is cached of these bytes, so that later reads of them ask the device.
+    fn refresh(&self, bytes: Range<u64>) -> io::Result<()>;
 
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
@@ -65,6 +72,9 @@ pub trait StorageFile: Send + Sync + 'static {
         Ok(self.len()? == 0)
     }
 }
+
+/// A multiple of every page size in use: only whole pages are let go by the cache.
+const PAGES_BYTES: u64 = 64 << 10;
 
 /// Real files in one directory of the operating system.
 #[derive(Debug, Clone)]
@@ -125,6 +135,10 @@ impl Storage for Directory {
         Ok(self.file(name, file))
     }
 
+    fn open_to_read(&self, name: &str) -> io::Result<RealFile> {
+        Ok(RealFile { file: File::open(self.path.join(name))?, direct: None })
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.writable()?;
         std::fs::rename(self.path.join(from), self.path.join(to))
@@ -176,11 +190,13 @@ impl StorageFile for RealFile {
 
     fn settle(&self) -> io::Result<()> {
         self.file.sync_data()?;
-        self.refresh()
+        fadvise(&self.file, 0, None, Advice::DontNeed).map_err(Into::into)
     }
 
-    fn refresh(&self) -> io::Result<()> {
-        fadvise(&self.file, 0, None, Advice::DontNeed).map_err(Into::into)
+    fn refresh(&self, bytes: Range<u64>) -> io::Result<()> {
+        let start = bytes.start - bytes.start % PAGES_BYTES;
+        let length = NonZeroU64::new(bytes.end.next_multiple_of(PAGES_BYTES) - start);
+        fadvise(&self.file, start, length, Advice::DontNeed).map_err(Into::into)
     }
 
     fn len(&self) -> io::Result<u64> {

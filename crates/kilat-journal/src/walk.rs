@@ -119,14 +119,13 @@ impl<S: Storage> Walk<S> {
         loop {
             match self.segment_end(on_frame)? {
                 End::Open { torn_end } => {
-                    self.expect_nothing_forgotten()?;
                     let missing = self.segment.corrupt(self.sector, Problem::MissingSector);
                     self.expect_blank_after(last, &missing)?;
+                    self.expect_nothing_forgotten()?;
                     return Ok((torn_end, false));
                 }
                 End::Sealed => {
                     if !self.enter_next()? {
-                        self.expect_nothing_forgotten()?;
                         let next = name_of(self.segment.number + 1);
                         let opening = offset_of(OPENING_SECTOR);
                         let missing = corruption(&next, opening, Problem::MissingSector);
@@ -194,10 +193,10 @@ impl<S: Storage> Walk<S> {
                     let header = FrameHeader::read(data);
                     let place = self.place();
                     let header = header.ok_or_else(|| self.impossible())?;
+                    self.note_forgotten(place, header.shape);
                     match self.frame(&header)? {
                         Some(end) => return Ok(end),
                         None => {
-                            self.note_forgotten(place, header.shape);
                             self.deliver(place, header.shape, on_frame)?;
                             continue;
                         }
@@ -224,12 +223,12 @@ impl<S: Storage> Walk<S> {
     }
 
     fn note_forgotten(&mut self, place: Place, shape: Shape) {
-        if matches!(shape, Shape::Split { forgotten: true, .. }) {
+        if shape.is_forgotten() {
             self.forgotten = Some(place);
         }
     }
 
-    /// Bodies are forgotten only in segments that the log has left.
+    /// Bodies are forgotten only in sealed segments; this one is not.
     fn expect_nothing_forgotten(&self) -> Result<(), Corruption> {
         match self.forgotten {
             Some(place) if place.segment == self.segment.number => {

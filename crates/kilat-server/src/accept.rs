@@ -1,11 +1,7 @@
-//! Accepts connections and hands each to the full lane, at most so many at once.
+//! Accepts connections and hands each on, at most so many at once.
 
-use crate::full_lane::FullLane;
-use crate::lane::write_busy;
-use crate::seats::Seats;
-use bytes::Bytes;
+use crate::seats::{Seat, Seats};
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -14,12 +10,15 @@ use tokio::sync::watch;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until `stopping` turns `true`; then the listener is closed.
+///
+/// A connection for which a seat is free goes to `take`. Another is told so by
+/// `turn_away`, which must not wait, and is closed.
 pub(crate) async fn accept(
     listener: TcpListener,
-    full_lane: Arc<FullLane>,
     seats: Seats,
-    node: Arc<str>,
     mut stopping: watch::Receiver<bool>,
+    take: impl Fn(TcpStream, Seat),
+    turn_away: impl Fn(std::net::TcpStream),
 ) {
     loop {
         let accepted = tokio::select! {
@@ -31,9 +30,10 @@ pub(crate) async fn accept(
                 Some(seat) => {
                     // Without it a reply may wait for the acknowledgement of the last one.
                     let _ = stream.set_nodelay(true);
-                    full_lane.take(stream, Bytes::new(), seat);
+                    take(stream, seat);
                 }
-                None => turn_away(stream, &node),
+                // It is non-blocking still.
+                None => stream.into_std().into_iter().for_each(&turn_away),
             },
             Err(error) if is_passing(&error) => {}
             Err(error) => {
@@ -50,11 +50,4 @@ pub(crate) fn is_passing(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
     )
-}
-
-/// Tells a connection without a seat so, if it listens; it is closed either way.
-fn turn_away(stream: TcpStream, node: &str) {
-    if let Ok(mut stream) = stream.into_std() {
-        write_busy(&mut stream, node);
-    }
 }

@@ -14,6 +14,7 @@ pub struct Access {
     admin: Option<blake3::Hash>,
     shop: Option<blake3::Hash>,
     customers: Option<CustomerKey>,
+    publisher: Option<blake3::Hash>,
 }
 
 /// Who may call a route.
@@ -28,6 +29,10 @@ pub enum Rule {
     Order,
     /// The operator, the shop, a customer for itself. Lists name customers, so never anybody.
     List,
+    /// The operator, whoever has the token to publish; anybody while there is no such token.
+    Publish,
+    /// Everybody, but credentials are looked at: the operator gets to see more.
+    Read,
 }
 
 /// Who is calling.
@@ -39,6 +44,8 @@ pub(crate) enum Caller {
     Shop,
     /// A customer, by a signed token.
     Customer(String),
+    /// Who publishes events.
+    Publisher,
     /// Nobody in particular.
     Anyone,
 }
@@ -49,7 +56,19 @@ impl Caller {
     pub(crate) fn own(&self) -> Option<&str> {
         match self {
             Caller::Customer(name) => Some(name),
-            Caller::Admin | Caller::Shop | Caller::Anyone => None,
+            Caller::Admin | Caller::Shop | Caller::Publisher | Caller::Anyone => None,
+        }
+    }
+
+    /// That this caller may see the topics of sales, which name buyers.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`] without credentials, [`Code::Forbidden`] with those of another role.
+    pub(crate) fn require_admin(&self) -> Result<(), Fault> {
+        match self {
+            Caller::Admin => Ok(()),
+            Caller::Anyone => Err(Code::Unauthorized.into()),
+            Caller::Shop | Caller::Customer(_) | Caller::Publisher => Err(Code::Forbidden.into()),
         }
     }
 
@@ -73,7 +92,15 @@ impl Access {
             admin: admin_token.map(|token| blake3::hash(token.as_bytes())),
             shop: shop_token.map(|token| blake3::hash(token.as_bytes())),
             customers: customer_key.map(CustomerKey::new),
+            publisher: None,
         }
+    }
+
+    /// The same with the token that publishing needs; without one anybody may publish.
+    #[must_use]
+    pub fn with_publish_token(self, publish_token: Option<&str>) -> Self {
+        let publisher = publish_token.map(|token| blake3::hash(token.as_bytes()));
+        Access { publisher, ..self }
     }
 
     /// Whether anybody may order: neither a shop token nor a customer key is set.
@@ -103,23 +130,42 @@ impl Access {
             return Ok(Caller::Anyone);
         }
         let caller = match authorization {
-            None if rule == Rule::Order && self.is_open() => return Ok(Caller::Anyone),
+            None if self.is_open_to_anyone(rule) => return Ok(Caller::Anyone),
             None => return Err(Code::Unauthorized.into()),
-            Some(header) => self.identify(header).ok_or_else(wrong_credentials)?,
+            Some(header) => self.identify(rule, header).ok_or_else(wrong_credentials)?,
         };
         match (rule, &caller) {
-            (_, Caller::Admin) | (Rule::Order | Rule::List, _) => Ok(caller),
+            (_, Caller::Admin) | (Rule::Read, _) | (Rule::Publish, Caller::Publisher) => Ok(caller),
+            (Rule::Publish, _) if self.publisher.is_none() => Ok(caller),
+            (Rule::Order | Rule::List, Caller::Shop | Caller::Customer(_)) => Ok(caller),
             _ => Err(Code::Forbidden.into()),
         }
     }
 
-    fn identify(&self, header: &[u8]) -> Option<Caller> {
+    fn is_open_to_anyone(&self, rule: Rule) -> bool {
+        match rule {
+            Rule::Public | Rule::Read => true,
+            Rule::Order => self.is_open(),
+            Rule::Publish => self.publisher.is_none(),
+            Rule::Admin | Rule::List => false,
+        }
+    }
+
+    /// Whose token it is. One that opens several doors counts for the one that is asked for.
+    fn identify(&self, rule: Rule, header: &[u8]) -> Option<Caller> {
         let token = bearer(header)?;
         if is(self.admin, token) {
             return Some(Caller::Admin);
         }
+        let publishes = is(self.publisher, token);
+        if publishes && rule == Rule::Publish {
+            return Some(Caller::Publisher);
+        }
         if is(self.shop, token) {
             return Some(Caller::Shop);
+        }
+        if publishes {
+            return Some(Caller::Publisher);
         }
         let customer = self.customers.as_ref()?.customer(std::str::from_utf8(token).ok()?)?;
         Some(Caller::Customer(customer))

@@ -41,6 +41,24 @@ pub(crate) async fn form(
     collect(app, headers, body, bytes_max).await
 }
 
+/// The media type of a body in lower case, without parameters; empty when there is none.
+///
+/// # Errors
+/// 415 when the body is compressed, which could be a bomb.
+pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Fault> {
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(unsupported("the body must not be compressed".to_owned()));
+    }
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = value.unwrap_or_default().split(';').next().unwrap_or_default();
+    Ok(kind.trim().to_ascii_lowercase())
+}
+
+/// A body of a media type that the call does not take, and which it would.
+pub(crate) fn unsupported(detail: String) -> Fault {
+    Problem::new(Code::UnsupportedMediaType).with_detail(detail).into()
+}
+
 /// The idempotency key of a call that needs one.
 ///
 /// # Errors
@@ -66,7 +84,7 @@ pub(crate) fn malformed(detail: String) -> Fault {
 }
 
 /// The media type, alone or with `charset=utf-8`; nothing compressed, which could be a bomb.
-fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Fault> {
+pub(crate) fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Fault> {
     let value =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (kind, parameter) = value.split_once(';').unwrap_or((value, "charset=utf-8"));
@@ -76,11 +94,14 @@ fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Fault> {
     if plain && !headers.contains_key(header::CONTENT_ENCODING) {
         return Ok(());
     }
-    let detail = format!("the body must be {expected}, in UTF-8 and not compressed");
-    Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail).into())
+    Err(unsupported(format!("the body must be {expected}, in UTF-8 and not compressed")))
 }
 
-async fn collect(
+/// Reads a body of at most `bytes_max`, whatever its type.
+///
+/// # Errors
+/// 413 over the limit, 408 over the deadline.
+pub(crate) async fn collect(
     app: &App,
     headers: &HeaderMap,
     body: Body,

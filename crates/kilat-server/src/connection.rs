@@ -3,12 +3,13 @@
 //! Must never know a route, or how the connection came here.
 
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits};
-use axum::Router;
 use bytes::{Buf, Bytes};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
+use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
-use hyper_util::service::TowerToHyperService;
+use std::error::Error;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -22,13 +23,17 @@ use tokio::time::{Sleep, sleep};
 ///
 /// A connection whose peer leaves or breaks the protocol just ends: there is
 /// nobody left to tell.
-pub(crate) async fn serve(
+pub(crate) async fn serve<S, B>(
     stream: TcpStream,
     already_read: Bytes,
-    router: Router,
+    service: S,
     limits: &Limits,
     watcher: Watcher,
-) {
+) where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+{
     let wire = Wire { already_read, stream, write_timeout: limits.write_timeout, stalled: None };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -37,7 +42,7 @@ pub(crate) async fn serve(
         .max_headers(HEADERS_MAX)
         .keep_alive(true)
         .half_close(false)
-        .serve_connection(TokioIo::new(wire), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(wire), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -1,4 +1,4 @@
-//! The HTTP side of a sale: API, buy page, live stock, metrics and health.
+//! The HTTP side of a sale and of the event log: API, buy page, live stock, metrics and health.
 //!
 //! ```text
 //! lane (epoll, the one request that storms) ─▶ engine's Handle
@@ -9,10 +9,13 @@
 //! | module | holds |
 //! |---|---|
 //! | `lane` | the fast lane: accepts, serves the storming call, hands everything else over |
-//! | `accept`, `seats`, `full_lane`, `connection` | sockets, and every way in which a peer can be slow |
+//! | `accept`, `seats`, `full_lane`, `connections`, `connection` | sockets, and every way in which a peer can be slow |
 //! | `router`, `auth` | which calls there are, and who may make them |
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
+//! | `events` | publishing events, reading and following them |
 //! | `pages`, `visitor` | the buy page and its visitors |
+//! | [`lookup`] | the five reference lookup APIs, on a port of their own |
+//! | `docs` | the description of the interface, for programs and for people |
 //! | `problem`, `reply`, `render`, `show` | outcomes of the engine in the contract's words |
 //! | [`limits`] | every limit by name |
 //!
@@ -22,6 +25,9 @@ mod accept;
 mod auth;
 mod body;
 mod connection;
+mod connections;
+mod docs;
+mod events;
 mod full_lane;
 mod groups;
 mod headers;
@@ -29,6 +35,7 @@ mod health;
 mod ids;
 mod lane;
 pub mod limits;
+pub mod lookup;
 mod metrics;
 mod orders;
 mod pages;
@@ -52,8 +59,9 @@ pub use metrics::Metrics;
 pub use router::{ROUTES, Route, Takes};
 pub use state::{BadNode, Options, is_node_name};
 
+use bytes::Bytes;
 use full_lane::FullLane;
-use kilat_engine::Handle;
+use kilat_engine::{Events, Handle};
 use lane::{Handover, Lanes};
 use seats::Seats;
 use state::App;
@@ -85,11 +93,12 @@ impl Server {
         listener: std::net::TcpListener,
         options: Options,
         handle: Handle,
+        events: Events,
     ) -> Result<Server, StartError> {
         let address = listener.local_addr()?;
         let lanes = options.lanes;
         let metrics = Metrics::install().map_err(StartError::Metrics)?;
-        let app = App::new(options, handle, metrics.clone()).map_err(StartError::Node)?;
+        let app = App::new(options, handle, events, metrics.clone()).map_err(StartError::Node)?;
         let full_lane = Arc::new(FullLane::new(app.clone()));
         let (fast_lane, accepting) = if lanes.threads == 0 {
             (None, accept_alone(listener, &full_lane, &app)?)
@@ -139,12 +148,13 @@ fn accept_alone(
 ) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let (full_lane, node) = (Arc::clone(full_lane), Arc::clone(&app.node));
     Ok(tokio::spawn(accept::accept(
         listener,
-        Arc::clone(full_lane),
         Seats::new(app.limits.connections_max),
-        Arc::clone(&app.node),
         app.stopping.subscribe(),
+        move |stream, seat| full_lane.take(stream, Bytes::new(), seat),
+        move |mut stream| lane::write_busy(&mut stream, &node),
     )))
 }
 

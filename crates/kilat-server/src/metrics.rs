@@ -15,6 +15,8 @@ const REQUESTS: &str = "flash_sale_requests_total";
 pub(crate) const HTTP_SECONDS: &str = "kilat_http_request_seconds";
 /// Replies of the full lane, by class of status.
 pub(crate) const HTTP_REPLIES: &str = "kilat_http_replies_total";
+/// Events that came through `/publish`, by what became of them.
+pub(crate) const EVENTS: &str = "kilat_events_total";
 /// How often recorded samples are folded into buckets, so that they don't pile up.
 pub(crate) const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -68,10 +70,14 @@ fn describe() {
     describe_counter!(REQUESTS, "Requests to buy, by what became of them");
     describe_counter!(HTTP_REPLIES, "Replies of the full lane, by class of status");
     describe_histogram!(HTTP_SECONDS, "Duration of a request in the full lane, by route");
+    describe_counter!(EVENTS, "Events that came through /publish, by what became of them");
     gauge!("kilat_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // A panel shows a series only once it exists.
     for status in ["confirmed", "held", "replayed", "sold_out", "limit_reached"] {
         counter!(REQUESTS, "status" => status).absolute(0);
+    }
+    for result in ["stored", "duplicate", "conflict", "invalid"] {
+        counter!(EVENTS, "result" => result).absolute(0);
     }
 }
 

@@ -17,8 +17,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use kilat_api::body::{check, explain};
-use kilat_api::order::{BatchOrder, BatchRequest, OrderRequest, PAGE_ORDERS_MAX};
+use kilat_api::order::{
+    BatchOrder, BatchReply, BatchRequest, OrderPage, OrderReply, OrderRequest, PAGE_ORDERS_MAX,
+};
 use kilat_api::problem::{Code, FieldFault, Problem};
+use kilat_api::schema;
 use kilat_api::text::{CUSTOMER_CHARS_MAX, is_printable};
 use kilat_engine::{Change, Order, OrderRef, OrderText, Orders, Outcome, OwnedOrder, Page, Placed};
 use serde::Deserialize;
@@ -29,7 +32,33 @@ const PAGE_ORDERS_DEFAULT: usize = 100;
 /// Bytes of one rendered order beside its names, rounded up.
 const ORDER_JSON_BYTES: usize = 224;
 
-/// `POST /v1/sales/{sale}/orders`
+/// Place an order
+///
+/// It is on stable storage before the reply leaves. A repetition under the same key answers with
+/// the same order in its current state and sells nothing. A refusal is not remembered: the same
+/// key may succeed after a restock.
+#[utoipa::path(
+    post,
+    path = "/v1/sales/{sale}/orders",
+    tag = "Orders",
+    operation_id = "placeOrder",
+    request_body(content = OrderRequest<'_>, examples(
+        ("buy" = (summary = "Buy at once", value = json!({"customer": "budi", "quantity": 1}))),
+        ("hold" = (summary = "Hold first",
+            value = json!({"customer": "siti", "quantity": 1, "hold": true}))),
+    )),
+    responses((status = 201, description = "The order, new or repeated.", body = OrderReply<'_>,
+        headers(("idempotency-replayed" = String,
+            description = "`true` when this repeats an earlier order; absent otherwise.")),
+        links(
+            ("show" = (operation_id = "showOrder",
+                parameters(("sale" = "$response.body#/sale"), ("order" = "$response.body#/order")))),
+            ("confirm" = (operation_id = "confirmOrder",
+                parameters(("sale" = "$response.body#/sale"), ("order" = "$response.body#/order")))),
+            ("cancel" = (operation_id = "cancelOrder",
+                parameters(("sale" = "$response.body#/sale"), ("order" = "$response.body#/order")))),
+        ))),
+)]
 pub(crate) async fn place(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -92,7 +121,21 @@ pub(crate) async fn buy(
     }
 }
 
-/// `POST /v1/sales/{sale}/orders:batch`
+/// Place many orders
+///
+/// Each is decided by itself and answered in the order asked: with an order, or with the code of
+/// its refusal. A batch with an order that is not valid is refused whole, before any is decided.
+#[utoipa::path(
+    post,
+    path = "/v1/sales/{sale}/orders:batch",
+    tag = "Orders",
+    operation_id = "placeOrders",
+    request_body(content = BatchRequest<'_>, example = json!({"orders": [
+        {"key": "b1", "customer": "agus", "quantity": 1},
+        {"key": "b2", "customer": "dewi", "quantity": 1, "hold": true},
+    ]})),
+    responses((status = 200, description = "What became of each order.", body = BatchReply<'_>)),
+)]
 pub(crate) async fn place_batch(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -180,7 +223,14 @@ fn refuse(out: &mut Vec<u8>, code: Code) -> &'static str {
     code.as_str()
 }
 
-/// `GET /v1/sales/{sale}/orders/{order}`
+/// Show an order
+#[utoipa::path(
+    get,
+    path = "/v1/sales/{sale}/orders/{order}",
+    tag = "Orders",
+    operation_id = "showOrder",
+    responses((status = 200, description = "The order as it stands.", body = OrderReply<'_>)),
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -196,7 +246,16 @@ pub(crate) async fn show(
     }
 }
 
-/// `POST /v1/sales/{sale}/orders/{order}/confirm`
+/// Buy what is held
+#[utoipa::path(
+    post,
+    path = "/v1/sales/{sale}/orders/{order}/confirm",
+    tag = "Orders",
+    operation_id = "confirmOrder",
+    responses((status = 200, description = "The confirmed order.", body = OrderReply<'_>,
+        headers(("idempotency-replayed" = String,
+            description = "`true` when it had been confirmed before; absent otherwise.")))),
+)]
 pub(crate) async fn confirm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -205,7 +264,16 @@ pub(crate) async fn confirm(
     settle(&app, &caller, &names, Change::ConfirmOrder).await
 }
 
-/// `POST /v1/sales/{sale}/orders/{order}/cancel`
+/// Give back what is held
+#[utoipa::path(
+    post,
+    path = "/v1/sales/{sale}/orders/{order}/cancel",
+    tag = "Orders",
+    operation_id = "cancelOrder",
+    responses((status = 200, description = "The cancelled order.", body = OrderReply<'_>,
+        headers(("idempotency-replayed" = String,
+            description = "`true` when it had been cancelled before; absent otherwise.")))),
+)]
 pub(crate) async fn cancel(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -235,16 +303,33 @@ async fn settle(
     Ok(reply::mark_replayed(response, replayed))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Whose orders.
+    #[param(value_type = schema::ListedCustomer, inline, required = false)]
     customer: Option<String>,
+    /// The `next` of the page before.
     #[serde(default)]
+    #[param(value_type = schema::Sequence, inline, required = false)]
     after: u64,
+    /// Most orders on the page; 100 when absent.
+    #[param(value_type = schema::PageOrders, inline, required = false)]
     limit: Option<usize>,
 }
 
-/// `GET /v1/sales/{sale}/orders`
+/// List the orders of a sale
+///
+/// The operator sees all, the shop those of a customer it names, a customer its own.
+#[utoipa::path(
+    get,
+    path = "/v1/sales/{sale}/orders",
+    tag = "Orders",
+    operation_id = "listOrders",
+    params(ListQuery),
+    responses((status = 200, description = "One page, in sequence.", body = OrderPage<'_>)),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

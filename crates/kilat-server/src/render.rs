@@ -1,4 +1,4 @@
-//! JSON of one order, written by hand into a buffer that its caller reuses.
+//! JSON of one order, and what other replies are made of, written by hand into a buffer that its caller reuses.
 //!
 //! This is the reply that storms, so it is written without an allocation; a
 //! test holds it against serde's rendering of the contract type. Must never
@@ -89,7 +89,7 @@ fn put_hex(out: &mut Vec<u8>, bits: u128) {
 
 /// A JSON string (RFC 8259, section 7). Texts were checked at the door and hold
 /// no control characters, but this does not rely on it.
-fn put_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     if text.bytes().any(must_escape) {
         put_escaped(out, text);
@@ -124,7 +124,7 @@ const MILLIS_PER_DAY: i64 = 86_400_000;
 const FOUR_DIGIT_DAYS: std::ops::Range<i64> = -719_528..2_932_895;
 
 /// An instant as RFC 3339 in UTC, between quotes.
-fn put_time(out: &mut Vec<u8>, time: Time) {
+pub(crate) fn put_time(out: &mut Vec<u8>, time: Time) {
     let (days, millis) =
         (time.as_millis().div_euclid(MILLIS_PER_DAY), time.as_millis().rem_euclid(MILLIS_PER_DAY));
     if !FOUR_DIGIT_DAYS.contains(&days) {

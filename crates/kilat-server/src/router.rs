@@ -3,12 +3,13 @@
 
 use crate::auth::{Caller, Rule};
 use crate::limits::{
-    BATCH_BODY_BYTES_MAX, FORM_BODY_BYTES_MAX, ORDER_BODY_BYTES_MAX, SALE_BODY_BYTES_MAX,
+    BATCH_BODY_BYTES_MAX, FORGET_BODY_BYTES_MAX, FORM_BODY_BYTES_MAX, ORDER_BODY_BYTES_MAX,
+    PUBLISH_BODY_BYTES_MAX, SALE_BODY_BYTES_MAX,
 };
 use crate::metrics::HTTP_SECONDS;
 use crate::problem::Fault;
 use crate::state::App;
-use crate::{headers, health, orders, pages, sales, stream};
+use crate::{docs, events, headers, health, orders, pages, sales, stream};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -45,6 +46,11 @@ pub enum Takes {
         /// Whether an `Idempotency-Key` must come with it.
         key: bool,
     },
+    /// Events in one of their forms, of at most so many bytes.
+    Events {
+        /// Largest body.
+        bytes_max: usize,
+    },
     /// A form of at most so many bytes; replies are pages.
     Form {
         /// Largest body.
@@ -59,6 +65,8 @@ const fn keyed(bytes_max: usize) -> Takes {
 }
 
 const BATCH: Takes = Takes::Json { bytes_max: BATCH_BODY_BYTES_MAX, key: false };
+const EVENTS: Takes = Takes::Events { bytes_max: PUBLISH_BODY_BYTES_MAX };
+const FORGET: Takes = Takes::Json { bytes_max: FORGET_BODY_BYTES_MAX, key: false };
 const FORM: Takes = Takes::Form { bytes_max: FORM_BODY_BYTES_MAX };
 
 macro_rules! routes {
@@ -87,10 +95,19 @@ routes! {
     "POST" "/v1/sales/{sale}/orders/{order}/cancel" Order Takes::Nothing => post(orders::cancel);
     "GET" "/v1/sales/{sale}/stream" Public Takes::Nothing => get(stream::stock);
     "GET" "/v1/sales/{sale}/audit" Public Takes::Nothing => get(sales::audit);
+    "POST" "/publish" Publish EVENTS => post(events::publish::publish);
+    "GET" "/events" Read Takes::Nothing => get(events::pages::list);
+    "GET" "/events/stream" Read Takes::Nothing => get(events::follow::follow);
+    "POST" "/events/forget" Admin FORGET => post(events::forget::forget);
+    "GET" "/topics" Read Takes::Nothing => get(events::figures::topics);
+    "GET" "/stats" Read Takes::Nothing => get(events::figures::stats);
     "GET" "/livez" Public Takes::Nothing => get(health::live);
     "GET" "/readyz" Public Takes::Nothing => get(health::ready);
-    "GET" "/healthz" Public Takes::Nothing => get(health::ready);
+    "GET" "/healthz" Public Takes::Nothing => get(health::health);
     "GET" "/metrics" Public Takes::Nothing => get(health::metrics);
+    "GET" "/openapi.json" Public Takes::Page => get(docs::openapi);
+    "GET" "/docs" Public Takes::Page => get(docs::page);
+    "GET" "/docs/{file}" Public Takes::Page => get(docs::file);
     "GET" "/" Public Takes::Page => get(pages::home);
     "GET" "/s/{sale}" Public Takes::Page => get(pages::sale);
     "GET" "/s/{sale}/orders/{order}" Public Takes::Page => get(pages::receipt);
@@ -117,7 +134,7 @@ fn method_router(route: &Route, app: &App) -> MethodRouter<App> {
     let served = (route.serve)().route_layer(middleware::from_fn_with_state(guard, admit));
     match route.takes {
         Takes::Page | Takes::Form { .. } => served.layer(CompressionLayer::new()),
-        Takes::Nothing | Takes::Json { .. } => served,
+        Takes::Nothing | Takes::Json { .. } | Takes::Events { .. } => served,
     }
 }
 

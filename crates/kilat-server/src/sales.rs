@@ -13,12 +13,35 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use kilat_api::audit::Audit;
 use kilat_api::body::decode;
 use kilat_api::problem::Code;
-use kilat_api::sale::{SaleChange, SaleList, SaleRequest};
+use kilat_api::sale::{SaleChange, SaleList, SaleReply, SaleRequest};
 use kilat_engine::{Change, Outcome};
 
-/// `POST /v1/sales`
+/// Make a sale
+///
+/// The same again answers 200 and changes nothing; other content under the same id is refused.
+#[utoipa::path(
+    post,
+    path = "/v1/sales",
+    tag = "Sale",
+    operation_id = "createSale",
+    request_body(content = SaleRequest, example = json!({
+        "id": "iphone-17-pro-max", "title": "iPhone 17 Pro Max", "sku": "IPHONE-17-PRO-MAX",
+        "price": {"amount": "24999000", "currency": "IDR"}, "supply": 100, "per_customer": 1,
+        "opens_at": null, "closes_at": null, "hold_seconds": 600,
+    })),
+    responses(
+        (status = 201, description = "The sale is made.", body = SaleReply,
+            headers(("location" = String, description = "Address of the sale."))),
+        (status = 200, description = "It had been made before, with the same content.",
+            body = SaleReply, headers(
+                ("location" = String, description = "Address of the sale."),
+                ("idempotency-replayed" = String, description = "`true`."),
+            )),
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     headers: HeaderMap,
@@ -41,7 +64,20 @@ pub(crate) async fn create(
     Ok(reply::mark_replayed(response, status == StatusCode::OK))
 }
 
-/// `PATCH /v1/sales/{sale}`
+/// Restock, pause, open, close or reschedule a sale
+///
+/// A closed sale can't be opened again.
+#[utoipa::path(
+    patch,
+    path = "/v1/sales/{sale}",
+    tag = "Sale",
+    operation_id = "changeSale",
+    request_body(content = SaleChange, example = json!({"add_supply": 50})),
+    responses((status = 200, description = "The sale after the change.", body = SaleReply, headers(
+        ("idempotency-replayed" = String,
+            description = "`true` when this repeats an earlier change; absent otherwise."),
+    ))),
+)]
 pub(crate) async fn change(
     State(app): State<App>,
     names: Names,
@@ -61,7 +97,14 @@ pub(crate) async fn change(
     }
 }
 
-/// `GET /v1/sales`
+/// List all sales
+#[utoipa::path(
+    get,
+    path = "/v1/sales",
+    tag = "Sale",
+    operation_id = "listSales",
+    responses((status = 200, description = "In the order of creation.", body = SaleList)),
+)]
 pub(crate) async fn list(State(app): State<App>) -> Response {
     let now = app.now();
     let mut sales = app.handle.board().sales();
@@ -70,12 +113,28 @@ pub(crate) async fn list(State(app): State<App>) -> Response {
     reply::json(StatusCode::OK, &SaleList { sales })
 }
 
-/// `GET /v1/sales/{sale}`
+/// Show a sale
+#[utoipa::path(
+    get,
+    path = "/v1/sales/{sale}",
+    tag = "Sale",
+    operation_id = "showSale",
+    responses((status = 200, description = "The sale and its stock.", body = SaleReply)),
+)]
 pub(crate) async fn get(State(app): State<App>, names: Names) -> Result<Response, Fault> {
     reply_sale(&app, names.sale()?, StatusCode::OK)
 }
 
-/// `GET /v1/sales/{sale}/audit`
+/// Audit a sale
+///
+/// All figures are units, read at one instant.
+#[utoipa::path(
+    get,
+    path = "/v1/sales/{sale}/audit",
+    tag = "Sale",
+    operation_id = "auditSale",
+    responses((status = 200, description = "The figures, and whether they balance.", body = Audit)),
+)]
 pub(crate) async fn audit(State(app): State<App>, names: Names) -> Result<Response, Fault> {
     let sale = app.handle.board().sale(names.sale()?).ok_or(Code::SaleNotFound)?;
     Ok(reply::json(StatusCode::OK, &show::audit(&sale)))

@@ -1,13 +1,14 @@
 //! What every handler of both lanes shares.
 
 use crate::auth::Access;
+use crate::events::publish::SpareBuffers;
 use crate::groups::Groups;
 use crate::lane::LaneOptions;
-use crate::limits::Limits;
+use crate::limits::{Limits, PUBLISH_READS_MAX};
 use crate::metrics::Metrics;
 use crate::visitor::VisitorKey;
 use axum::http::HeaderValue;
-use kilat_engine::{Handle, Time};
+use kilat_engine::{Events, Handle, Time};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +47,8 @@ impl Deref for App {
 pub(crate) struct Shared {
     /// The way to the engine.
     pub handle: Handle,
+    /// The way to the event log.
+    pub events: Events,
     /// Name of this node.
     pub node: Arc<str>,
     /// Who may do what.
@@ -57,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) node_header: HeaderValue,
     pub(crate) visitors: VisitorKey,
     pub(crate) groups: Groups,
+    pub(crate) buffers: SpareBuffers,
+    /// Free places for reading large bodies of events.
+    pub(crate) readings: Arc<Semaphore>,
     /// Free places for event streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Set once, when no new work should be sent here; what comes is still served.
@@ -66,7 +72,12 @@ pub(crate) struct Shared {
 }
 
 impl App {
-    pub(crate) fn new(options: Options, handle: Handle, metrics: Metrics) -> Result<App, BadNode> {
+    pub(crate) fn new(
+        options: Options,
+        handle: Handle,
+        events: Events,
+        metrics: Metrics,
+    ) -> Result<App, BadNode> {
         if !is_node_name(&options.node) {
             return Err(BadNode(options.node));
         }
@@ -74,9 +85,12 @@ impl App {
             HeaderValue::from_str(&options.node).map_err(|_| BadNode(options.node.clone()))?;
         Ok(App(Arc::new(Shared {
             handle,
+            events,
             node: options.node.into(),
             access: options.access,
             groups: Groups::default(),
+            buffers: SpareBuffers::default(),
+            readings: Arc::new(Semaphore::new(PUBLISH_READS_MAX)),
             visitors: VisitorKey::derive(&options.secret, options.behind_tls),
             streams: Arc::new(Semaphore::new(options.limits.streams_max)),
             limits: options.limits,
@@ -98,9 +112,14 @@ impl Shared {
     /// The wall clock, for what readers see; the engine decides by its own.
     #[must_use]
     pub(crate) fn now(&self) -> Time {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        wall_clock()
     }
+}
+
+/// The wall clock, for what readers see.
+pub(crate) fn wall_clock() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Whether a node may be called so: 1–64 of `[A-Za-z0-9._-]`, the alphabet of request ids.

@@ -22,11 +22,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until};
+use utoipa::ToSchema;
 
 /// Longest sleep without a look at the wall clock, which may have been set meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
-/// `GET /v1/sales/{sale}/stream`
+/// Follow the stock of a sale
+///
+/// Server-sent events named `stock`, each with the whole latest state; under load some states are
+/// left out. The stream has no end.
+#[utoipa::path(
+    get,
+    path = "/v1/sales/{sale}/stream",
+    tag = "Sale",
+    operation_id = "followSale",
+    responses((status = 200, description = "Events; the schema is of each.", body = StockEvent,
+        content_type = "text/event-stream")),
+)]
 pub(crate) async fn stock(State(app): State<App>, names: Names) -> Result<Response, Fault> {
     let sale = app.handle.board().follow(names.sale()?).ok_or(Code::SaleNotFound)?;
     let Ok(seat) = Arc::clone(&app.streams).try_acquire_owned() else {
@@ -47,6 +59,17 @@ pub(crate) async fn stock(State(app): State<App>, names: Names) -> Result<Respon
         .headers_mut()
         .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// An event as it is described.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the description is all that is made of it")]
+pub(crate) struct StockEvent {
+    /// `stock`.
+    event: String,
+    /// A `Stock` in JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
 }
 
 /// One reader of a stream.

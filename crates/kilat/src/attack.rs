@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Exit code after Ctrl-C.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Whom to storm, and how hard.
 #[derive(Debug, Args)]
@@ -163,8 +163,8 @@ fn options(
     })
 }
 
-/// The first Ctrl-C ends the attack in good order; the second one ends the process.
-fn stop_on_interrupt(cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
+/// The first Ctrl-C ends the work in good order; the second one ends the process.
+pub(crate) fn stop_on_interrupt(cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
     let cancel = Arc::clone(cancel);
     ctrlc::set_handler(move || {
         if cancel.swap(true, Ordering::Relaxed) {

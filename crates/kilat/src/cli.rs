@@ -36,6 +36,14 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Storm a sale with buyers, then prove that it held.
     Attack(crate::attack::AttackArgs),
+    /// Feed events from JSON Lines into the event log, with retries.
+    Publish(crate::publish::PublishArgs),
+    /// Send events with duplicates, then verify that each is stored exactly once.
+    Stress(crate::stress::StressArgs),
+    /// Drop what old events say, and keep their ids.
+    Events(crate::events::EventsArgs),
+    /// Serve the five reference lookup APIs, with delays and, if asked for, with trouble.
+    Lookup(crate::lookup::LookupArgs),
     /// Create, list, show, restock, pause, open, close or reschedule sales.
     Sale(crate::sale::SaleArgs),
     /// Check a data directory offline: frames, checksums, invariants, conservation.
@@ -66,7 +74,7 @@ pub(crate) struct ServeArgs {
     /// Name of this process in replies and pages [default: the host's name].
     #[arg(long, env = "KILAT_NODE", value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// Take orders from anyone also on an address that others can reach.
+    /// Take orders and events from anyone also on an address that others can reach.
     #[arg(long, env = "KILAT_OPEN_TO_STRANGERS", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) open_to_strangers: Option<bool>,
     /// Threads of the fast lane [default: half of the cores].
@@ -75,6 +83,10 @@ pub(crate) struct ServeArgs {
     /// Most open connections [default: 16384].
     #[arg(long, env = "KILAT_CONNECTIONS_MAX", value_name = "N")]
     pub(crate) connections_max: Option<usize>,
+    /// Address for the lookups beside the sale, or none
+    /// [default: auto, which is 127.0.0.1:5000 if that is free].
+    #[arg(long, env = "KILAT_LOOKUP_LISTEN", value_name = "ADDR")]
+    pub(crate) lookup_listen: Option<crate::lookup::Beside>,
     /// Log lines on stderr: error, warn, info, debug or trace [default: info].
     #[arg(long, env = "KILAT_LOG", value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -114,6 +126,15 @@ pub(crate) struct ServeArgs {
         hide = true
     )]
     pub(crate) customer_key: Option<String>,
+    /// Token that publishing events needs.
+    #[arg(
+        long,
+        env = "KILAT_PUBLISH_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) publish_token: Option<String>,
     /// Secret from which cookie keys are derived.
     #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
     pub(crate) secret: Option<String>,

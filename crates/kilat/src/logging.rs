@@ -1,22 +1,21 @@
 //! Logs on stderr: readable lines, or one JSON record a line.
 
 use crate::failure::Failure;
-use crate::settings::Settings;
 use tracing::Level;
 
-/// Starts logging as the settings say.
+/// Starts logging from `level` on.
 ///
 /// # Errors
 /// [`Failure::usage`] when the level is none.
-pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
-    let level: Level = settings.log.parse().map_err(|_| {
+pub(crate) fn start(level: &str, json: bool) -> Result<(), Failure> {
+    let level: Level = level.parse().map_err(|_| {
         Failure::usage(format!(
             "log is \"{}\" and must be error, warn, info, debug or trace",
-            settings.log.escape_default()
+            level.escape_default()
         ))
     })?;
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level);
-    if settings.log_json {
+    if json {
         lines.json().flatten_event(true).init();
     } else {
         lines.with_target(false).with_ansi(wants_colour()).init();

@@ -6,13 +6,17 @@
 mod attack;
 mod cli;
 mod demo;
+mod events;
 mod failure;
 mod lang;
 mod logging;
+mod lookup;
+mod publish;
 mod sale;
 mod secrets;
 mod serve;
 mod settings;
+mod stress;
 mod verify;
 
 rust_i18n::i18n!("locales", fallback = "en");
@@ -40,6 +44,10 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
         Command::Up(args) => serve::run(args, Mode::Up, lang),
         Command::Serve(args) => serve::run(args, Mode::Serve, lang),
         Command::Attack(args) => attack::run(args, lang),
+        Command::Publish(args) => publish::run(args, lang),
+        Command::Stress(args) => stress::run(args, lang),
+        Command::Events(args) => events::run(args, lang),
+        Command::Lookup(args) => lookup::run(&args, lang),
         Command::Sale(args) => sale::run(args, lang),
         Command::Verify(args) => verify::run(&args, lang),
         Command::Health(args) => health(args, lang),

@@ -5,8 +5,9 @@ use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::{demo, logging};
+use crate::{demo, logging, lookup};
 use kilat_engine::Engine;
+use kilat_server::lookup::Lookups;
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
 use rust_i18n::t;
 use socket2::{Domain, Socket, Type};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Longest time for requests in flight to end after a signal to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// Exit code when the journal failed: what is on disk is known only after a new start.
 const JOURNAL_FAILED: i32 = 1;
 
@@ -42,11 +43,12 @@ pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, F
         print!("{}", settings.print()?);
         return Ok(ExitCode::SUCCESS);
     }
-    logging::start(&settings)?;
+    logging::start(&settings.log, settings.log_json)?;
     // Before the engine, which looks its meters up once.
     Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
-    // The port first: when another process has it, nothing on disk is touched.
-    let listener = listen(settings.listen)?;
+    // The ports first: when another process has one, nothing on disk is touched.
+    let http = listen(settings.listen)?;
+    let doors = Doors { http, lookups: settings.lookup_listen.listen(lang)? };
     let engine = open(&settings.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.workers())
@@ -57,12 +59,18 @@ pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, F
                 "threads can't be started ({e}); free resources and start again"
             ))
         })?;
-    runtime.block_on(serve(settings, listener, engine, mode, lang))
+    runtime.block_on(serve(settings, doors, engine, mode, lang))
+}
+
+/// The sockets to serve.
+struct Doors {
+    http: TcpListener,
+    lookups: Option<TcpListener>,
 }
 
 async fn serve(
     settings: Settings,
-    listener: TcpListener,
+    doors: Doors,
     engine: Engine,
     mode: Mode,
     lang: Lang,
@@ -75,29 +83,44 @@ async fn serve(
         demo::ensure(engine.handle()).await?;
     }
     let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
+    let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
     let options = kilat_server::Options {
         node: settings.node.clone(),
         access: Access::new(
             Some(&secrets.admin_token),
             settings.api_token.as_deref(),
             customer_key,
-        ),
+        )
+        .with_publish_token(settings.publish_token.as_deref()),
         secret: secrets.secret.clone().into_bytes(),
         behind_tls: settings.behind_tls,
-        limits: Limits { connections_max: settings.connections_max, ..Limits::default() },
+        limits,
         lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
     };
-    let server = Server::start(listener, options, engine.handle().clone())
+    let (handle, events) = (engine.handle().clone(), engine.events().clone());
+    let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;
+    let server = Server::start(doors.http, options, handle, events)
         .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
     let address = server.local_addr();
     tracing::info!(%address, node = settings.node, data = %settings.data.display(), "ready");
     announce(mode, lang, address, &settings.data, &secrets);
+    lookups.iter().for_each(|lookups| lookup::announce_beside(lookups, lang));
     stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");
-    server.shutdown(DRAIN).await;
+    drain(server, lookups).await;
     engine.stop();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends both at the same time.
+async fn drain(server: Server, lookups: Option<Lookups>) {
+    let end_lookups = async {
+        if let Some(lookups) = lookups {
+            lookups.shutdown(DRAIN).await;
+        }
+    };
+    tokio::join!(server.shutdown(DRAIN), end_lookups);
 }
 
 /// Connections that the system keeps for us until they are accepted.
@@ -116,7 +139,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// As the standard library binds, but with a backlog for a stampede: its 128
 /// make thousands of buyers wait a second for their first packet to be sent again.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -167,13 +190,13 @@ fn announce(mode: Mode, lang: Lang, address: SocketAddr, data: &Path, secrets: &
 }
 
 /// SIGTERM and SIGINT, caught instead of ending the process at once.
-struct StopSignals {
+pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
-    fn catch() -> Result<StopSignals, Failure> {
+    pub(crate) fn catch() -> Result<StopSignals, Failure> {
         let cannot = |e| Failure::failed(format!("signals can't be received ({e})"));
         Ok(StopSignals {
             terminate: signal(SignalKind::terminate()).map_err(cannot)?,
@@ -182,7 +205,7 @@ impl StopSignals {
     }
 
     /// Waits for the first of them, also if it came before the call.
-    async fn wait(mut self) {
+    pub(crate) async fn wait(mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

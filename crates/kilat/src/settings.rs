@@ -2,6 +2,7 @@
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
+use crate::lookup::Beside;
 use kilat_server::is_node_name;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,12 +21,14 @@ struct File {
     open_to_strangers: Option<bool>,
     lanes: Option<usize>,
     connections_max: Option<usize>,
+    lookup_listen: Option<Beside>,
     log: Option<String>,
     log_json: Option<bool>,
     behind_tls: Option<bool>,
     admin_token: Option<String>,
     api_token: Option<String>,
     customer_key: Option<String>,
+    publish_token: Option<String>,
     secret: Option<String>,
 }
 
@@ -38,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) open_to_strangers: bool,
     pub(crate) lanes: usize,
     pub(crate) connections_max: usize,
+    pub(crate) lookup_listen: Beside,
     pub(crate) log: String,
     pub(crate) log_json: bool,
     pub(crate) behind_tls: bool,
@@ -47,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) api_token: Option<String>,
     #[serde(skip)]
     pub(crate) customer_key: Option<String>,
+    #[serde(skip)]
+    pub(crate) publish_token: Option<String>,
     #[serde(skip)]
     pub(crate) secret: Option<String>,
 }
@@ -68,12 +74,14 @@ impl Settings {
             open_to_strangers: args.open_to_strangers.or(file.open_to_strangers).unwrap_or(false),
             lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
             connections_max: args.connections_max.or(file.connections_max).unwrap_or(16_384),
+            lookup_listen: args.lookup_listen.or(file.lookup_listen).unwrap_or_default(),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_json: args.log_json.or(file.log_json).unwrap_or(false),
             behind_tls: args.behind_tls.or(file.behind_tls).unwrap_or(false),
             admin_token: args.admin_token.or(file.admin_token),
             api_token: args.api_token.or(file.api_token),
             customer_key: args.customer_key.or(file.customer_key),
+            publish_token: args.publish_token.or(file.publish_token),
             secret: args.secret.or(file.secret),
         };
         settings.check()?;
@@ -124,6 +132,7 @@ impl Settings {
             ("KILAT_ADMIN_TOKEN", &self.admin_token),
             ("KILAT_API_TOKEN", &self.api_token),
             ("KILAT_CUSTOMER_KEY", &self.customer_key),
+            ("KILAT_PUBLISH_TOKEN", &self.publish_token),
             ("KILAT_SECRET", &self.secret),
         ];
         for (name, value) in secrets {
@@ -137,14 +146,22 @@ impl Settings {
         Ok(())
     }
 
+    /// What anybody may do on this machine must not be open to others by oversight.
     fn check_strangers(&self) -> Result<(), Failure> {
-        let guarded = self.api_token.is_some() || self.customer_key.is_some();
-        if guarded || self.open_to_strangers || self.listen.ip().is_loopback() {
+        if self.open_to_strangers || self.listen.ip().is_loopback() {
             return Ok(());
         }
+        let guarded = self.api_token.is_some() || self.customer_key.is_some();
+        let open = [
+            (guarded, "order in anyone's name", "KILAT_API_TOKEN or KILAT_CUSTOMER_KEY"),
+            (self.publish_token.is_some(), "publish events", "KILAT_PUBLISH_TOKEN"),
+        ];
+        let Some((_, what, remedy)) = open.into_iter().find(|(guarded, ..)| !guarded) else {
+            return Ok(());
+        };
         Err(Failure::usage(format!(
-            "{} can be reached by others and anyone could order in anyone's name: set KILAT_API_TOKEN or \
-             KILAT_CUSTOMER_KEY, or pass --open-to-strangers if that is what you want",
+            "{} can be reached by others and anyone could {what}: set {remedy}, or pass \
+             --open-to-strangers if that is what you want",
             self.listen
         )))
     }
@@ -201,6 +218,13 @@ mod tests {
             ServeArgs { listen: Some("0.0.0.0:1".parse().unwrap()), ..args() },
             "--open-to-strangers",
         );
+        let shop = Some("s".repeat(40));
+        let strangers = ServeArgs { listen: Some("0.0.0.0:1".parse().unwrap()), ..args() };
+        let orders = ServeArgs { api_token: shop.clone(), ..strangers.clone() };
+        check(orders.clone(), "KILAT_PUBLISH_TOKEN");
+        check(ServeArgs { publish_token: shop.clone(), ..strangers }, "KILAT_API_TOKEN");
+        assert!(Settings::resolve(ServeArgs { publish_token: shop, ..orders }).is_ok());
+        check(ServeArgs { publish_token: Some("short".into()), ..args() }, "KILAT_PUBLISH_TOKEN");
         check(ServeArgs { admin_token: Some("short".into()), ..args() }, "KILAT_ADMIN_TOKEN");
         check(ServeArgs { lanes: Some(0), ..args() }, "lanes");
         check(ServeArgs { connections_max: Some(0), ..args() }, "connections_max");

@@ -1,9 +1,11 @@
-//! `kilat verify`: is a data directory whole, and does every sale conserve its supply?
+//! `kilat verify`: is a data directory whole, does every sale conserve its supply, is every event
+//! stored once and still what was published?
 
 use crate::cli::VerifyArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
-use kilat_engine::{Sale, Verified};
+use kilat_api::event::{Buffers, Form, OnInvalid, read};
+use kilat_engine::{Content, Sale, StoredEvent, Verified};
 use rust_i18n::t;
 use std::process::ExitCode;
 
@@ -12,13 +14,28 @@ use std::process::ExitCode;
 /// # Errors
 /// [`Failure`] with exit code 2 when there is nothing to check.
 pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
-    let found = kilat_engine::verify(&args.path).map_err(Failure::usage)?;
+    let found = kilat_engine::verify(&args.path, content_of).map_err(Failure::usage)?;
     if args.json {
         println!("{}", as_json(&found));
     } else {
         print!("{}", as_text(&found, lang));
     }
     Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a published event says, read from what is kept of it as it was read when it came.
+/// `None` for one that came without a time of its own: it can't be read alone.
+fn content_of(event: &StoredEvent) -> Option<Content> {
+    let body = event.body.as_deref().filter(|body| body.starts_with(b"\"timestamp\""))?;
+    let whole = [br#"{"topic":"t","event_id":"e","#, body, b"}"].concat();
+    let mut content = None;
+    let mut take = |event: &kilat_api::event::Event<'_>| {
+        content = Some(Content::of(event.canonical));
+    };
+    let mut buffers = Buffers::default();
+    let done = read(&whole, Form::Json, OnInvalid::Refuse, &mut buffers, &mut take);
+    // What can't be read is not what was published: no content is like this one.
+    done.ok().and(content).or(Some(Content::of(b"")))
 }
 
 fn as_text(found: &Verified, lang: Lang) -> String {
@@ -37,18 +54,43 @@ fn as_text(found: &Verified, lang: Lang) -> String {
     for sale in &found.sales {
         text.push_str(&sale_line(sale, lang));
     }
+    text.push_str(&events_text(found, lang));
     if found.torn_bytes > 0 {
         text.push_str(&format!(
             "{}\n",
             t!("verify.torn", locale = locale, bytes = found.torn_bytes)
         ));
     }
-    let verdict = match &found.corruption {
+    let damage = found
+        .corruption
+        .clone()
+        .or_else(|| found.events.corruption.as_ref().map(ToString::to_string));
+    let verdict = match &damage {
         Some(damage) => t!("verify.damaged", locale = locale, damage = damage),
         None if found.holds() => t!("verify.holds", locale = locale, chain = found.chain),
+        None if !found.events.holds() => t!("verify.events_wrong", locale = locale),
+        None if !found.copies_hold => t!("verify.copies_wrong", locale = locale),
         None => t!("verify.unbalanced", locale = locale),
     };
     text + &format!("{verdict}\n")
+}
+
+fn events_text(found: &Verified, lang: Lang) -> String {
+    let events = &found.events;
+    let line = t!(
+        "verify.events",
+        locale = lang.code(),
+        events = events.events,
+        topics = events.topics,
+        frames = events.frames,
+        received = events.counters.received,
+        duplicates = events.counters.duplicates,
+        conflicts = events.counters.conflicts,
+        projected = events.counters.projected,
+        forgotten = events.forgotten
+    );
+    let findings = events.findings.iter().map(|finding| format!("  ✗ {finding}\n"));
+    format!("{line}\n{}", findings.collect::<String>())
 }
 
 fn sale_line(sale: &Sale, lang: Lang) -> String {
@@ -78,6 +120,18 @@ fn as_json(found: &Verified) -> serde_json::Value {
     serde_json::json!({
         "holds": found.holds(), "frames": found.frames, "segments": found.segments, "orders": found.orders,
         "torn_bytes": found.torn_bytes, "chain": found.chain, "corruption": found.corruption,
-        "sales": sales.collect::<Vec<_>>(),
+        "sales": sales.collect::<Vec<_>>(), "events": events_json(found),
+    })
+}
+
+fn events_json(found: &Verified) -> serde_json::Value {
+    let events = &found.events;
+    let counters = &events.counters;
+    serde_json::json!({
+        "events": events.events, "topics": events.topics, "frames": events.frames, "forgotten": events.forgotten,
+        "received": counters.received, "unique": counters.unique, "duplicates": counters.duplicates,
+        "conflicts": counters.conflicts, "projected": counters.projected, "indexed": events.indexed,
+        "torn_bytes": events.torn_bytes, "corruption": events.corruption.as_ref().map(ToString::to_string),
+        "findings": events.findings, "findings_count": events.findings_count, "copies_hold": found.copies_hold,
     })
 }

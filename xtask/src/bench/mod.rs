@@ -8,7 +8,7 @@ mod kilat;
 mod machine;
 mod nginx;
 mod part;
-mod python;
+pub(crate) mod python;
 pub(crate) mod sale;
 mod scene;
 mod server;

@@ -10,7 +10,7 @@ use crate::process;
 
 /// The interpreter of an environment with what `folder`'s `requirements.txt` lists, made once for
 /// each such list. Its programs are beside the interpreter.
-pub(super) fn environment(root: &Path, name: &str, folder: &str) -> Result<PathBuf> {
+pub(crate) fn environment(root: &Path, name: &str, folder: &str) -> Result<PathBuf> {
     let place = root.join(format!("{name}-python"));
     let list = format!("{folder}/requirements.txt");
     let installed = place.join("requirements.txt");

@@ -37,6 +37,12 @@ pub use proof::{CHECKS, Check, CheckResult};
 pub use report::{AttackReport, Latency, LatencyBucket, Orders, Setup, TimelineStep, Traffic};
 pub use witness::Evidence;
 
+pub(crate) use options::mix;
+pub(crate) use proof::{decide, promised_always};
+pub(crate) use tally::latencies;
+pub(crate) use text::mark;
+pub(crate) use witness::{EXAMPLES_MAX, Promises};
+
 use crate::http::{Access, Api, CallError, Patience, Token};
 use crate::{ClientError, Lang};
 use generator::Generator;

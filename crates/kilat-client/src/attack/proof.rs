@@ -314,7 +314,7 @@ fn check_unique(acks: &mut [Ack]) -> Check {
     promised_always("unique", &doubles)
 }
 
-fn decide(name: &'static str, holds: bool, figures: &[(&'static str, u64)]) -> Check {
+pub(crate) fn decide(name: &'static str, holds: bool, figures: &[(&'static str, u64)]) -> Check {
     let result = if holds { CheckResult::Passed } else { CheckResult::Failed };
     Check { name, result, figures: figures.iter().copied().collect(), evidence: Vec::new() }
 }
@@ -337,7 +337,7 @@ fn promised(name: &'static str, promises: &Promises) -> Check {
     promised_always(name, promises)
 }
 
-fn promised_always(name: &'static str, promises: &Promises) -> Check {
+pub(crate) fn promised_always(name: &'static str, promises: &Promises) -> Check {
     let figures = [("checked", promises.checked), ("broken", promises.broken)];
     let mut check = decide(name, promises.broken == 0, &figures);
     check.evidence.clone_from(&promises.examples);

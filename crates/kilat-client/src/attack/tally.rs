@@ -147,7 +147,7 @@ impl Tally {
 
 /// A histogram whose bounds are constants, so that it always can be made.
 #[expect(clippy::expect_used, reason = "the bounds are constants in range")]
-fn latencies() -> Histogram<u64> {
+pub(crate) fn latencies() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS)
         .expect("constant bounds are in range")
 }

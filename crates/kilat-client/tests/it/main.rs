@@ -4,5 +4,8 @@
 
 mod attack;
 mod fake;
+mod log;
+mod publish;
 mod report;
 mod sale;
+mod stress;

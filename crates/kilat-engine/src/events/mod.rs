@@ -10,6 +10,7 @@
 //! publish; the grouping thread only decides. Knows nothing of HTTP, nor of
 //! what a published event says.
 
+mod copies;
 mod fact;
 mod grouper;
 mod projector;
@@ -26,10 +27,11 @@ use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 use work::Work;
 
+pub(crate) use copies::{Copies, Originals};
 pub(crate) use projector::DurableEnd;
 pub use projector::ProjectorState;
 pub use start::EventRecovery;
-pub(crate) use start::{EventThreads, Outbox, open};
+pub(crate) use start::{EVENTS, EVENTS_INDEX, EventThreads, Outbox, open};
 
 /// The topics of this prefix are the sales' own: nothing is published to them from outside.
 pub const SALE_TOPIC_PREFIX: &str = "sale.";

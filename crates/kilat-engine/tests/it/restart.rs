@@ -64,7 +64,7 @@ async fn verify_reads_a_directory_in_use_and_finds_it_sound() {
     let directory = tempfile::tempdir().unwrap();
     let engine = with_sale(directory.path(), 100).await;
     fill(&engine, 0, 30).await;
-    let found = kilat_engine::verify(directory.path()).unwrap();
+    let found = kilat_engine::verify(directory.path(), |_| None).unwrap();
     assert!(found.holds(), "{found:?}");
     assert_eq!(
         (found.orders, found.sales[0].counters.sold, found.sales[0].counters.held),
@@ -83,7 +83,7 @@ async fn verify_names_the_place_of_a_flipped_bit() {
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[5 * 512 + 100] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
-    let found = kilat_engine::verify(directory.path()).unwrap();
+    let found = kilat_engine::verify(directory.path(), |_| None).unwrap();
     let corruption = found.corruption.clone().unwrap_or_default();
     assert!(!found.holds() && corruption.contains("00000000000000000001.seg"), "{found:?}");
 }

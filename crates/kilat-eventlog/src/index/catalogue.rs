@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::thread;
 
 use kilat_journal::{
     IoFailure, JournalId, Part, PartError, Position, Snapshot, SnapshotError, SnapshotStore,
@@ -25,6 +26,8 @@ const RUNS_PART: &str = "runs";
 const STATE_PART: &str = "state";
 /// first offset u64, end offset u64, header's checksum u32.
 const RECORD_BYTES: usize = 20;
+/// Runs opened at once when an index is loaded.
+const OPENED_TOGETHER: usize = 8;
 
 /// What an index was when it was last recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,8 +243,7 @@ fn read<S: Storage>(
 ) -> Result<Read, PartError> {
     let list = decode(&snapshot.read(RUNS_PART)?).ok_or_else(|| rejected("its list is cut"))?;
     let state = snapshot.read(STATE_PART)?;
-    let runs = list.iter().map(|record| open(storage, journal, record));
-    let runs = Runs::of(runs.collect::<Result<_, _>>()?);
+    let runs = Runs::of(open_all(storage, journal, &list)?);
     let version_of = |name| {
         let part = snapshot.parts().iter().find(|part| part.name == name);
         part.map_or(0, |part| part.version)
@@ -252,20 +254,41 @@ fn read<S: Storage>(
     Ok(Read { runs, state, state_version, version })
 }
 
+/// Opens several at a time: it is mostly waiting for the device and copying.
+fn open_all<S: Storage>(
+    storage: &S,
+    journal: JournalId,
+    records: &[RunRecord],
+) -> Result<Vec<Arc<Run>>, PartError> {
+    let mut runs = Vec::with_capacity(records.len());
+    for records in records.chunks(OPENED_TOGETHER) {
+        let opened: Vec<_> = thread::scope(|scope| {
+            let open = |record| scope.spawn(move || open(storage, journal, record));
+            let threads: Vec<_> = records.iter().map(open).collect();
+            threads.into_iter().map(|thread| thread.join()).collect()
+        });
+        for run in opened {
+            runs.push(run.map_err(|_| rejected("a thread that opened a run panicked"))??);
+        }
+    }
+    Ok(runs)
+}
+
 fn open<S: Storage>(
     storage: &S,
     journal: JournalId,
     record: &RunRecord,
 ) -> Result<Arc<Run>, PartError> {
-    let run = Run::open(storage, &record.name, &record.name, journal).map_err(rejected)?;
+    let run = Run::open(storage, &record.name, &record.name, journal)
+        .map_err(|error| rejected(error.to_string()))?;
     if run.check() == record.check {
         return Ok(Arc::new(run));
     }
     Err(rejected(format!("{} is not the file that was recorded", record.name)))
 }
 
-fn rejected(why: impl ToString) -> PartError {
-    PartError::Rejected(why.to_string())
+fn rejected(why: impl Into<String>) -> PartError {
+    PartError::Rejected(why.into())
 }
 
 fn is_unfinished_run(name: &str) -> bool {

@@ -34,12 +34,8 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// An empty one for the events from offset `first` on; it takes next to no memory.
-    pub(crate) fn new(first: u64) -> Self {
-        Self::with_events_max(first, GENERATION_EVENTS_MAX)
-    }
-
-    /// As [`Generation::new`], full at `events_max` events (at least 1).
+    /// An empty one for the events from offset `first` on, full at `events_max` of them (at least
+    /// 1). It takes next to no memory.
     pub(crate) fn with_events_max(first: u64, events_max: usize) -> Self {
         Self::with_slots(first, events_max, SLOTS_MIN)
     }
@@ -88,6 +84,18 @@ impl Generation {
     #[inline]
     pub(crate) fn warm(&self, print: u64) {
         black_box(self.slots[self.home(print)]);
+    }
+
+    /// Does so with the record that a warmed print may be found in.
+    #[inline]
+    pub(crate) fn warm_record(&self, print: u64) {
+        let mut at = self.home(print);
+        while self.slots[at] != EMPTY {
+            if (self.slots[at] ^ print) & TAG == 0 {
+                return self.records.warm(RecordAt(self.slots[at] as u32));
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
     }
 
     /// What is known of an event. `print` must be the print of `topic` and `id`.

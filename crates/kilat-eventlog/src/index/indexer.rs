@@ -26,7 +26,7 @@ pub(crate) struct Indexer<S: Storage> {
 /// An index at work. Dropping it is closing it.
 pub(crate) struct Indexing<S: Storage> {
     desk: Arc<Desk<S>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What the threads share.
@@ -76,7 +76,7 @@ impl<S: Storage> Indexer<S> {
         self.shelf.clean_up();
         let work = Mutex::new(Work { unmerged: true, ..Work::default() });
         let desk = Arc::new(Desk { shelf: self.shelf, work, changed: Condvar::new() });
-        let mut indexing = Indexing { desk, threads: Vec::new() };
+        let indexing = Indexing { desk, threads: Mutex::default() };
         indexing.spawn("index-seal", Desk::seal_all)?;
         indexing.spawn("index-merge", Desk::merge_all)?;
         Ok(indexing)
@@ -84,10 +84,10 @@ impl<S: Storage> Indexer<S> {
 }
 
 impl<S: Storage> Indexing<S> {
-    fn spawn(&mut self, name: &str, work: fn(&Desk<S>)) -> io::Result<()> {
+    fn spawn(&self, name: &str, work: fn(&Desk<S>)) -> io::Result<()> {
         let desk = Arc::clone(&self.desk);
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || work(&desk))?;
-        self.threads.push(thread);
+        self.threads().push(thread);
         Ok(())
     }
 
@@ -122,6 +122,7 @@ impl<S: Storage> Indexing<S> {
     }
 
     /// Waits until there is nothing to seal or merge, or a problem.
+    #[cfg(test)]
     pub(crate) fn settle(&self) {
         let busy = |work: &Work| {
             let problem = work.seal_problem.is_some() || work.merge_problem.is_some();
@@ -130,20 +131,26 @@ impl<S: Storage> Indexing<S> {
         drop(self.desk.wait_while(busy));
     }
 
-    /// Ends the threads. A seal under way is finished if its next attempt succeeds; a merge is
-    /// given up.
-    pub(crate) fn close(self) {}
+    /// Ends the threads; lookups go on. A seal under way is finished if its next attempt succeeds;
+    /// a merge is given up. Nothing may be sealed after this.
+    pub(crate) fn close(&self) {
+        self.desk.work().closing = true;
+        self.desk.shelf.stop();
+        self.desk.changed.notify_all();
+        for thread in self.threads().drain(..) {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<S: Storage> Drop for Indexing<S> {
     fn drop(&mut self) {
-        self.desk.work().closing = true;
-        self.desk.shelf.stop();
-        self.desk.changed.notify_all();
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
 

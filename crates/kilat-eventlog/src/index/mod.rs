@@ -2,7 +2,7 @@
 //! from the log, never trusted over it.
 //!
 //! The newest events are in memory ([`Generation`]). A full generation is sealed into an immutable,
-//! sorted file ([`Run`]); small runs are merged into larger ones in the background. A lookup gives
+//! sorted file (a *run*); small runs are merged into larger ones in the background. A lookup gives
 //! *candidates*: prints can collide, so the caller confirms each of them against the log. It knows
 //! nothing of frames, counters or what a topic is called.
 
@@ -29,7 +29,6 @@ pub(crate) use catalogue::Restored;
 pub(crate) use error::IndexError;
 pub(crate) use generation::{GENERATION_EVENTS_MAX, Generation};
 pub(crate) use indexer::{Indexer, Indexing};
-pub(crate) use run::Run;
 pub(crate) use runs::{Candidate, Runs};
 pub(crate) use shelf::Sealing;
 

@@ -2,6 +2,8 @@
 //!
 //! A record lies in one piece of memory, so that confirming a hit costs one cache miss.
 
+use std::hint::black_box;
+
 use crate::content::Content;
 
 use super::TopicId;
@@ -63,6 +65,13 @@ impl Records {
     pub(super) fn at(&self, at: RecordAt) -> Record<'_> {
         let piece = &self.pieces[at.0 as usize >> PIECE_BITS];
         read(&piece[at.0 as usize % PIECE_BYTES..])
+    }
+
+    /// Brings a record into the processor's cache.
+    #[inline]
+    pub(super) fn warm(&self, at: RecordAt) {
+        let piece = &self.pieces[at.0 as usize >> PIECE_BITS];
+        black_box(piece[at.0 as usize % PIECE_BYTES]);
     }
 
     /// All records in the order in which they were laid down.

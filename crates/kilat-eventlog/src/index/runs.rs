@@ -1,5 +1,6 @@
 //! All runs: the index of everything but the newest events.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::IndexError;
@@ -53,23 +54,21 @@ impl Runs {
         self.0.last().map_or(0, |run| run.offsets().end)
     }
 
-    /// Bytes of memory that filters and fences take.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.0.iter().map(|run| run.memory_bytes()).sum()
-    }
-
     /// The runs, oldest first.
     pub(crate) fn list(&self) -> &[Arc<Run>] {
         &self.0
     }
 
-    /// Appends the offsets of all events with this print.
-    pub(crate) fn candidates(&self, print: u64, found: &mut Vec<u64>) -> Result<(), IndexError> {
-        self.0.iter().try_for_each(|run| run.candidates(print, found))
+    /// Those that cover any of `offsets`, to be searched for candidates only.
+    pub(crate) fn of_offsets(&self, offsets: &Range<u64>) -> Self {
+        let touches = |run: &&Arc<Run>| {
+            run.offsets().start < offsets.end && offsets.start < run.offsets().end
+        };
+        Self(self.0.iter().filter(touches).cloned().collect())
     }
 
-    /// Appends all events with one of these prints. Much faster than asking for one after the
-    /// other: the cache misses of many filters are waited for at once.
+    /// Appends all events with one of these prints. The more prints, the less time for each: the
+    /// cache misses of many filters are waited for at once.
     pub(crate) fn candidates_of(
         &self,
         prints: &[u64],

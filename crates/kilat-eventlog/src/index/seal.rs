@@ -18,9 +18,8 @@ pub(super) struct SealContents<'a> {
 impl<'a> SealContents<'a> {
     /// Sorts `generation`. Samples outside its offsets are left out.
     pub(super) fn of(generation: &Generation, samples: &'a [Sample]) -> Self {
-        let numbered = generation.prints().iter().zip(0..);
-        let mut entries: Vec<_> =
-            numbered.map(|(print, offset)| Entry { print: *print, offset }).collect();
+        let numbered = generation.prints().iter().copied().zip(0..);
+        let mut entries: Vec<_> = numbered.map(|(print, offset)| Entry { print, offset }).collect();
         entries.sort_unstable();
         let numbered = generation.topics().iter().zip(0u64..);
         let mut postings: Vec<_> =

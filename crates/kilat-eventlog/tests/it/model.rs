@@ -110,9 +110,7 @@ impl Model {
     /// The offsets of a topic, or all.
     pub(crate) fn offsets(&self, topic: Option<&str>) -> Vec<u64> {
         (0..self.end())
-            .filter(|offset| {
-                topic.is_none_or(|topic| topic == self.events[*offset as usize].topic)
-            })
+            .filter(|offset| topic.is_none_or(|topic| topic == self.events[*offset as usize].topic))
             .collect()
     }
 }

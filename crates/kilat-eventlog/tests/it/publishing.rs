@@ -1,8 +1,8 @@
 //! What becomes of an event: stored, duplicate or conflict, within a publication, across those of
 //! a group, in memory and in runs.
 
-use kilat_eventlog::{Counters, Origin, PushError, Verdict};
 use Verdict::{Conflict, Duplicate, Stored};
+use kilat_eventlog::{Counters, Origin, PushError, Verdict};
 
 use crate::model::{Event, Model};
 use crate::rig::{GENERATION_EVENTS, Rig};
@@ -29,15 +29,15 @@ fn the_earlier_event_wins_within_a_publication_and_across_a_group() {
     let verdicts = live.commit(&[first, second]).expect("durable");
     assert_eq!(verdicts[0], [Stored(0), Stored(1), Duplicate(0), Conflict(0)]);
     assert_eq!(verdicts[1], [Duplicate(1), Conflict(1), Stored(2), Stored(3)]);
-    let counters =
-        Counters { received: 8, unique: 4, duplicates: 2, conflicts: 2, projected: 0 };
+    let counters = Counters { received: 8, unique: 4, duplicates: 2, conflicts: 2, projected: 0 };
     assert_eq!(live.reader.counters(), counters);
 }
 
 #[test]
 fn topic_and_id_are_told_apart_wherever_the_border_lies() {
     let mut live = Rig::new(1).open();
-    let events = [Event::new("ab", "c", "x"), Event::new("a", "bc", "x"), Event::new("abc", "x", "x")];
+    let events =
+        [Event::new("ab", "c", "x"), Event::new("a", "bc", "x"), Event::new("abc", "x", "x")];
     assert_eq!(live.publish(&events), [Stored(0), Stored(1), Stored(2)]);
     assert_eq!(live.publish(&events), [Duplicate(0), Duplicate(1), Duplicate(2)]);
 }

@@ -1,5 +1,8 @@
 //! Pages: by topic or all, bounded by number and bytes, only of what is durable.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kilat_eventlog::Page;
 
 use crate::model::{Event, Model};
@@ -34,7 +37,9 @@ fn every_page_from_everywhere_is_what_the_model_says() {
     let (_, live, model) = filled();
     for topic in [None, Some("t-0"), Some("t-1"), Some("t-2"), Some("unknown")] {
         let all = model.offsets(topic);
-        for after in [None, Some(0), Some(1), Some(63), Some(64), Some(200), Some(446), Some(u64::MAX)] {
+        for after in
+            [None, Some(0), Some(1), Some(63), Some(64), Some(200), Some(446), Some(u64::MAX)]
+        {
             let expected: Vec<u64> =
                 all.iter().copied().filter(|o| after.is_none_or(|after| *o > after)).collect();
             for limit in [1, 2, 10, 1_000_000] {
@@ -103,10 +108,11 @@ fn readers_go_on_while_events_are_stored_sealed_and_merged() {
     let rig = Rig::new(1);
     let mut live = rig.open();
     let reader = live.reader.clone();
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
     let reading = std::thread::spawn(move || {
         let mut pages = 0_u64;
-        while stopped.try_recv().is_err() {
+        while !stopped.load(Ordering::Relaxed) {
             let end = reader.end();
             for topic in [None, Some("t-0")] {
                 let (mut count, mut after) = (0_u64, None);
@@ -135,6 +141,6 @@ fn readers_go_on_while_events_are_stored_sealed_and_merged() {
             .collect();
         live.publish(&events);
     }
-    drop(stop);
+    stop.store(true, Ordering::Relaxed);
     assert!(reading.join().expect("no panic") > 2);
 }

@@ -3,8 +3,8 @@
 use std::sync::mpsc;
 
 use kilat_eventlog::{
-    ForgetRule, GROUP_HEADER_BYTES, OpenError, Opened, Options, Origin, Publication, Reader,
-    Recovery, Staged, StoredEvent, Verdict, Verified, Writer,
+    ForgetRule, GROUP_HEADER_BYTES, OpenError, Opened, Options, Origin, Publication, ReadError,
+    Reader, Recovery, Staged, StoredEvent, Verdict, Verified, Writer,
 };
 use kilat_journal::simulation::{CrashingStorage, Random};
 use kilat_journal::{Committer, Frame, JournalId};
@@ -117,7 +117,7 @@ impl Live {
         events: &[Event],
     ) -> Result<Vec<Verdict>, Failed> {
         let mut publication = self.publication(origin, events);
-        self.reader.look_up(&mut publication).expect("a look-up");
+        self.reader.look_up(&mut publication).map_err(|_| Failed)?;
         let mut verdicts = self.commit(&[publication])?;
         Ok(verdicts.remove(0))
     }
@@ -145,10 +145,10 @@ impl Live {
         self.writer.begin(self.now, Vec::new());
         let decide = |publication| {
             let mut verdicts = Vec::new();
-            self.writer.decide(publication, &mut verdicts).expect("decided");
-            verdicts
+            let decided = self.writer.decide(publication, &mut verdicts);
+            decided.map(|()| verdicts).map_err(|_| Failed)
         };
-        let verdicts = publications.iter().map(decide).collect();
+        let verdicts = publications.iter().map(decide).collect::<Result<Vec<_>, Failed>>()?;
         let staged = self.writer.finish();
         assert!(staged.payload.len() <= GROUP_HEADER_BYTES + bytes, "more than was reserved");
         self.store(staged)?;
@@ -169,7 +169,7 @@ impl Live {
     pub(crate) fn try_forget(&mut self, rule: &ForgetRule) -> Result<u64, Failed> {
         self.now += 1;
         self.committer.reserve(GROUP_HEADER_BYTES).map_err(|_| Failed)?;
-        let (below, staged) = self.writer.forget(rule, self.now).expect("resolved");
+        let (below, staged) = self.writer.forget(rule, self.now).map_err(|_| Failed)?;
         assert!(staged.payload.len() <= GROUP_HEADER_BYTES, "more than was reserved");
         self.store(staged).map(|_| below)
     }
@@ -182,30 +182,44 @@ impl Live {
 
     /// Everything that can be read of a topic or all, in pages of any size.
     pub(crate) fn read_all(&self, topic: Option<&str>, limit: usize) -> Vec<StoredEvent> {
+        self.try_read_all(topic, limit).expect("pages")
+    }
+
+    pub(crate) fn try_read_all(
+        &self,
+        topic: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, ReadError> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let page = self.reader.read(topic, after, limit, usize::MAX).expect("a page");
+            let page = self.reader.read(topic, after, limit, usize::MAX)?;
             assert!(page.events.len() <= limit.max(1), "a page is too long");
             all.extend(page.events);
             after = page.next;
             if after.is_none() {
-                return all;
+                return Ok(all);
             }
         }
     }
 
     /// Compares everything that can be seen with what is meant to be there.
     pub(crate) fn check(&self, model: &Model) {
+        self.try_check(model).expect("pages");
+    }
+
+    /// An error is what could not be read; a difference is a panic.
+    pub(crate) fn try_check(&self, model: &Model) -> Result<(), ReadError> {
         assert_eq!(self.reader.end(), model.end(), "events");
         assert_eq!(self.reader.counters(), model.counters, "counters");
         assert_eq!(self.reader.ledger_cursor(), model.ledger_cursor, "ledger's frame");
         let topics = self.reader.topics();
         let topics: Vec<_> = topics.iter().map(|t| (t.topic.to_string(), t.events)).collect();
         assert_eq!(topics, model.topics, "topics");
-        self.check_events(model, None, &self.read_all(None, 50));
+        self.check_events(model, None, &self.try_read_all(None, 50)?);
         for (topic, _) in &model.topics {
-            self.check_events(model, Some(topic), &self.read_all(Some(topic), 7));
+            self.check_events(model, Some(topic), &self.try_read_all(Some(topic), 7)?);
         }
+        Ok(())
     }
 
     fn check_events(&self, model: &Model, topic: Option<&str>, read: &[StoredEvent]) {

@@ -1,11 +1,14 @@
 //! Power cuts: whatever was acknowledged is there afterwards, and nothing that was not written.
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use kilat_journal::simulation::{CrashingStorage, Fault, Random};
-use kilat_journal::{Options, RecoverError, no_frames, verify};
+use kilat_journal::{
+    ForgetError, Journal, Options, RecoverError, forget_bodies, no_frames, verify,
+};
 
-use crate::log::{ID, Log, append, bytes, number_from, open, options, seed};
+use crate::log::{ID, Log, append, bytes, head_of, number_from, open, options, seed};
 
 /// Power cuts of an ordinary run; a soak sets KILAT_CUTS.
 const CUTS: u64 = 100_000;
@@ -40,6 +43,8 @@ struct History {
     acknowledged: Log,
     /// Written, but nobody was told.
     in_flight: Option<Vec<u8>>,
+    /// Frames whose bodies were being forgotten when something failed: there or not.
+    doubtful: BTreeSet<u64>,
 }
 
 impl History {
@@ -53,6 +58,7 @@ impl History {
             options: options(segment_bytes, PAYLOAD_BYTES_MAX),
             acknowledged: Log::default(),
             in_flight: None,
+            doubtful: BTreeSet::new(),
         }
     }
 
@@ -96,16 +102,62 @@ impl History {
             }
             self.acknowledged.push(&payload, journal.position().chain);
             self.in_flight = None;
+            if self.random.below(4) == 0 && self.forget(&journal).is_err() {
+                return;
+            }
         }
     }
 
+    /// Forgets the bodies of a segment that the log has left.
+    fn forget(&mut self, journal: &Journal<CrashingStorage>) -> Result<(), ForgetError> {
+        let segment = 1 + self.random.below(journal.last_place().segment);
+        let mut frames = BTreeSet::new();
+        let forgotten = forget_bodies(&self.storage, ID, segment, |frame, _, body| {
+            frames.insert(frame);
+            vec![0..body]
+        });
+        match forgotten {
+            Ok(_) => {
+                for frame in &frames {
+                    forget_body(&mut self.acknowledged.payloads[*frame as usize - 1]);
+                }
+                self.doubtful.retain(|frame| !frames.contains(frame));
+                Ok(())
+            }
+            Err(ForgetError::NotSealed) => Ok(()),
+            Err(ForgetError::Corrupt(found)) => panic!("history {}: {found}", self.seed),
+            Err(error) => {
+                self.doubtful.extend(frames);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes note of what recovery shows of the frames that were being forgotten.
+    fn settle_doubts(&mut self, recovered: &Log, skipped: usize) {
+        self.doubtful.retain(|frame| {
+            let number = *frame as usize;
+            let Some(index) = number.checked_sub(skipped + 1) else {
+                return true;
+            };
+            let known = &mut self.acknowledged.payloads[number - 1];
+            let mut forgotten = known.clone();
+            forget_body(&mut forgotten);
+            if recovered.payloads.get(index) == Some(&forgotten) {
+                *known = forgotten;
+            }
+            false
+        });
+    }
+
     /// Recovers; `None` if the power went meanwhile.
-    fn open(&mut self) -> Option<kilat_journal::Journal<CrashingStorage>> {
+    fn open(&mut self) -> Option<Journal<CrashingStorage>> {
         let known = self.random.below(self.acknowledged.payloads.len() as u64 + 1) as usize;
         let after = if self.random.coin() { self.acknowledged.position(known) } else { None };
         let skipped = after.map_or(0, |position| position.frame as usize);
         match open(&self.storage, self.options, after) {
             Ok((journal, _, recovered)) => {
+                self.settle_doubts(&recovered, skipped);
                 self.compare(&recovered, skipped);
                 self.check_by_eye();
                 Some(journal)
@@ -148,5 +200,11 @@ impl History {
         assert_eq!(verified.corruption, None, "history {}", self.seed);
         assert_eq!(verified.torn_bytes, 0, "history {}: recovery left a torn tail", self.seed);
         assert_eq!(verified.frames, self.acknowledged.payloads.len() as u64);
+    }
+}
+
+fn forget_body(payload: &mut [u8]) {
+    if let Some(head_bytes) = head_of(payload) {
+        payload[head_bytes as usize..].fill(0);
     }
 }

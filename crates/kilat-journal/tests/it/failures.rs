@@ -2,11 +2,13 @@
 //! again, a full disk leaves no half record.
 
 use kilat_journal::simulation::{CrashingStorage, Fault, Operation, Random};
-use kilat_journal::{AppendError, Options, RecoverError};
+use kilat_journal::{AppendError, Options, RecoverError, forget_bodies};
 
-use crate::log::{Log, bytes, contents, open, options};
+use crate::log::{ID, Log, append, bytes, commit, contents, open, options};
 
 const FRAMES: usize = 12;
+/// Frames appended before anything fails, where the first segments' bodies are forgotten.
+const FRAMES_BEFORE: usize = 4;
 
 fn small() -> Options {
     options(4_096, 2_000)
@@ -22,8 +24,9 @@ fn work(storage: &CrashingStorage, log: &mut Log) -> Result<(), AppendError> {
     };
     *log = recovered;
     while log.payloads.len() < FRAMES {
-        let payload = bytes(&mut random, 150 * log.payloads.len());
-        let appended = journal.append(&payload).map(|_| ()).and_then(|()| journal.sync());
+        // Every second length is odd: whole and split frames take turns.
+        let payload = bytes(&mut random, 151 * log.payloads.len());
+        let appended = append(&mut journal, &payload).and_then(|_| journal.sync());
         if let Err(error) = appended {
             if !matches!(error, AppendError::StorageFull(_)) {
                 assert!(matches!(journal.append(b"more"), Err(AppendError::Poisoned)));
@@ -48,12 +51,39 @@ fn expect_sound(storage: &CrashingStorage, acknowledged: &Log, case: &str) {
     assert!(contents(storage, small()) == log, "{case}: what came later is gone");
 }
 
+/// A storage without a journal.
+fn empty(seed: u64) -> (CrashingStorage, Log) {
+    (CrashingStorage::new(seed), Log::default())
+}
+
+/// A storage with a few frames, of which bodies in a sealed segment are forgotten.
+fn forgotten(seed: u64) -> (CrashingStorage, Log) {
+    let storage = CrashingStorage::new(seed);
+    let (mut journal, _, mut log) = open(&storage, small(), None).expect("a new journal");
+    for _ in 0..FRAMES_BEFORE {
+        commit(&mut journal, &mut log, &[7; 1_501]);
+    }
+    let forgotten = forget_bodies(&storage, ID, 1, |_, _, body| vec![0..body]);
+    assert!(forgotten.expect("a sealed segment").frames > 0);
+    let log = contents(&storage, small());
+    (storage, log)
+}
+
 /// Strikes the n-th operation of a kind, for all n, and calls `after` on what is left.
 fn strike_each(kind: Operation, fault: Fault, after: impl Fn(&CrashingStorage, &Log, &str)) {
+    strike_each_from(empty, kind, fault, &after);
+    strike_each_from(forgotten, kind, fault, &after);
+}
+
+fn strike_each_from(
+    start: impl Fn(u64) -> (CrashingStorage, Log),
+    kind: Operation,
+    fault: Fault,
+    after: impl Fn(&CrashingStorage, &Log, &str),
+) {
     for n in 0.. {
-        let storage = CrashingStorage::new(n);
+        let (storage, mut log) = start(n);
         storage.fail_nth(kind, n, fault);
-        let mut log = Log::default();
         let result = work(&storage, &mut log);
         if storage.is_fault_pending() {
             assert!(n > 1, "the fault never struck");

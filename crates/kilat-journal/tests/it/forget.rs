@@ -2,13 +2,16 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use kilat_journal::simulation::{CrashingStorage, Fault};
+use kilat_journal::simulation::{CrashingStorage, Fault, Operation};
 use kilat_journal::{
     Directory, ForgetError, Forgotten, Journal, LogReader, Options, Problem, RecoverError,
     forget_bodies, no_frames, verify,
 };
 
 use crate::log::{ID, Log, contents, journal_of, open, options};
+
+const FIRST: &str = "00000000000000000001.seg";
+const SECOND: &str = "00000000000000000002.seg";
 
 /// Many sealed segments of split and whole frames.
 fn journal() -> (CrashingStorage, Log, Options) {
@@ -69,10 +72,6 @@ fn only_segments_that_the_log_has_left_are_touched() {
     let image = storage.image();
     assert!(matches!(forget(&storage, last, 0), Err(ForgetError::NotSealed)));
     assert!(storage.is_image(&image));
-    storage.damage("00000000000000000001.seg", 5_000, 1);
-    assert!(matches!(forget(&storage, 1, 0), Err(ForgetError::Corrupt(_))));
-    storage.damage("00000000000000000001.seg", 5_000, 1);
-    assert!(storage.is_image(&image));
 }
 
 #[test]
@@ -82,42 +81,135 @@ fn a_forgotten_frame_where_the_log_still_is_is_corruption() {
     let image = storage.image();
     let other = CrashingStorage::new(1);
     // The same segment as the only one: its seal is gone, so the log seems to end in it.
-    let name = "00000000000000000001.seg";
-    let mut bytes = image[name].clone();
+    let mut bytes = image[FIRST].clone();
     let last = bytes.chunks(512).rposition(|sector| sector.iter().any(|b| *b != 0));
     bytes[last.expect("a seal") * 512..].fill(0);
-    other.replace(name, &bytes);
+    other.replace(FIRST, &bytes);
     let error = open(&other, options, None).err().expect("a finding");
     let RecoverError::Corrupt(found) = error else { panic!("{error}") };
     assert_eq!(found.problem, Problem::ImpossibleFrame);
 }
 
+/// A journal of two segments, one frame in each; the first frame's body is forgotten. Its head is
+/// in sectors 2 and 3, nothing but body in 4 and 5, then comes the seal.
+fn one_forgotten_frame() -> (CrashingStorage, Log, Options) {
+    let options = options(4_096, 3_000);
+    let (storage, log) = journal_of(options, &[1_601, 1_601]);
+    forget(&storage, 1, 0).expect("a sealed segment");
+    let log = without_bodies(&storage, &log, 1, 0);
+    (storage, log, options)
+}
+
+fn blank(storage: &CrashingStorage, name: &str, sectors: std::ops::Range<usize>) {
+    let mut bytes = storage.image()[name].clone();
+    bytes[sectors.start * 512..sectors.end * 512].fill(0);
+    storage.replace(name, &bytes);
+}
+
+/// The log is in the forgotten segment again, which is torn at these sectors.
+fn check_unsealed(torn: std::ops::Range<usize>) {
+    let (storage, _, options) = one_forgotten_frame();
+    storage.erase(SECOND);
+    blank(&storage, FIRST, 6..7);
+    blank(&storage, FIRST, torn.clone());
+    let image = storage.image();
+    let error = open(&storage, options, None).err().expect("a finding");
+    let RecoverError::Corrupt(found) = error else { panic!("{error}") };
+    assert_eq!((found.offset, found.problem), (2 * 512, Problem::ImpossibleFrame), "{torn:?}");
+    assert!(storage.is_image(&image));
+}
+
+#[test]
+fn a_forgotten_frame_is_never_taken_for_a_torn_one() {
+    check_unsealed(0..0);
+    check_unsealed(3..4);
+    check_unsealed(3..6);
+}
+
+/// The next segment is opened after the seal: a power cut may come between the two.
+#[test]
+fn forgotten_frames_in_a_sealed_segment_are_sound_also_before_the_next_is_opened() {
+    let (storage, log, options) = one_forgotten_frame();
+    blank(&storage, SECOND, 1..8);
+    let found = contents(&storage, options);
+    assert_eq!(found.payloads, log.payloads[..1]);
+}
+
+#[test]
+fn a_lost_seal_of_a_forgotten_segment_is_named() {
+    let (storage, _, options) = one_forgotten_frame();
+    blank(&storage, FIRST, 6..7);
+    let error = open(&storage, options, None).err().expect("a finding");
+    let RecoverError::Corrupt(found) = error else { panic!("{error}") };
+    assert_eq!((found.segment.as_str(), found.offset), (FIRST, 6 * 512));
+    assert_eq!(found.problem, Problem::MissingSector);
+}
+
+#[test]
+fn the_damage_in_a_segment_is_not_wiped_out() {
+    let (before, _, _) = journal();
+    let image = before.image();
+    let end = image[FIRST].chunks(512).rposition(|sector| sector.iter().any(|b| *b != 0));
+    let behind_the_seal = (end.expect("a seal") + 1) * 512;
+    assert!(behind_the_seal < image[FIRST].len() - 512, "there is nothing behind it");
+    for offset in [700, 2 * 512 + 8, 5_000, behind_the_seal, behind_the_seal + 100] {
+        let storage = CrashingStorage::from_image(&image);
+        storage.damage(FIRST, offset, 1);
+        let image = storage.image();
+        let refused = forget(&storage, 1, 0);
+        let Err(ForgetError::Corrupt(found)) = refused else { panic!("{offset}: {refused:?}") };
+        assert_eq!(found.offset as usize / 512, offset / 512);
+        assert!(storage.is_image(&image));
+    }
+}
+
+#[test]
+fn what_is_told_done_after_a_failed_attempt_is_durable() {
+    let (storage, log, options) = journal();
+    storage.fail_nth(Operation::SyncDirectory, 0, Fault::Io);
+    assert!(matches!(forget(&storage, 1, 0), Err(ForgetError::Io(_))));
+    assert_eq!(forget(&storage, 1, 0).expect("a sealed segment"), Forgotten::default());
+    let expected = without_bodies(&storage, &log, 1, 0);
+    storage.crash();
+    assert!(contents(&storage, options) == expected, "the old segment came back");
+}
+
 #[test]
 fn a_fault_at_any_operation_leaves_the_old_or_the_new_segment() {
+    let mut seen = [0, 0];
+    for kept in [0, 10, 700] {
+        for fault in [Fault::PowerCut, Fault::Io, Fault::NoSpace] {
+            strike_each_operation(fault, kept, &mut seen);
+        }
+    }
+    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
+}
+
+/// Counts how often the old segment was there afterwards, and how often the new one.
+fn strike_each_operation(fault: Fault, kept: usize, seen: &mut [usize; 2]) {
     let (before, log, options) = journal();
     let image = before.image();
     let done = CrashingStorage::from_image(&image);
     let first = done.operations();
-    forget(&done, 2, 0).expect("a sealed segment");
+    forget(&done, 2, kept).expect("a sealed segment");
     let operations = done.operations() - first;
-    assert!(operations > 10, "{operations}");
-    let new = without_bodies(&before, &log, 2, 0);
-    let mut seen = [0, 0];
-    for fault in [Fault::PowerCut, Fault::Io, Fault::NoSpace] {
-        // The last one is after the end.
-        for operation in 0..=operations {
-            let storage = CrashingStorage::from_image(&image);
-            storage.fail_at(storage.operations() + operation, fault);
-            let result = forget(&storage, 2, 0);
-            storage.heal();
-            storage.crash();
-            let found = contents(&storage, options);
-            assert!(found == log || found == new, "{fault:?} at {operation}: something else");
-            assert!(result.is_err() || found == new, "{fault:?} at {operation}: it was told done");
-            seen[usize::from(found == new)] += 1;
-        }
+    assert!(operations > 5, "{operations}");
+    let new = without_bodies(&before, &log, 2, kept);
+    // The last one is after the end.
+    for operation in 0..=operations {
+        let storage = CrashingStorage::from_image(&image);
+        storage.fail_at(storage.operations() + operation, fault);
+        let result = forget(&storage, 2, kept);
+        storage.heal();
+        storage.crash();
+        let found = contents(&storage, options);
+        let case = format!("{fault:?} at {operation}, {kept} bytes kept");
+        assert!(found == log || found == new, "{case}: something else");
+        assert!(result.is_err() || found == new, "{case}: it was told done");
+        seen[usize::from(found == new)] += 1;
+        forget(&storage, 2, kept).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(contents(&storage, options) == new, "{case}: the next attempt");
     }
-    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
 }
 
 #[test]

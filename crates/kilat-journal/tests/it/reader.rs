@@ -2,7 +2,7 @@
 
 use kilat_journal::simulation::{CrashingStorage, Random};
 use kilat_journal::{
-    Directory, FrameInfo, Journal, LogReader, Problem, ReadError, Storage, no_frames,
+    Directory, FrameInfo, Journal, LogReader, Problem, ReadError, Storage, forget_bodies, no_frames,
 };
 
 use crate::log::{ID, Log, bytes, commit, head_of, journal_of, open, options};
@@ -100,6 +100,71 @@ fn damage_is_named_and_never_returned() {
     assert!(matches!(beyond, Err(ReadError::Corrupt(_))), "{beyond:?}");
     let middle = kilat_journal::Place { sector: 3, ..frame.place };
     assert!(matches!(reader.frame(middle), Err(ReadError::Corrupt(_))));
+}
+
+#[test]
+fn what_the_cache_shows_wrong_is_asked_of_the_device() {
+    let (storage, log) = journal_of(options(16_384, 3_000), &[1_201, 1_200]);
+    let name = "00000000000000000001.seg";
+    // The frames are at sectors 2 and 5; the range below is in sector 3.
+    let stale = |sector: usize| {
+        storage.blank_in_cache(name, sector);
+        LogReader::open(storage.clone(), ID)
+    };
+    let first = stale(2).find(1).expect("a sound journal").expect("a durable frame");
+    assert_eq!(stale(2).frame(first.place).expect("a durable frame"), first);
+    let second = stale(5).after(&first).expect("a sound journal").expect("a durable frame");
+    assert_eq!(second.number, 2);
+    let mut read = Vec::new();
+    stale(3).read(&first, 500..700, &mut read).expect("a durable frame");
+    assert_eq!(read, log.payloads[0][500..700]);
+}
+
+#[test]
+fn a_frame_looked_at_before_it_was_forgotten_is_read_as_what_is_left() {
+    let (storage, log) = journal_of(options(4_096, 3_000), &[1_601, 1_601]);
+    let reader = LogReader::open(storage.clone(), ID);
+    let frame = reader.find(1).expect("a sound journal").expect("a durable frame");
+    let head = frame.head_bytes.expect("a head") as usize;
+    forget_bodies(&storage, ID, 1, |_, _, body| vec![0..body]).expect("a sealed segment");
+    let read = |range: std::ops::Range<usize>| {
+        let mut read = Vec::new();
+        reader.read(&frame, range, &mut read).expect("a sound frame");
+        read
+    };
+    assert!(read(0..1_601) == log.payloads[0], "the old file is still open");
+    reader.forget_file(1);
+    assert!(read(0..head) == log.payloads[0][..head]);
+    assert!(read(head..1_601) == vec![0; 1_601 - head]);
+    assert!(read(1_500..1_601) == [0; 101]);
+    // A blank sector of a head stays damage, also at this second look.
+    let mut bytes = storage.image()["00000000000000000001.seg"].clone();
+    bytes[3 * 512..4 * 512].fill(0);
+    storage.replace("00000000000000000001.seg", &bytes);
+    let lost = reader.read(&frame, 0..head, &mut Vec::new());
+    assert!(matches!(lost, Err(ReadError::Corrupt(_))), "{lost:?}");
+}
+
+#[test]
+fn open_files_are_bounded() {
+    let folder = tempfile::tempdir_in(".").expect("a directory");
+    let folder = folder.path().canonicalize().expect("a directory");
+    let storage = Directory::new(&folder);
+    let options = options(2_048, 400);
+    let (mut journal, _) =
+        Journal::recover(storage.clone(), options, None, no_frames).expect("a new journal");
+    while journal.last_place().segment < 80 {
+        journal.append(&[1; 400]).expect("an append");
+        journal.sync().expect("a sync");
+    }
+    let frames = journal.position().frame;
+    drop(journal);
+    let reader = LogReader::open(storage, ID);
+    assert_eq!(walk(&reader).len() as u64, frames);
+    let open = std::fs::read_dir("/proc/self/fd").expect("this process's files");
+    let targets = open.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+    let ours = targets.filter(|target| target.starts_with(&folder)).count();
+    assert!((1..=64).contains(&ours), "{ours} files are open");
 }
 
 #[test]

@@ -12,6 +12,11 @@ fn three_frames() -> (CrashingStorage, Log) {
     journal_of(options(16_384, 3_000), &[100, 1_200, 1_200])
 }
 
+/// The same with heads and bodies; of the larger ones, the last sector is all body.
+fn three_split_frames() -> (CrashingStorage, Log) {
+    journal_of(options(16_384, 3_000), &[101, 1_201, 1_201])
+}
+
 fn blank(storage: &CrashingStorage, sectors: &[usize]) {
     let mut bytes = storage.image()[SEGMENT].clone();
     for sector in sectors {
@@ -22,7 +27,17 @@ fn blank(storage: &CrashingStorage, sectors: &[usize]) {
 
 /// Blanks sectors; expects that many frames and that many bytes cut.
 fn check_cut(sectors: &[usize], frames: usize, bytes_cut: u64) {
-    let (storage, log) = three_frames();
+    for journal in [three_frames(), three_split_frames()] {
+        check_cut_of(journal, sectors, frames, bytes_cut);
+    }
+}
+
+fn check_cut_of(
+    (storage, log): (CrashingStorage, Log),
+    sectors: &[usize],
+    frames: usize,
+    bytes_cut: u64,
+) {
     blank(&storage, sectors);
     let verified = verify(&storage, ID, no_frames).expect("a check");
     assert_eq!((verified.frames, verified.torn_bytes), (frames as u64, bytes_cut), "{sectors:?}");
@@ -39,14 +54,19 @@ fn check_cut(sectors: &[usize], frames: usize, bytes_cut: u64) {
 
 /// Blanks sectors; expects corruption at that sector and an untouched disk.
 fn check_corrupt(sectors: &[usize], at: u64, problem: Problem) {
-    let (storage, _) = three_frames();
-    blank(&storage, sectors);
+    for (storage, _) in [three_frames(), three_split_frames()] {
+        check_corrupt_in(&storage, sectors, at, problem);
+    }
+}
+
+fn check_corrupt_in(storage: &CrashingStorage, sectors: &[usize], at: u64, problem: Problem) {
+    blank(storage, sectors);
     let image = storage.image();
-    let error = open(&storage, options(16_384, 3_000), None).err().expect("a finding");
+    let error = open(storage, options(16_384, 3_000), None).err().expect("a finding");
     let RecoverError::Corrupt(found) = error else { panic!("{error}") };
     assert_eq!((found.segment.as_str(), found.offset, found.problem), (SEGMENT, at * 512, problem));
     assert!(storage.is_image(&image));
-    let verified = verify(&storage, ID, no_frames).expect("a check");
+    let verified = verify(storage, ID, no_frames).expect("a check");
     assert_eq!(verified.corruption, Some(found));
 }
 

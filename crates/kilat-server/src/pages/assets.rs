@@ -50,7 +50,23 @@ pub(super) fn address(name: &str) -> String {
     format!("/assets/{name}?v={version}")
 }
 
-/// `GET /assets/{file}`
+/// A style, script or picture of the pages
+///
+/// Under its address with the version it may be kept for good.
+#[utoipa::path(
+    get,
+    path = "/assets/{file}",
+    tag = "Operations",
+    operation_id = "asset",
+    params(("file" = String, Path, example = json!("kilat.css"))),
+    responses(
+        (status = 200, description = "The file.", headers(("etag" = String)), content(
+            (String = "text/css; charset=utf-8"), (String = "text/javascript; charset=utf-8"),
+            (String = "image/svg+xml"),
+        )),
+        (status = 304, description = "The caller has it already.", headers(("etag" = String))),
+    ),
+)]
 pub(crate) async fn asset(uri: Uri, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let name = uri.path().trim_start_matches("/assets/");
     let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {

@@ -4,16 +4,20 @@ use crate::body::malformed;
 use crate::problem::Fault;
 use axum::http::{HeaderMap, Uri, header};
 use kilat_api::problem::Code;
+use kilat_api::schema;
 use kilat_api::text::{is_idempotency_key, is_sale_id};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// What the button posts. The customer is the visitor; quantity and price are the sale's.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BuyForm {
     /// The sale's id.
+    #[schema(value_type = schema::SaleId)]
     pub(super) sale: String,
     /// One key an intent, made with the page.
+    #[schema(value_type = schema::IdempotencyKey)]
     pub(super) key: String,
 }
 

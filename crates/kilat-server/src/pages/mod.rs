@@ -10,7 +10,7 @@ mod language;
 mod price;
 mod text;
 
-pub(crate) use assets::asset;
+pub(crate) use assets::{__path_asset, asset};
 
 use crate::limits::FORM_BODY_BYTES_MAX;
 use crate::orders;
@@ -31,7 +31,17 @@ use kilat_engine::{OrderText, OwnedOrder, Sale, SaleState};
 use language::Choice;
 use std::time::Instant;
 
-/// `GET /`: the sale that a visitor most likely came for.
+/// The buy page
+///
+/// The sale that a visitor most likely came for.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "Sale",
+    operation_id = "home",
+    responses((status = 200, description = "A page.", body = String,
+        content_type = "text/html; charset=utf-8")),
+)]
 pub(crate) async fn home(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
     let sales = offered(&app);
     match favourite(&app, &sales) {
@@ -61,7 +71,15 @@ fn favourite<'a>(app: &App, sales: &'a [Sale]) -> Option<&'a Sale> {
     sales.iter().max_by_key(|sale| (rank(sale), sale.number))
 }
 
-/// `GET /s/{sale}`
+/// The buy page of a sale
+#[utoipa::path(
+    get,
+    path = "/s/{sale}",
+    tag = "Sale",
+    operation_id = "salePage",
+    responses((status = 200, description = "A page.", body = String,
+        content_type = "text/html; charset=utf-8")),
+)]
 pub(crate) async fn sale(
     State(app): State<App>,
     names: Names,
@@ -94,8 +112,20 @@ fn buy_page(app: &App, sale: &Sale, sales: &[Sale], headers: &HeaderMap, uri: &U
     html::page(&page, StatusCode::OK, &choice, Some(visitor))
 }
 
-/// `POST /buy`: what the button posts. Answers with a redirect, so that a
-/// reload makes no second order.
+/// What the buy page's button posts
+///
+/// Answers with a redirect, so that a reload makes no second order. The customer is the visitor in
+/// the cookie; without one it answers 401 and sets one.
+#[utoipa::path(
+    post,
+    path = "/buy",
+    tag = "Sale",
+    operation_id = "buy",
+    request_body(content = BuyForm, content_type = "application/x-www-form-urlencoded",
+        example = json!({"sale": "iphone-17-pro-max", "key": "b7f0c2e4"})),
+    responses((status = 303, description = "To the receipt, or back to the sale with the refusal.",
+        headers(("location" = String, description = "Where to look.")))),
+)]
 pub(crate) async fn buy(
     State(app): State<App>,
     headers: HeaderMap,
@@ -142,7 +172,17 @@ async fn place(
     }
 }
 
-/// `GET /s/{sale}/orders/{order}`: for the visitor who bought, and nobody else.
+/// A receipt
+///
+/// For the visitor who bought, and nobody else.
+#[utoipa::path(
+    get,
+    path = "/s/{sale}/orders/{order}",
+    tag = "Sale",
+    operation_id = "receiptPage",
+    responses((status = 200, description = "A page.", body = String,
+        content_type = "text/html; charset=utf-8")),
+)]
 pub(crate) async fn receipt(
     State(app): State<App>,
     names: Names,

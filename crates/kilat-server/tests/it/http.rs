@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// So that a test that waits for nothing fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For what is on its way.
+const MOMENT: Duration = Duration::from_millis(200);
 
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -69,6 +71,22 @@ impl Connection {
     /// The same socket, for a thread that sends while this one reads.
     pub(crate) fn clone_for_sending(&self) -> Connection {
         Connection { stream: self.stream.try_clone().unwrap(), unread: Vec::new() }
+    }
+
+    /// Whether the peer has sent something, or closed, by now.
+    pub(crate) fn has_more(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !self.unread.is_empty() || peeked.is_ok()
+    }
+
+    /// As [`Connection::has_more`], after a moment for what is on its way.
+    pub(crate) fn has_more_soon(&self) -> bool {
+        self.stream.set_read_timeout(Some(MOMENT)).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        !self.unread.is_empty() || peeked.is_ok()
     }
 
     /// Reads until the peer closes.
@@ -139,6 +157,21 @@ impl Connection {
         if reply.status != 304 {
             reply.body = self.read_exactly(length);
         }
+        reply
+    }
+
+    /// A reply whose body may end before its length.
+    pub(crate) fn read_cut_reply(&mut self) -> Reply {
+        let mut reply = self.read_head();
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        while self.unread.len() < length {
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer).expect("a reply in time") {
+                0 => break,
+                count => self.unread.extend_from_slice(&buffer[..count]),
+            }
+        }
+        reply.body = std::mem::take(&mut self.unread);
         reply
     }
 

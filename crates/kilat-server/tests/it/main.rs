@@ -6,8 +6,12 @@
 //! | `roles` | every route with every role |
 //! | `misuse` | every route with everything that can be wrong with a request |
 //! | `contract` | every refusal by code and in order, replays, batches, pages of orders |
+//! | `events` | publishing, reading, counting and forgetting events |
+//! | `follow` | the stream of events |
 //! | `live` | streams, health, metrics, stopping |
+//! | `lookups` | the five reference lookup APIs, on their own port |
 //! | `slow` | peers that are slow, large, many or broken |
+//! | `docs` | the description: it lists every call, and every reply seen in any of these tests |
 //! | `pages` | the buy page and its visitors |
 
 #![expect(
@@ -17,8 +21,12 @@
 )]
 
 mod contract;
+mod docs;
+mod events;
+mod follow;
 mod http;
 mod live;
+mod lookups;
 mod misuse;
 mod pages;
 mod roles;

@@ -27,6 +27,7 @@ fn call(world: &World, route: &Route, headers: &[(&str, &str)], body: &str) -> R
 fn json_routes() -> impl Iterator<Item = (&'static Route, usize, bool)> {
     ROUTES.iter().filter_map(|route| match route.takes {
         Takes::Json { bytes_max, key } => Some((route, bytes_max, key)),
+        Takes::Events { bytes_max } => Some((route, bytes_max, false)),
         _ => None,
     })
 }

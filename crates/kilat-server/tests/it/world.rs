@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) const ADMIN: &str = "admin-token-of-the-test";
 pub(crate) const SHOP: &str = "shop-token-of-the-test";
+pub(crate) const PUBLISHER: &str = "publish-token-of-the-test";
 pub(crate) const CUSTOMER_KEY: &[u8] = b"customer-key-of-the-test-32-byte";
 pub(crate) const NODE: &str = "node-1";
 /// A sale with 10 units, 2 per customer.
@@ -29,7 +30,7 @@ pub(crate) struct World {
     server: Option<Server>,
     runtime: Runtime,
     // Dropped last: the engine stops, then its directory goes.
-    _engine: Engine,
+    engine: Engine,
     _data: TempDir,
 }
 
@@ -39,9 +40,10 @@ impl World {
         World::start(open_access(), Limits::default(), LaneOptions::default())
     }
 
-    /// Orders need the shop's token or a customer's.
+    /// Orders need the shop's token or a customer's, publishing the publisher's.
     pub(crate) fn guarded() -> World {
-        let access = Access::new(Some(ADMIN), Some(SHOP), Some(CUSTOMER_KEY));
+        let access = Access::new(Some(ADMIN), Some(SHOP), Some(CUSTOMER_KEY))
+            .with_publish_token(Some(PUBLISHER));
         World::start(access, Limits::default(), LaneOptions::default())
     }
 
@@ -75,17 +77,24 @@ impl World {
             lanes,
         };
         let server = runtime
-            .block_on(async { Server::start(listener, options, engine.handle().clone()) })
+            .block_on(async {
+                let (handle, events) = (engine.handle().clone(), engine.events().clone());
+                Server::start(listener, options, handle, events)
+            })
             .unwrap();
         let address = server.local_addr();
-        World { address, server: Some(server), runtime, _engine: engine, _data: data }
+        World { address, server: Some(server), runtime, engine, _data: data }
+    }
+
+    pub(crate) fn handle(&self) -> kilat_engine::Handle {
+        self.engine.handle().clone()
     }
 
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.address)
     }
 
-    /// One request on a connection of its own.
+    /// One request on a connection of its own; the reply must be as described.
     pub(crate) fn call(
         &self,
         method: &str,
@@ -93,7 +102,9 @@ impl World {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Reply {
-        self.connect().call(method, path, headers, body)
+        let reply = self.connect().call(method, path, headers, body);
+        crate::docs::check(method, path, &reply);
+        reply
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {

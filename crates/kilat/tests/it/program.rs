@@ -29,6 +29,8 @@ fn clean(command: &mut Command) {
         command.env_remove(name);
     }
     command.env_remove("LANG").env("KILAT_ADMIN_TOKEN", ADMIN);
+    // Servers of tests that run at the same time would take it from each other.
+    command.env("KILAT_LOOKUP_LISTEN", "none");
 }
 
 /// Runs `kilat` to its end.
@@ -128,7 +130,7 @@ pub(crate) struct Server {
     /// Everything on stdout up to the address.
     pub(crate) banner: String,
     log: NamedTempFile,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -152,12 +154,19 @@ impl Server {
         let mut banner = String::new();
         while stdout.read_line(&mut banner).unwrap() > 0 {
             if let Some(url) = address_in(&banner) {
-                return Ok(Server { process, url, banner, log, _stdout: stdout });
+                return Ok(Server { process, url, banner, log, stdout });
             }
         }
         let status = process.wait();
         let said = std::fs::read_to_string(log.path()).unwrap();
         Err(End { status, said })
+    }
+
+    /// One more line of stdout, after the address.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
     }
 
     /// Waits until it ends by itself.

@@ -13,7 +13,7 @@ use kilat_journal::{JournalId, Storage, StorageFile};
 
 use super::error::IndexError;
 use super::filter::{Block, Filter, Probe};
-use super::page::{PAGE_BYTES, Page, PageFile, PageSeal, Section, SectionReader};
+use super::page::{PAGE_BYTES, PAGE_DATA_BYTES, Page, PageFile, Section, SectionReader};
 use super::{Sample, TopicId};
 
 pub(super) use format::{Entry, RUN_EVENTS_MAX, TopicEntry, is_run_name, run_name};
@@ -64,7 +64,9 @@ impl Run {
         }
         let seal = seal_of(journal, &header.offsets);
         let file = PageFile { name: name.to_owned(), file: Box::new(file), seal };
-        Self::load(file, header, layout, crc32fast::hash(&page))
+        // Without its own checksum: a sum over that is the same for all pages.
+        let check = crc32fast::hash(&page[..PAGE_DATA_BYTES]);
+        Self::load(file, header, layout, check)
     }
 
     fn load(
@@ -107,32 +109,14 @@ impl Run {
         self.check
     }
 
-    /// Bytes of memory that it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let fences = self.directory_fences.len() + self.sample_fences.len();
-        self.filter.bytes() + 8 * self.entry_fences.len() + 4 * fences
-    }
-
-    /// `false`: no event of this run has this print.
-    pub(crate) fn may_hold(&self, print: u64) -> bool {
-        self.filter.may_hold(&Probe::of(print))
-    }
-
+    /// `false`: no event of this run has the print.
     #[inline]
     pub(super) fn passes(&self, probe: &Probe) -> bool {
         self.filter.may_hold(probe)
     }
 
-    /// Appends the offsets of all events with this print.
-    pub(crate) fn candidates(&self, print: u64, found: &mut Vec<u64>) -> Result<(), IndexError> {
-        if self.may_hold(print) {
-            self.entries_of(print, |offset| found.push(offset))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// As [`Run::candidates`], for a print that the filter let through.
+    /// Hands over the offsets of all events with this print. Worth asking only if its probe
+    /// [passes](Run::passes).
     pub(super) fn entries_of(
         &self,
         print: u64,

@@ -39,7 +39,7 @@ fn generations_become_few_runs_in_the_background() {
     }
     drain(&indexing);
     let runs = indexing.runs();
-    assert!(runs.list().len() < 8 && runs.memory_bytes() > 0, "{} runs", runs.list().len());
+    assert!(runs.list().len() < 8, "{} runs", runs.list().len());
     model.check(&runs);
     indexing.close();
     let left = storage.list().unwrap();
@@ -75,12 +75,13 @@ fn an_indexer_that_cannot_write_can_be_closed() {
     let model = Model::new(43, &[20; 2], 2);
     let (indexing, _) = start(&storage);
     indexing.seal(model.sealing(0));
+    drain(&indexing);
     storage.fail_nth(Operation::Sync, 0, Fault::PowerCut);
     indexing.seal(model.sealing(1));
     indexing.settle();
     indexing.close();
     storage.crash();
-    assert!(start(&storage).1 <= 2);
+    assert_eq!(start(&storage).1, 1);
 }
 
 #[test]

@@ -13,7 +13,9 @@ use kilat_journal::simulation::{CrashingStorage, Random};
 use kilat_journal::{JournalId, Place, Position};
 
 use super::shelf::Shelf;
-use super::{Candidate, Generation, Restored, Runs, Sample, Sealing, TopicId};
+use super::{
+    Candidate, GENERATION_EVENTS_MAX, Generation, Restored, Runs, Sample, Sealing, TopicId,
+};
 use crate::content::Content;
 
 const JOURNAL: JournalId = JournalId([7; 16]);
@@ -51,7 +53,7 @@ impl Model {
 
     fn generation(&self, number: usize) -> Generation {
         let start = self.start(number);
-        let mut generation = Generation::new(start);
+        let mut generation = Generation::with_events_max(start, GENERATION_EVENTS_MAX);
         for offset in start..self.ends[number] {
             let at = offset as usize;
             let id = format!("id {offset}");
@@ -102,7 +104,8 @@ impl Model {
         for (place, print) in asked.iter().enumerate() {
             let offsets = by_print.get(print).cloned().unwrap_or_default();
             let mut found = Vec::new();
-            runs.candidates(*print, &mut found).unwrap();
+            runs.candidates_of(&[*print], &mut found).unwrap();
+            let found: Vec<u64> = found.iter().map(|candidate| candidate.offset).collect();
             assert_eq!(found, offsets, "events with print {print:x}");
             expected.extend(offsets.into_iter().map(|offset| Candidate { print: place, offset }));
         }

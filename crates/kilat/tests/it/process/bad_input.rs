@@ -124,7 +124,13 @@ fn settings_with_mistakes() {
 #[test]
 fn secrets_and_addresses_that_are_not_safe() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["KILAT_ADMIN_TOKEN", "KILAT_API_TOKEN", "KILAT_CUSTOMER_KEY", "KILAT_SECRET"] {
+    for name in [
+        "KILAT_ADMIN_TOKEN",
+        "KILAT_API_TOKEN",
+        "KILAT_CUSTOMER_KEY",
+        "KILAT_PUBLISH_TOKEN",
+        "KILAT_SECRET",
+    ] {
         check(serving(&[]).env(name, "short"), folder.path(), name);
     }
     let open = ["serve", "--data=data", "--listen=0.0.0.0:0"];

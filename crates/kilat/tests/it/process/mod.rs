@@ -4,5 +4,7 @@ mod attack;
 mod bad_input;
 mod cli;
 mod clock;
+mod events;
 mod failing_disk;
 mod kills;
+mod lookup;

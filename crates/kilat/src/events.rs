@@ -1,0 +1,115 @@
+//! `kilat events`: what an operator does to the event log.
+
+use crate::failure::Failure;
+use crate::lang::Lang;
+use crate::secrets::find_admin_token;
+use clap::{Args, Subcommand};
+use kilat_client::events::{ForgetOptions, forget, parse_age};
+use kilat_client::{Access, Token};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Longest wait for a reply. Forgetting rewrites what it frees before it answers.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What to do with the event log.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Drop what old events say, for good. Their ids are kept, so that none is ever stored twice.
+    Forget(ForgetArgs),
+}
+
+/// What to forget.
+#[derive(Debug, Args)]
+struct ForgetArgs {
+    /// Only events of this topic [default: of all topics].
+    #[arg(long)]
+    topic: Option<String>,
+    /// Only events received longer ago than this, such as 12h, 30d or 4w.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Option<Duration>,
+    /// Don't ask.
+    #[arg(long)]
+    yes: bool,
+    /// The server.
+    #[arg(long, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// The server's data directory: its admin token is read from there.
+    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Admin token.
+    #[arg(
+        long,
+        env = "KILAT_ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    admin_token: Option<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Carries out one action on the event log.
+///
+/// # Errors
+/// [`Failure`] when it can't be carried out, or was not agreed to.
+pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let Action::Forget(args) = args.action;
+    let token = find_admin_token(args.admin_token, &args.data)?.map(Token::from);
+    let options = ForgetOptions {
+        access: Access { url: args.url, token, timeout: TIMEOUT },
+        topic: args.topic,
+        older_than: args.older_than,
+        json: args.json,
+        lang,
+    };
+    options.check()?;
+    if !args.yes && !agrees(&options, lang)? {
+        return Err(Failure::failed(rust_i18n::t!("events.not_agreed", locale = lang.code())));
+    }
+    print(&forget(&options)?)
+}
+
+/// Explains and asks; without a terminal nobody can answer.
+fn agrees(options: &ForgetOptions, lang: Lang) -> Result<bool, Failure> {
+    let text = |key: &str| rust_i18n::t!(key, locale = lang.code()).into_owned();
+    eprintln!("{}", options.explain());
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(text("events.needs_yes")));
+    }
+    eprint!("{} ", text("events.ask"));
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|e| Failure::failed(format!("the answer can't be read ({e})")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "ya"))
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    parse_age(text)
+        .ok_or_else(|| format!("{text} is not an age: write it as 90s, 15m, 12h, 30d or 4w"))
+}
+
+/// Puts `text` on stdout. A reader that went away has what it wanted.
+///
+/// # Errors
+/// [`Failure`] when stdout can't take it for another reason.
+pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("the result can't be printed ({error})")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
