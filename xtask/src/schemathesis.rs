@@ -2,6 +2,7 @@
 //! the description allows and what it forbids, and compares. Must never know a call.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -64,7 +65,9 @@ struct Server {
 impl Server {
     fn start(kilat: &Path, folder: &Path) -> Result<Server> {
         let data = folder.join("data");
-        let mut command = duct::cmd!(kilat, "serve", "--listen", "127.0.0.1:0", "--data", data);
+        let addresses = ["serve", "--listen=127.0.0.1:0", "--lookup-listen=none", "--data"];
+        let arguments = addresses.map(OsString::from).into_iter().chain([data.into_os_string()]);
+        let mut command = duct::cmd(kilat, arguments);
         for (name, _) in
             env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KILAT_"))
         {

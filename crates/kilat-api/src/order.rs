@@ -24,7 +24,7 @@ pub struct OrderRequest<'a> {
     #[serde(borrow)]
     #[schema(value_type = schema::Customer)]
     pub customer: Cow<'a, str>,
-    /// Units asked for, 1 to [`QUANTITY_MAX`].
+    /// Units asked for, from 1 to a million ([`QUANTITY_MAX`]).
     #[schema(value_type = schema::Quantity)]
     pub quantity: u32,
     /// Hold the units for the sale's `hold_seconds` instead of buying at once.
@@ -51,7 +51,7 @@ pub struct BatchOrder<'a> {
     #[serde(borrow)]
     #[schema(value_type = schema::Customer)]
     pub customer: Cow<'a, str>,
-    /// Units asked for, 1 to [`QUANTITY_MAX`].
+    /// Units asked for, from 1 to a million ([`QUANTITY_MAX`]).
     #[schema(value_type = schema::Quantity)]
     pub quantity: u32,
     /// Hold instead of buying at once.

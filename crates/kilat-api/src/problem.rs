@@ -89,6 +89,8 @@ codes! {
     Forbidden "forbidden" 403 "This caller may not do that";
     /// Only the sale itself publishes to its topics.
     TopicReserved "topic_reserved" 403 "The topic is the sale's own";
+    /// The log has as many topics as it can have.
+    TooManyTopics "too_many_topics" 409 "No more topics can be made";
     /// The address exists, the method does not.
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed";
     /// The request did not arrive in time.

@@ -42,7 +42,7 @@ pub struct SaleRequest {
     pub sku: String,
     /// What a unit costs.
     pub price: Price,
-    /// Units on sale, 0 to [`SUPPLY_MAX`].
+    /// Units on sale, up to a million millions ([`SUPPLY_MAX`]).
     #[schema(value_type = schema::Supply)]
     pub supply: u64,
     /// Most units that one customer may hold and buy; `null` for no limit.
@@ -57,7 +57,7 @@ pub struct SaleRequest {
     #[serde(default)]
     #[schema(value_type = Option<schema::Instant>)]
     pub closes_at: Option<Timestamp>,
-    /// How long a hold lasts, 1 to [`HOLD_SECONDS_MAX`].
+    /// How long a hold lasts, in seconds, up to 30 days ([`HOLD_SECONDS_MAX`]).
     #[serde(default = "default_hold_seconds")]
     #[schema(value_type = schema::HoldSeconds, default = default_hold_seconds)]
     pub hold_seconds: u32,

@@ -74,6 +74,8 @@ fields! {
     /// A place in the log, as readers of a stream name it.
     Place => string().pattern(Some("^(-1|[0-9]{1,19})$"))
         .description(Some("An offset, or `-1` for the beginning.")).examples(["-1"]).build();
+    /// How long ago, in seconds.
+    Age => number(0, u64::MAX).build();
     /// Events on a page.
     PageEvents => number(1, PAGE_EVENTS_MAX as u64).build();
     /// Topics on a page.

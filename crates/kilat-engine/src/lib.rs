@@ -72,6 +72,9 @@ pub enum Unavailable {
     /// The engine is stopping: ask another node, or this one when it is back.
     #[error("this node is stopping, try again shortly")]
     ShuttingDown,
+    /// The event log has as many topics as it can have: publish to one that there is.
+    #[error("no more topics can be made, publish to one that there is")]
+    TooManyTopics,
     /// The journal failed and what became of the command is unknown: retry with the same key.
     #[error(
         "the journal failed, what became of the command is not known; try again with the same key"

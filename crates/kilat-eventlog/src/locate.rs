@@ -150,3 +150,60 @@ impl Found {
 fn malformed(info: &FrameInfo, why: Malformed) -> ReadError {
     ReadError::Frame { frame: info.number, why }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Content, NewEvent, Opened, Options, Origin, open};
+    use kilat_journal::simulation::CrashingStorage;
+    use kilat_journal::{Committer, Frame, JournalId};
+
+    /// Prints of different ids can be equal, though nobody can make them so.
+    #[test]
+    fn a_suspicion_is_confirmed_only_for_the_same_topic_and_id() {
+        let journal = kilat_journal::Options {
+            first_segment_bytes: 16 << 10,
+            segment_bytes_max: 16 << 10,
+            payload_bytes_max: 4 << 10,
+            ..kilat_journal::Options::new(JournalId([1; 16]))
+        };
+        let (log, index) = (CrashingStorage::new(1), CrashingStorage::new(2));
+        let Opened { journal, mut writer, reader, .. } =
+            open(Options::new(log, index, journal, [2; 16])).expect("a log");
+        let committer = Committer::spawn(journal, Box::new(drop)).expect("threads");
+        for number in 0..3 {
+            let mut publication = reader.publication(Origin::Published);
+            for id in ["a", "bc"] {
+                let id = format!("{id}{number}");
+                let content = Content::of(id.as_bytes());
+                let event = NewEvent { topic: "t", id: &id, content, body: b"body" };
+                publication.push(event).expect("it fits");
+            }
+            writer.begin(1, Vec::new());
+            writer.decide(&publication, &mut Vec::new()).expect("decided");
+            let staged = writer.finish();
+            let crate::Staged { payload, head_bytes, durable } = staged;
+            let head_bytes = Some(head_bytes);
+            let done = Box::new(move |committed| {
+                durable.publish(&committed);
+            });
+            committer.submit(Frame { payload, head_bytes, done }).expect("taken");
+        }
+        drop(committer.close());
+        let mut locator = Locator::new(&reader.shared, reader.shared.index.runs());
+        for (offset, topic, id, is_it) in [
+            (3, "t", "bc1", true),
+            (0, "t", "a0", true),
+            (4, "t", "a2", true),
+            (3, "t", "bc2", false),
+            (3, "tb", "c1", false),
+            (3, "", "bc1", false),
+            (2, "t", "bc1", false),
+        ] {
+            let known = locator.confirm(offset, (topic, id.as_bytes())).expect("read");
+            let content = Content::of(id.as_bytes());
+            let expected = is_it.then_some(Known { offset, content });
+            assert_eq!(known, expected, "{offset} {topic} {id}");
+        }
+    }
+}

@@ -80,6 +80,11 @@ impl Printer {
         Self(SipHasher13::new_with_key(key))
     }
 
+    /// A print that no event has, by which the key can be told.
+    pub(crate) fn key_print(&self) -> u64 {
+        self.print("", "")
+    }
+
     pub(crate) fn print(&self, topic: &str, id: &str) -> u64 {
         let mut hasher = self.0;
         hasher.write(topic.as_bytes());
@@ -216,6 +221,20 @@ impl Publication {
 
     pub(crate) fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// Takes back all events but the first `len`. To be called before it is looked up.
+    pub fn truncate(&mut self, len: usize) {
+        let last = len.checked_sub(1).and_then(|last| self.events.get(last));
+        let (records, bodies) = match last {
+            Some(last) => (last.record_end, last.body_end),
+            None if len == 0 => (0, 0),
+            None => return,
+        };
+        self.prints.truncate(len);
+        self.events.truncate(len);
+        self.records.truncate(records as usize);
+        self.bodies.truncate(bodies as usize);
     }
 
     /// Forgets all events, and keeps the memory for others.

@@ -97,13 +97,15 @@ pub struct Recovery {
 pub fn open<S: Storage>(options: Options<S>) -> Result<Opened<S>, OpenError> {
     let started = Instant::now();
     let id = options.journal.id;
+    let printer = Printer::new(&options.fingerprint_key);
     let loaded = Indexer::load(options.index.clone(), id);
     let (mut indexer, restored, mut skipped) =
         loaded.map_err(|e| OpenError::Index(e.to_string()))?;
     let mut visible = Visible::new();
     let mut after = None;
     if let Some(restored) = restored {
-        match agreed(&restored, indexer.runs().end(), &LogReader::open(options.log.clone(), id)) {
+        let log = LogReader::open(options.log.clone(), id);
+        match agreed(&restored, indexer.runs().end(), &log, printer.key_print()) {
             Ok(remembered) => (after, visible) = (Some(restored.position), remembered),
             Err(why) => {
                 has_reached(&options, restored.position)?;
@@ -115,7 +117,6 @@ pub fn open<S: Storage>(options: Options<S>) -> Result<Opened<S>, OpenError> {
     }
     let memory = Memory::new(visible.figures.end, options.generation_events_max);
     let index = indexer.start().map_err(OpenError::Threads)?;
-    let printer = Printer::new(&options.fingerprint_key);
     let shared = Arc::new(Shared::new(visible, index, options.log.clone(), id, printer));
     let mut replay = Replay { shared: Arc::clone(&shared), memory };
     let (journal, found) =
@@ -138,9 +139,10 @@ fn agreed<S: Storage>(
     restored: &Restored,
     covered: u64,
     log: &LogReader<S>,
+    key_print: u64,
 ) -> Result<Visible, String> {
-    let visible = crate::state::decode(&restored.state, restored.position)
-        .map_err(|why| format!("the index's state is damaged: {why}"))?;
+    let visible = crate::state::decode(&restored.state, restored.position, key_print)
+        .map_err(|why| format!("the index's state can't be used: {why}"))?;
     let differs = || "the index does not agree with the log".to_owned();
     let (position, place) = visible.last.ok_or_else(differs)?;
     let info = log.frame(place).map_err(|error| format!("{}: {error}", differs()))?;

@@ -20,15 +20,18 @@ const VERSION: u64 = 1;
 /// A topic's length and count, without its name.
 const TOPIC_FIXED_BYTES: usize = 10;
 
-/// The state after the last frame shown, as bytes.
-pub(crate) fn encode(visible: &Visible) -> Vec<u8> {
+/// The state after the last frame shown, as bytes. `key_print` tells what key the prints in the
+/// index are made with.
+pub(crate) fn encode(visible: &Visible, key_print: u64) -> Vec<u8> {
     let Figures { totals, end, ledger_cursor, received_ms } = visible.figures;
     let place = visible.last.map_or(Place { segment: 0, sector: 0 }, |(_, place)| place);
     let topics = visible.topics.names();
     let rules: Vec<(TopicId, u64)> = visible.rules.by_topic().collect();
     let mut out = Vec::new();
     let mut put = |value: u64| out.extend_from_slice(&value.to_le_bytes());
-    [VERSION, end, ledger_cursor, received_ms.cast_unsigned()].into_iter().for_each(&mut put);
+    [VERSION, key_print, end, ledger_cursor, received_ms.cast_unsigned()]
+        .into_iter()
+        .for_each(&mut put);
     let Totals { received, duplicates, conflicts, projected } = totals;
     [received, duplicates, conflicts, projected].into_iter().for_each(&mut put);
     [place.segment, u64::from(place.sector), visible.rules.all_below()]
@@ -48,10 +51,17 @@ pub(crate) fn encode(visible: &Visible) -> Vec<u8> {
 }
 
 /// The state after `position` from its bytes.
-pub(crate) fn decode(bytes: &[u8], position: Position) -> Result<Visible, Malformed> {
+pub(crate) fn decode(
+    bytes: &[u8],
+    position: Position,
+    key_print: u64,
+) -> Result<Visible, Malformed> {
     let mut bytes = Bytes(bytes);
     if bytes.u64()? != VERSION {
         return Err(Malformed("the version of the state is unknown"));
+    }
+    if bytes.u64()? != key_print {
+        return Err(Malformed("it was made with another key, or is damaged"));
     }
     let (end, ledger_cursor, received_ms) = (bytes.u64()?, bytes.u64()?, bytes.u64()?);
     let totals = Totals {

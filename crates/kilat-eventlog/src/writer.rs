@@ -5,6 +5,8 @@
 //! [`Durable::publish`], which is called when the frame is durable.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use kilat_journal::{Committed, Place, Position, Storage};
 
@@ -21,6 +23,8 @@ use crate::visible::{Change, Figures};
 
 /// Events whose places in the index are fetched ahead of deciding them.
 const WARM_EVENTS: usize = 64;
+/// How often it is looked whether the index is done with the generation before the last.
+const CLOSE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Decides what is stored. There is one of it, used by one thread: for each group of publications
 /// [`Writer::begin`], [`Writer::decide`] for each, [`Writer::finish`].
@@ -263,9 +267,12 @@ impl<S: Storage> Writer<S> {
     /// it. Everything that was staged must have been published. Whatever fails is made up for at
     /// the next start.
     pub fn close(mut self) {
+        let index = &self.shared.index;
+        while !self.can_seal() && index.problem().is_none() {
+            thread::sleep(CLOSE_PAUSE);
+        }
         if !self.memory.is_open_empty() && self.can_seal() {
-            let sealed = self.memory.seal();
-            hand_over(&self.shared, sealed);
+            hand_over(&self.shared, self.memory.seal());
         }
         self.shared.index.close();
     }
@@ -346,7 +353,7 @@ pub(crate) fn hand_over<S: Storage>(shared: &Shared<S>, generation: Arc<Generati
     };
     visible.sealed_end = offsets.end;
     let samples = visible.tail.samples_in(offsets.start, offsets.end);
-    let state = crate::state::encode(&visible);
+    let state = crate::state::encode(&visible, shared.printer.key_print());
     drop(visible);
     shared.index.seal(Sealing { generation, samples, position, state });
 }

@@ -194,3 +194,65 @@ impl fmt::Display for AppendError {
 }
 
 impl std::error::Error for AppendError {}
+
+/// There is no room on disk for another segment. Retry later: another attempt is made by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageFull {
+    /// What the operating system said.
+    pub cause: String,
+}
+
+/// Why there is no room for a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReserveError {
+    /// Retry later.
+    StorageFull(StorageFull),
+    /// Fix the request: no frame may be that long.
+    TooLarge {
+        /// The longest payload taken.
+        bytes_max: usize,
+    },
+    /// Reopen: the committer failed or was closed.
+    Stopped,
+}
+
+impl fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StorageFull(StorageFull { cause }) => {
+                write!(f, "there is no room for another segment ({cause}); free some space")
+            }
+            Self::TooLarge { bytes_max } => {
+                write!(f, "a frame holds at most {bytes_max} bytes; split the batch")
+            }
+            Self::Stopped => f.write_str("the journal has stopped; open it again"),
+        }
+    }
+}
+
+impl std::error::Error for ReserveError {}
+
+/// Why a frame was not taken. Its `done` was dropped uncalled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubmitError {
+    /// Fix the request: the payload is too long.
+    TooLarge {
+        /// The longest payload taken.
+        bytes_max: usize,
+    },
+    /// Reopen: the committer failed or was closed.
+    Stopped,
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes_max } => {
+                write!(f, "a frame holds at most {bytes_max} bytes; split the batch")
+            }
+            Self::Stopped => f.write_str("the journal has stopped; open it again"),
+        }
+    }
+}
+
+impl std::error::Error for SubmitError {}

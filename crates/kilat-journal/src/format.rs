@@ -397,3 +397,37 @@ fn u32_at(bytes: &[u8], offset: usize) -> u32 {
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(array_at(bytes, offset))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a header of this kind can be read.
+    fn is_possible(payload_bytes: u32, kind: u32, head_bytes: u32) -> bool {
+        let mut data = [0; SECTOR_DATA_BYTES];
+        data[..4].copy_from_slice(&payload_bytes.to_le_bytes());
+        data[4..8].copy_from_slice(&kind.to_le_bytes());
+        data[72..76].copy_from_slice(&head_bytes.to_le_bytes());
+        FrameHeader::read(&data).is_some()
+    }
+
+    #[test]
+    fn a_head_is_a_part_of_its_payload() {
+        for kind in [KIND_SPLIT, KIND_FORGOTTEN] {
+            assert!(is_possible(10, kind, 0) && is_possible(10, kind, 10));
+            assert!(!is_possible(10, kind, 11) && !is_possible(10, kind, u32::MAX));
+        }
+        assert!(is_possible(10, KIND_WHOLE, 11), "these are bytes of the payload");
+        assert!(!is_possible(10, 0, 0) && !is_possible(10, 4, 0));
+    }
+
+    #[test]
+    fn only_sectors_that_are_all_body_may_be_blank() {
+        let shape = |head_bytes| Shape::of(Some(head_bytes)).forgotten();
+        // The head ends with the first sector, and one byte later.
+        assert!(!shape(420).may_be_blank(0) && shape(420).may_be_blank(1));
+        assert!(!shape(421).may_be_blank(1) && shape(421).may_be_blank(2));
+        assert!(!Shape::of(Some(0)).may_be_blank(1), "nothing was forgotten");
+        assert!(!Shape::Whole.forgotten().may_be_blank(1), "there is no body");
+    }
+}

@@ -3,7 +3,8 @@
 //! nothing of async.
 //!
 //! Reading order: `format` (sectors, marks, frames) → `segment` (files) → `walk` (where a log ends)
-//! → `recovery` and `verify` → `journal` (the writer) → `space` and `committer` (group commit);
+//! → `recovery` and `verify` → `journal` (the writer) → `space` and `committer` (group commit) →
+//! `reader` (frames by their place) and `forget` (sealed segments without some bodies);
 //! `manifest` → `snapshot`; `data_directory`. `storage` is the seam under all of it, `simulation`
 //! its other implementer.
 //!
@@ -28,12 +29,12 @@ mod storage;
 mod verify;
 mod walk;
 
-pub use committer::{
-    Committed, Committer, Done, Frame, JournalFailure, OnFailure, ReserveError, StorageFull,
+pub use committer::{Committed, Committer, Done, Frame, JournalFailure, OnFailure};
+pub use data_directory::{DataDirectory, DirectoryError, Identity, PeekedDirectory};
+pub use error::{
+    AppendError, Corruption, IoFailure, Problem, RecoverError, ReserveError, StorageFull,
     SubmitError,
 };
-pub use data_directory::{DataDirectory, DirectoryError, Identity, PeekedDirectory};
-pub use error::{AppendError, Corruption, IoFailure, Problem, RecoverError};
 pub use forget::{ForgetError, Forgotten, forget_bodies};
 pub use format::{Chain, FORMAT_VERSION, JournalId, Place, Position, SECTOR_BYTES};
 pub use journal::{FIRST_SEGMENT_BYTES, Journal, Options, PAYLOAD_BYTES_MAX, SEGMENT_BYTES_MAX};

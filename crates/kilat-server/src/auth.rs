@@ -121,6 +121,17 @@ impl Access {
         }
     }
 
+    /// Whether with this `Authorization` header events may be published and nobody has to look
+    /// closer.
+    #[must_use]
+    pub(crate) fn is_plain_publisher(&self, authorization: Option<&[u8]>) -> bool {
+        match authorization {
+            None => self.publisher.is_none(),
+            Some(header) => bearer(header)
+                .is_some_and(|token| is(self.publisher, token) || is(self.admin, token)),
+        }
+    }
+
     /// Who is calling, if they may call a route with `rule`.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ pub(crate) const fn unavailable(why: Unavailable) -> Code {
         Unavailable::Overloaded => Code::Overloaded,
         Unavailable::StorageFull => Code::StorageFull,
         Unavailable::ShuttingDown => Code::ShuttingDown,
+        Unavailable::TooManyTopics => Code::TooManyTopics,
         Unavailable::Failed => Code::Internal,
     }
 }

@@ -132,11 +132,7 @@ pub(crate) fn run(args: &LookupArgs, lang: Lang) -> Result<ExitCode, Failure> {
     runtime.block_on(serve(listener, options, lang))
 }
 
-async fn serve(
-    listener: TcpListener,
-    options: Options,
-    lang: Lang,
-) -> Result<ExitCode, Failure> {
+async fn serve(listener: TcpListener, options: Options, lang: Lang) -> Result<ExitCode, Failure> {
     // Before anybody is told that it is ready.
     let stop = StopSignals::catch()?;
     let lookups = Lookups::start(listener, options)
@@ -205,9 +201,12 @@ fn read(path: &Path, lang: Lang) -> Result<String, Failure> {
             let most = DATASET_BYTES_MAX / 1024 / 1024;
             Err(Failure::usage(t!("lookup.too_large", locale = locale, file = file, most = most)))
         }
-        Err(error) => {
-            Err(Failure::usage(t!("lookup.unreadable", locale = locale, file = file, error = error)))
-        }
+        Err(error) => Err(Failure::usage(t!(
+            "lookup.unreadable",
+            locale = locale,
+            file = file,
+            error = error
+        ))),
     }
 }
 
@@ -219,7 +218,11 @@ fn limits(connections_max: u32) -> Limits {
     let files = rlimit::increase_nofile_limit(asked + FILES_BESIDES).unwrap_or(u64::MAX);
     let given = asked.min(files.saturating_sub(FILES_BESIDES)).max(1);
     if given < asked {
-        tracing::warn!(asked, given, "the limit of open files (ulimit -n) allows fewer connections");
+        tracing::warn!(
+            asked,
+            given,
+            "the limit of open files (ulimit -n) allows fewer connections"
+        );
     }
     Limits { connections_max: usize::try_from(given).unwrap_or(usize::MAX), ..Limits::default() }
 }

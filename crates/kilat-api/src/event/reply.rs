@@ -228,6 +228,7 @@ pub struct ForgetRequest {
     #[schema(value_type = Option<schema::Topic>)]
     pub topic: Option<String>,
     /// Only of events received longer ago than this, in seconds; `null` for all.
+    #[schema(value_type = Option<schema::Age>)]
     pub older_than_seconds: Option<u64>,
 }
 

@@ -209,21 +209,4 @@ mod tests {
             assert_eq!(renderer().number_of(stranger), None, "{stranger}");
         }
     }
-
-    #[test]
-    fn zz_speed() {
-        let deck = crate::stress::deck::Deck::new(5_000_000, 5_000_000, 20.0, 3);
-        let r = renderer();
-        let (mut e, mut b, mut n) = (Vec::new(), Vec::new(), 0);
-        let t = std::time::Instant::now();
-        for k in 0..5_000u64 { e.clear(); deck.deal(k*1000..k*1000+1000, &mut e); n += e.len(); }
-        println!("deal {:?} per event", t.elapsed() / n as u32);
-        let t = std::time::Instant::now();
-        for k in 0..5_000u64 { e.clear(); deck.deal(k*1000..k*1000+1000, &mut e); r.body(&e, &mut b); }
-        println!("deal+render {:?} per event, {} bytes", t.elapsed() / n as u32, b.len() / 1000);
-        let stored = shown(1_234_567);
-        let t = std::time::Instant::now();
-        for _ in 0..100_000 { let s: Stored<'_> = serde_json::from_str(&stored).unwrap(); assert_eq!(r.difference(1_234_567, &s), None); }
-        println!("verify {:?} per event", t.elapsed() / 100_000);
-    }
 }

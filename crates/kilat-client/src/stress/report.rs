@@ -33,6 +33,8 @@ pub struct StressReport {
     pub setup: Setup,
     /// What became of the deliveries.
     pub deliveries: Deliveries,
+    /// Events of the run that were read back, each counted once.
+    pub events_found: u64,
     /// What went over the wire.
     pub traffic: Traffic,
     /// From the first attempt of a batch to its answer.
@@ -146,6 +148,7 @@ pub(crate) fn write(
             conflicts: aftermath.conflicts,
             lost: aftermath.lost,
         },
+        events_found: verdict.found,
         traffic: Traffic {
             requests: Meter::read(&aftermath.meter.requests),
             replies: Meter::read(&aftermath.meter.replies),

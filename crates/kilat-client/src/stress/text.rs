@@ -34,7 +34,7 @@ impl StressReport {
             key,
             &[
                 ("deliveries", &lang.number(self.deliveries.acknowledged)),
-                ("stored", &lang.number(self.deliveries.stored)),
+                ("stored", &lang.number(self.events_found)),
             ],
         )
     }

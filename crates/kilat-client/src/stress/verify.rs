@@ -41,6 +41,8 @@ const OTHERS_SHOW: Duration = Duration::from_millis(500);
 pub(crate) struct Verdict {
     pub after: Option<Stats>,
     pub checks: Vec<Check>,
+    /// Events of the run that were read back.
+    pub found: u64,
     /// Others published at the same time.
     pub others: bool,
 }
@@ -87,11 +89,12 @@ impl Verifier<'_> {
                 checks.push(promised_always("stored_once", &testimony.stored.once));
                 checks.push(promised_always("same_content", &testimony.stored.content));
                 checks.push(promised_always("in_order", &testimony.stored.order));
-                Verdict { after: Some(testimony.after), checks, others: testimony.others }
+                let (found, others) = (testimony.stored.found, testimony.others);
+                Verdict { after: Some(testimony.after), checks, found, others }
             }
             Err(error) => {
                 checks.extend(CHECKS[CHECKS_OF_REPLIES..].iter().map(|name| unread(name, &error)));
-                Verdict { after: None, checks, others: false }
+                Verdict { after: None, checks, found: 0, others: false }
             }
         }
     }

@@ -4,7 +4,9 @@ use super::work::Work;
 use super::{Forgotten, GROUP_BYTES_MAX, PublishedCallback};
 use crate::intake::{Intake, Queued as _, Waited, Waiting};
 use crate::{Clock, QUEUE_WAIT_MS_MAX, Unavailable};
-use kilat_eventlog::{ForgetRule, GROUP_HEADER_BYTES, Publication, Staged, Verdict, Writer};
+use kilat_eventlog::{
+    ForgetRule, GROUP_HEADER_BYTES, Publication, Refusal, Staged, Verdict, Writer,
+};
 use kilat_journal::{Committed, Committer, Directory, Frame, PAYLOAD_BYTES_MAX, ReserveError};
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 use std::collections::VecDeque;
@@ -131,8 +133,9 @@ impl Grouper {
         let mut verdicts = Vec::with_capacity(publication.len());
         match self.writer.decide(publication, &mut verdicts) {
             Ok(()) => outgoing.0.push((verdicts, done)),
-            Err(error) => {
-                tracing::error!(%error, "a publication was refused whole");
+            Err(Refusal::TooManyTopics) => done(Err(Unavailable::TooManyTopics)),
+            Err(Refusal::LookUp(error)) => {
+                tracing::error!(%error, "the index of events can't be read");
                 done(Err(Unavailable::Failed));
             }
         }

@@ -77,14 +77,18 @@ impl Events {
     /// This reads files when an event may be an old duplicate.
     pub fn publish_with(&self, mut publication: Publication, done: PublishedCallback) {
         match self.reader.look_up(&mut publication) {
-            Ok(()) => self
-                .intake
-                .put_or_refuse(Work::Publish { publication: Box::new(publication), done }),
+            Ok(()) => self.hand_over(publication, done),
             Err(error) => {
                 tracing::error!(%error, "the index of events can't be read");
                 done(Err(Unavailable::Failed));
             }
         }
+    }
+
+    /// As [`Events::publish_with`], for threads that must not wait for a file: the index is
+    /// searched by the thread that commits.
+    pub fn hand_over(&self, publication: Publication, done: PublishedCallback) {
+        self.intake.put_or_refuse(Work::Publish { publication: Box::new(publication), done });
     }
 
     /// As [`Events::publish_with`], awaiting the verdicts.

@@ -260,6 +260,7 @@ impl Projector {
                         return Err(End::Stopped);
                     }
                 }
+                Err(why @ Unavailable::TooManyTopics) => return Err(End::Halted(why.to_string())),
                 Err(Unavailable::ShuttingDown | Unavailable::Failed) => return Err(End::Stopped),
             }
         }

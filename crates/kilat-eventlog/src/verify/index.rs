@@ -43,6 +43,7 @@ impl IndexCheck {
     pub(super) fn load<S: Storage>(
         storage: &S,
         journal: JournalId,
+        key_print: u64,
         found: &mut Verified,
     ) -> Result<Self, OpenError> {
         let loaded = Indexer::load(storage.clone(), journal);
@@ -54,10 +55,10 @@ impl IndexCheck {
         };
         let runs = indexer.runs();
         found.indexed = runs.end();
-        match crate::state::decode(&restored.state, restored.position) {
+        match crate::state::decode(&restored.state, restored.position, key_print) {
             Ok(state) => Ok(Self { runs, state: Some(state), ..Self::none() }),
             Err(why) => {
-                found.find(format!("the index's state is damaged: {why}"));
+                found.find(format!("the index's state can't be used: {why}"));
                 Ok(Self { runs, ..Self::none() })
             }
         }
@@ -81,9 +82,11 @@ impl IndexCheck {
     ) {
         if first < self.runs.end() && !change.topics.is_empty() {
             let here = Sample { offset: first, place: frame.place };
+            // A run finds all its events without help from its neighbours.
+            let begins_run = self.runs.list().iter().any(|run| run.offsets().start == first);
             match self.runs.place_before(first) {
                 Ok(Some(sample)) if sample == here => self.sample = Some(here),
-                Ok(sample) if sample.is_some() && sample == self.sample => {}
+                Ok(sample) if sample.is_some() && sample == self.sample && !begins_run => {}
                 Ok(_) => found.find(format!("the index looks for event {first} elsewhere")),
                 Err(error) => found.find(format!("the index: {error}")),
             }

@@ -91,7 +91,7 @@ pub fn verify<S: Storage>(
         found: Verified::default(),
         index: IndexCheck::none(),
     };
-    check.index = IndexCheck::load(index, journal, &mut check.found)?;
+    check.index = IndexCheck::load(index, journal, check.printer.key_print(), &mut check.found)?;
     let walked = kilat_journal::verify(log, journal, |frame| check.take(&frame));
     let Check { visible, mut prints, blank, mut found, index, .. } = check;
     match walked {

@@ -59,6 +59,33 @@ fn an_index_that_can_not_be_written_bounds_what_is_taken_and_reads_go_on() {
 }
 
 #[test]
+fn what_is_in_flight_is_never_let_go_before_it_is_in_a_run() {
+    let mut rig = Rig::new(1);
+    rig.generation_events_max = 4;
+    let (mut live, mut verdicts, mut staged) = (rig.open(), Vec::new(), Vec::new());
+    for start in [0, 4] {
+        assert!(live.writer.has_room());
+        let publication = live.publication(Origin::Published, &events(start..start + 4));
+        live.writer.begin(1, Vec::new());
+        live.writer.decide(&publication, &mut verdicts).expect("decided");
+        staged.push(live.writer.finish());
+    }
+    assert!(!live.writer.has_room(), "the first four are in no run yet");
+    let again = live.publication(Origin::Published, &events(0..8));
+    live.writer.begin(1, Vec::new());
+    live.writer.decide(&again, &mut verdicts).expect("decided");
+    staged.push(live.writer.finish());
+    let expected: Vec<Verdict> =
+        (0..8).map(Verdict::Stored).chain((0..8).map(Verdict::Duplicate)).collect();
+    assert_eq!(verdicts, expected);
+    for staged in staged {
+        live.store(staged).expect("durable");
+    }
+    live.wait_for_room();
+    assert_eq!(live.publish(&events(0..8)), expected[8..]);
+}
+
+#[test]
 fn a_log_that_needs_an_index_does_not_open_without_space_for_it() {
     let rig = Rig::new(1);
     let (mut live, mut model) = (rig.open(), Model::default());

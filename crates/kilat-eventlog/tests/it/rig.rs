@@ -84,7 +84,6 @@ impl Rig {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the content of test events can always be told")]
 pub(crate) fn content_of(event: &StoredEvent) -> Option<kilat_eventlog::Content> {
     event.body.as_deref().map(kilat_eventlog::Content::of)
 }

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use kilat_journal::simulation::CrashingStorage;
-use kilat_journal::{Corruption, Options, Problem, RecoverError, forget_bodies};
+use kilat_journal::{Corruption, LogReader, Options, Problem, RecoverError, forget_bodies};
 
-use crate::log::{ID, Log, head_of, journal_of, open, options};
+use crate::log::{ID, Log, head_of, journal_of, only, open, options};
 
 const SEGMENT_BYTES: usize = 32 << 10;
 const THREADS: usize = 2;
 
+/// What is on disk, what it means, and the journal's layout.
+type Written = (BTreeMap<String, Vec<u8>>, Log, Options);
+
 /// Two segments of 32 KiB, the first sealed, the second with some blank sectors left.
-fn journal() -> (BTreeMap<String, Vec<u8>>, Log, Options) {
+fn journal() -> Written {
     let options = options(SEGMENT_BYTES as u64, 3_000);
     let lengths: Vec<usize> = (0..38).map(|i| (i * 331) % 2_600).collect();
     let (storage, log) = journal_of(options, &lengths);
@@ -24,14 +27,14 @@ fn journal() -> (BTreeMap<String, Vec<u8>>, Log, Options) {
 }
 
 /// The same, after most of each body in the sealed segment was forgotten.
-fn forgotten() -> (BTreeMap<String, Vec<u8>>, Log, Options) {
+fn forgotten() -> Written {
     let (image, mut log, options) = journal();
     let storage = CrashingStorage::from_image(&image);
     forget_bodies(&storage, ID, 1, |frame, _, bytes| {
         let payload = &mut log.payloads[frame as usize - 1];
         let body = payload.len() - bytes;
         payload[body..body + bytes * 3 / 4].fill(0);
-        vec![0..bytes * 3 / 4]
+        only(0..bytes * 3 / 4)
     })
     .expect("a sealed segment");
     (storage.image(), log, options)
@@ -99,12 +102,37 @@ fn every_truncation_is_named() {
 
 #[test]
 fn lost_sectors_are_named_unless_they_are_the_last_frames() {
-    let (image, log, options) = journal();
+    check_lost_sectors(journal(), 0);
+}
+
+/// Who knows what was to be forgotten can tell a lost sector of such a body from a forgotten one,
+/// the journal can't.
+#[test]
+fn lost_sectors_of_a_forgotten_segment_are_named_unless_they_are_all_body() {
+    let (image, log, options) = forgotten();
+    let reader = LogReader::open(CrashingStorage::from_image(&image), ID);
+    let bodies = (1..=log.payloads.len() as u64).map(|number| {
+        let frame = reader.find(number).expect("a sound journal").expect("a frame");
+        let (bytes, first) = (&image[&format!("{:020}.seg", frame.place.segment)], frame.place);
+        let Some(head_bytes) = frame.head_bytes.filter(|_| first.segment == 1) else {
+            return 0;
+        };
+        let first_body = first.sector as usize + (76 + head_bytes as usize).div_ceil(496);
+        let sectors = bytes.chunks(512).take(frame.next.sector as usize).skip(first_body);
+        sectors.filter(|sector| sector.iter().any(|byte| *byte != 0)).count()
+    });
+    let bodies = bodies.sum();
+    assert!(bodies > 5, "{bodies}");
+    check_lost_sectors((image, log, options), bodies);
+}
+
+/// Loses each sector in turn; `bodies` are not named, since their bytes were to be forgotten.
+fn check_lost_sectors((image, log, options): Written, bodies: usize) {
     let last = log.payloads.len() - 1;
-    let mut shorter = Log::default();
-    shorter.payloads.extend_from_slice(&log.payloads[..last]);
-    shorter.chains.extend_from_slice(&log.chains[..last]);
-    let mut silent = 0;
+    let mut shorter = log.clone();
+    shorter.payloads.truncate(last);
+    shorter.chains.truncate(last);
+    let (mut silent, mut forgotten) = (0, 0);
     for (name, bytes) in &image {
         for sector in bytes.chunks(512).enumerate().filter(|(_, s)| s.iter().any(|b| *b != 0)) {
             let mut other = bytes.clone();
@@ -119,6 +147,7 @@ fn lost_sectors_are_named_unless_they_are_the_last_frames() {
                 }
                 // Indistinguishable from a frame that nobody was told of.
                 Ok((_, _, recovered)) if recovered == shorter => silent += 1,
+                Ok((_, _, recovered)) if lost_part_of_a_body(&log, &recovered) => forgotten += 1,
                 _ => panic!("sector {} of {name} was lost without a word", sector.0),
             }
         }
@@ -126,12 +155,29 @@ fn lost_sectors_are_named_unless_they_are_the_last_frames() {
     let last = &log.payloads[last];
     let header = if head_of(last).is_some() { 76 } else { 72 };
     let sectors_of_last = (header + last.len()).div_ceil(496);
-    assert_eq!(silent, sectors_of_last);
+    assert_eq!((silent, forgotten), (sectors_of_last, bodies));
+}
+
+/// Whether one frame differs, and only by zeros in its body.
+fn lost_part_of_a_body(log: &Log, recovered: &Log) -> bool {
+    let pairs = || log.payloads.iter().zip(&recovered.payloads);
+    let is_lost = |(known, found): (&Vec<u8>, &Vec<u8>)| {
+        let head = head_of(known).map_or(known.len(), |head| head as usize);
+        let bytes = || known.iter().zip(found).enumerate();
+        known.len() == found.len()
+            && bytes().all(|(at, (known, found))| known == found || at >= head && *found == 0)
+    };
+    let changed = pairs().filter(|(known, found)| known != found).count();
+    log.chains == recovered.chains && changed == 1 && pairs().all(is_lost)
 }
 
 #[test]
 fn swapped_and_copied_sectors_are_found() {
-    let (image, log, options) = journal();
+    check_swapped_sectors(journal());
+    check_swapped_sectors(forgotten());
+}
+
+fn check_swapped_sectors((image, log, options): Written) {
     let names: Vec<&String> = image.keys().collect();
     for (from, to) in [(2, 3), (3, 2), (2, 40), (40, 2), (1, 2), (2, 63), (30, 62)] {
         for (source, target) in [(0, 0), (1, 1), (0, 1), (1, 0)] {

@@ -8,7 +8,7 @@ use kilat_journal::{
     ForgetError, Journal, Options, RecoverError, forget_bodies, no_frames, verify,
 };
 
-use crate::log::{ID, Log, append, bytes, head_of, number_from, open, options, seed};
+use crate::log::{ID, Log, append, bytes, head_of, number_from, only, open, options, seed};
 
 /// Power cuts of an ordinary run; a soak sets KILAT_CUTS.
 const CUTS: u64 = 100_000;
@@ -114,7 +114,7 @@ impl History {
         let mut frames = BTreeSet::new();
         let forgotten = forget_bodies(&self.storage, ID, segment, |frame, _, body| {
             frames.insert(frame);
-            vec![0..body]
+            only(0..body)
         });
         match forgotten {
             Ok(_) => {

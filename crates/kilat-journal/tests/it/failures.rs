@@ -4,7 +4,7 @@
 use kilat_journal::simulation::{CrashingStorage, Fault, Operation, Random};
 use kilat_journal::{AppendError, Options, RecoverError, forget_bodies};
 
-use crate::log::{ID, Log, append, bytes, commit, contents, open, options};
+use crate::log::{ID, Log, append, bytes, commit, contents, only, open, options};
 
 const FRAMES: usize = 12;
 /// Frames appended before anything fails, where the first segments' bodies are forgotten.
@@ -63,7 +63,7 @@ fn forgotten(seed: u64) -> (CrashingStorage, Log) {
     for _ in 0..FRAMES_BEFORE {
         commit(&mut journal, &mut log, &[7; 1_501]);
     }
-    let forgotten = forget_bodies(&storage, ID, 1, |_, _, body| vec![0..body]);
+    let forgotten = forget_bodies(&storage, ID, 1, |_, _, body| only(0..body));
     assert!(forgotten.expect("a sealed segment").frames > 0);
     let log = contents(&storage, small());
     (storage, log)

@@ -1,6 +1,7 @@
 //! What the tests share: small journals, their contents, and seeds.
 
 use std::convert::Infallible;
+use std::ops::Range;
 
 use kilat_journal::simulation::{CrashingStorage, Random};
 use kilat_journal::{
@@ -92,6 +93,11 @@ pub(crate) fn journal_of(options: Options, lengths: &[usize]) -> (CrashingStorag
         commit(&mut journal, &mut log, &bytes(&mut random, *length));
     }
     (storage, log)
+}
+
+/// One range, as what is to be forgotten is said.
+pub(crate) fn only(range: Range<usize>) -> Vec<Range<usize>> {
+    vec![range]
 }
 
 pub(crate) fn bytes(random: &mut Random, length: usize) -> Vec<u8> {

@@ -2,10 +2,13 @@
 
 use kilat_journal::simulation::{CrashingStorage, Random};
 use kilat_journal::{
-    Directory, FrameInfo, Journal, LogReader, Problem, ReadError, Storage, forget_bodies, no_frames,
+    Directory, FrameInfo, Journal, LogReader, Place, Problem, ReadError, Storage, forget_bodies,
+    no_frames,
 };
 
-use crate::log::{ID, Log, bytes, commit, head_of, journal_of, open, options};
+use crate::log::{ID, Log, bytes, commit, head_of, journal_of, only, open, options};
+
+const SEGMENT: &str = "00000000000000000001.seg";
 
 /// All frames from the first on.
 fn walk<S: Storage>(reader: &LogReader<S>) -> Vec<FrameInfo> {
@@ -44,7 +47,9 @@ fn check<S: Storage>(reader: &LogReader<S>, log: &Log, random: &mut Random) {
 
 #[test]
 fn every_range_of_every_frame_is_read_over_segment_ends() {
-    let lengths: Vec<usize> = (0..120).map(|i| i * 97 % 1_900).collect();
+    let mut lengths: Vec<usize> = (0..120).map(|i| i * 97 % 1_900).collect();
+    // Exactly two sectors.
+    lengths.extend([2 * 496 - 72; 2]);
     let (storage, log) = journal_of(options(8_192, 1_900), &lengths);
     assert!(storage.image().len() > 10, "{} segments", storage.image().len());
     check(&LogReader::open(storage, ID), &log, &mut Random::new(5));
@@ -78,37 +83,69 @@ fn a_reader_follows_a_writer_that_goes_past_the_cache() {
     check(&reader, &log, &mut random);
 }
 
+/// Changes a sector's bytes; expects the damage to be found in a range that is in sectors 3 and 4
+/// of the frame at sectors 2 to 4.
+fn check_damage(sector: usize, change: impl Fn(&mut [u8]), problem: Option<Problem>) {
+    let (storage, log) = journal_of(options(16_384, 3_000), &[1_201, 1_201]);
+    let reader = LogReader::open(storage.clone(), ID);
+    let frame = reader.find(1).expect("a sound journal").expect("a durable frame");
+    let mut bytes = storage.image()[SEGMENT].clone();
+    change(&mut bytes);
+    storage.replace(SEGMENT, &bytes);
+    let mut read = b"before".to_vec();
+    let found = match reader.read(&frame, 500..1_000, &mut read) {
+        Ok(()) => {
+            assert_eq!(read, [b"before", &log.payloads[0][500..1_000]].concat());
+            None
+        }
+        Err(ReadError::Corrupt(found)) => {
+            assert_eq!(found.offset, sector as u64 * 512);
+            assert_eq!(read, b"before", "half a range was left behind");
+            Some(found.problem)
+        }
+        Err(ReadError::Io(failure)) => panic!("{failure}"),
+    };
+    assert_eq!(found, problem, "sector {sector}");
+}
+
 #[test]
 fn damage_is_named_and_never_returned() {
-    let (storage, _) = journal_of(options(16_384, 3_000), &[1_201, 1_200]);
-    let reader = LogReader::open(storage.clone(), ID);
-    let frame = reader.find(1).expect("a frame").expect("a frame");
-    let name = "00000000000000000001.seg";
-    // The frame is at sectors 2, 3 and 4; the range below is in the second of them.
-    for (sector, is_noticed) in [(2, false), (3, true), (4, false)] {
-        storage.damage(name, sector * 512 + 100, 4);
-        let mut read = Vec::new();
-        let result = reader.read(&frame, 500..700, &mut read);
-        storage.damage(name, sector * 512 + 100, 4);
-        assert_eq!(result.is_err(), is_noticed, "sector {sector}");
-        if let Err(ReadError::Corrupt(found)) = result {
-            assert_eq!((found.offset, found.problem), (1_536, Problem::DamagedSector));
-            assert!(read.is_empty(), "half a range was left behind");
+    for (sector, is_needed) in [(2, false), (3, true), (4, true), (5, false)] {
+        let expect = |problem| is_needed.then_some(problem);
+        let start = sector * 512;
+        check_damage(sector, |bytes| bytes[start + 100] ^= 4, expect(Problem::DamagedSector));
+        let blank = |bytes: &mut [u8]| bytes[start..start + 512].fill(0);
+        check_damage(sector, blank, expect(Problem::MissingSector));
+        // The same sector of the next frame, and the one before of this frame.
+        for other in [sector + 3, sector - 1] {
+            let swap = |bytes: &mut [u8]| bytes.copy_within(other * 512..(other + 1) * 512, start);
+            check_damage(sector, swap, expect(Problem::MisplacedSector));
         }
     }
+}
+
+#[test]
+fn what_is_not_there_is_damage() {
+    let (storage, _) = journal_of(options(16_384, 3_000), &[1_201]);
+    let reader = LogReader::open(storage, ID);
+    let frame = reader.find(1).expect("a sound journal").expect("a durable frame");
     let beyond = reader.read(&frame, 0..1_202, &mut Vec::new());
     assert!(matches!(beyond, Err(ReadError::Corrupt(_))), "{beyond:?}");
-    let middle = kilat_journal::Place { sector: 3, ..frame.place };
-    assert!(matches!(reader.frame(middle), Err(ReadError::Corrupt(_))));
+    // The middle of the frame, the sector after it, and beyond the segment.
+    for sector in [3, 5, 32, u32::MAX] {
+        let found = reader.frame(Place { sector, ..frame.place });
+        assert!(matches!(found, Err(ReadError::Corrupt(_))), "{found:?}");
+    }
+    let found = reader.frame(Place { segment: 2, ..frame.place });
+    assert!(matches!(found, Err(ReadError::Corrupt(_))), "{found:?}");
 }
 
 #[test]
 fn what_the_cache_shows_wrong_is_asked_of_the_device() {
     let (storage, log) = journal_of(options(16_384, 3_000), &[1_201, 1_200]);
-    let name = "00000000000000000001.seg";
     // The frames are at sectors 2 and 5; the range below is in sector 3.
     let stale = |sector: usize| {
-        storage.blank_in_cache(name, sector);
+        storage.blank_in_cache(SEGMENT, sector);
         LogReader::open(storage.clone(), ID)
     };
     let first = stale(2).find(1).expect("a sound journal").expect("a durable frame");
@@ -126,7 +163,7 @@ fn a_frame_looked_at_before_it_was_forgotten_is_read_as_what_is_left() {
     let reader = LogReader::open(storage.clone(), ID);
     let frame = reader.find(1).expect("a sound journal").expect("a durable frame");
     let head = frame.head_bytes.expect("a head") as usize;
-    forget_bodies(&storage, ID, 1, |_, _, body| vec![0..body]).expect("a sealed segment");
+    forget_bodies(&storage, ID, 1, |_, _, body| only(0..body)).expect("a sealed segment");
     let read = |range: std::ops::Range<usize>| {
         let mut read = Vec::new();
         reader.read(&frame, range, &mut read).expect("a sound frame");
@@ -138,9 +175,9 @@ fn a_frame_looked_at_before_it_was_forgotten_is_read_as_what_is_left() {
     assert!(read(head..1_601) == vec![0; 1_601 - head]);
     assert!(read(1_500..1_601) == [0; 101]);
     // A blank sector of a head stays damage, also at this second look.
-    let mut bytes = storage.image()["00000000000000000001.seg"].clone();
+    let mut bytes = storage.image()[SEGMENT].clone();
     bytes[3 * 512..4 * 512].fill(0);
-    storage.replace("00000000000000000001.seg", &bytes);
+    storage.replace(SEGMENT, &bytes);
     let lost = reader.read(&frame, 0..head, &mut Vec::new());
     assert!(matches!(lost, Err(ReadError::Corrupt(_))), "{lost:?}");
 }

@@ -21,8 +21,10 @@ use std::sync::LazyLock;
 use utoipa::OpenApi;
 
 /// The description as JSON.
-pub(super) static DOCUMENT: LazyLock<Vec<u8>> =
-    LazyLock::new(|| serde_json::to_vec(&whole()).unwrap_or_default());
+pub(super) static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    // Links of the types' own documentation lead nowhere here.
+    whole().to_string().replace("[`", "`").replace("`]", "`").into_bytes()
+});
 
 const ABOUT: &str = "\
 A sale that never oversells, and a log that keeps each event once for its topic and id. What is \
@@ -94,6 +96,10 @@ fn refine(schemas: &mut Value) {
     for (name, data) in [("StockEvent", "Stock"), ("LogEvent", "StoredEvent")] {
         schemas[name]["properties"]["data"]["contentSchema"] = reference("schemas", data);
     }
+    schemas["ForgetRequest"]["anyOf"] = json!([
+        {"required": ["topic"], "properties": {"topic": {"type": "string"}}},
+        {"required": ["older_than_seconds"], "properties": {"older_than_seconds": {"type": "integer"}}},
+    ]);
     schemas["CloudEvent"]["not"] = json!({"required": ["data", "data_base64"]});
     schemas["CloudEvent"]["anyOf"] = json!([
         {"required": ["topic"], "properties": {"topic": {"type": "string"}}},
@@ -155,7 +161,7 @@ fn complete(call: &mut Value, route: &Route) {
         parameters.push(reference("parameters", IDEMPOTENCY_KEY));
     }
     if let Some(own) = call["parameters"].as_array() {
-        parameters.extend(own.iter().cloned());
+        parameters.extend(own.iter().cloned().map(without_null));
     }
     parameters.push(reference("parameters", REQUEST_ID));
     call["parameters"] = parameters.into();
@@ -167,6 +173,19 @@ fn complete(call: &mut Value, route: &Route) {
         }
         refuse(responses, route, shows_pages);
     }
+}
+
+/// A parameter can be absent, but never `null`.
+fn without_null(mut parameter: Value) -> Value {
+    let schema = &mut parameter["schema"];
+    if let Some(alternatives) = schema["oneOf"].as_array() {
+        let other = alternatives.iter().find(|schema| schema["type"] != "null");
+        *schema = other.cloned().unwrap_or_default();
+    } else if let Some(types) = schema["type"].as_array() {
+        let other = types.iter().find(|name| *name != "null").cloned();
+        schema["type"] = other.unwrap_or_default();
+    }
+    parameter
 }
 
 /// Whether refusals are pages too.

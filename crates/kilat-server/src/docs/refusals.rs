@@ -72,7 +72,7 @@ pub(super) fn of(route: &Route) -> Vec<Code> {
         Takes::Form { .. } => codes.extend(body),
         Takes::Events { .. } => {
             codes.extend(body);
-            codes.extend([Code::Invalid, Code::TopicReserved]);
+            codes.extend([Code::Invalid, Code::TopicReserved, Code::TooManyTopics]);
         }
         Takes::Json { key, .. } => {
             codes.extend(body);

@@ -22,8 +22,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use kilat_api::schema;
 use kilat_api::problem::{Code, Problem};
+use kilat_api::schema;
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -71,12 +71,10 @@ pub(crate) async fn follow(
     let FollowQuery { topic, after } = query(&uri)?;
     let view = View::of(&caller, topic)?;
     let ends = app.events.ends();
+    let after = after.map(|after| place(&after, "after")).transpose()?;
     let place = match headers.get(LAST_EVENT_ID) {
         Some(last) => place(last.to_str().unwrap_or_default(), "Last-Event-ID")?,
-        None => match after {
-            Some(after) => place(&after, "after")?,
-            None => ends.borrow().checked_sub(1),
-        },
+        None => after.unwrap_or_else(|| ends.borrow().checked_sub(1)),
     };
     let Ok(seat) = Arc::clone(&app.streams).try_acquire_owned() else {
         return Err(Problem::new(Code::Overloaded)

@@ -21,6 +21,8 @@ pub(crate) mod pages;
 pub(crate) mod publish;
 mod render;
 
+pub(crate) use render::put_one;
+
 use crate::problem::Fault;
 use axum::http::Uri;
 use kilat_api::problem::{Code, FieldFault, Problem};

@@ -61,6 +61,20 @@ pub(super) fn published(
     out
 }
 
+/// The contract's `Published` for one event that was stored or known.
+pub(crate) fn put_one(out: &mut Vec<u8>, verdict: Verdict) {
+    let counts = match verdict {
+        Verdict::Stored(_) => "\"stored\":1,\"duplicates\":0,\"conflicts\":0",
+        Verdict::Duplicate(_) => "\"stored\":0,\"duplicates\":1,\"conflicts\":0",
+        Verdict::Conflict(_) => "\"stored\":0,\"duplicates\":0,\"conflicts\":1",
+    };
+    for part in ["{\"received\":1,", counts, ",\"invalid\":0,\"results\":["] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    put_verdict(out, verdict);
+    out.extend_from_slice(b"]}");
+}
+
 /// One result an event, in the order sent.
 fn put_results(out: &mut Vec<u8>, read: &Read, verdicts: &[Verdict]) {
     let (mut verdicts, mut skipped) = (verdicts.iter(), read.skipped.iter().peekable());

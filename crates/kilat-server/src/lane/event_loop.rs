@@ -3,14 +3,15 @@
 use super::connection::{Arrived, Connection, Ticket};
 use super::door::{DOOR, Door};
 use super::mailbox::{BELL, Finished, Mail, Mailbox};
+use super::publishing::Publishing;
 use super::reply::{self, Asked, Envelope};
-use super::request::{self, HotOrder, REQUEST_BYTES_MAX, Seen};
+use super::request::{self, HotEvent, HotOrder, REQUEST_BYTES_MAX, Seen};
 use super::{Handover, LaneOptions};
 use crate::problem;
 use crate::seats::Seat;
 use crate::state::App;
 use kilat_api::problem::Code;
-use kilat_engine::{OrderText, Orders, Unavailable};
+use kilat_engine::{OrderText, Orders, Placed, Unavailable, Verdict};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -52,6 +53,7 @@ pub(super) struct EventLoop {
     group: Orders,
     tickets: Vec<Ticket>,
     spare: Vec<(Orders, Vec<Ticket>)>,
+    publishing: Publishing,
     scratch: Box<[u8]>,
     output: Vec<u8>,
     envelope: Envelope,
@@ -71,6 +73,7 @@ impl EventLoop {
             group: Orders::default(),
             tickets: Vec::new(),
             spare: Vec::new(),
+            publishing: Publishing::new(setup.app.events.clone()),
             scratch: vec![0; REQUEST_BYTES_MAX].into_boxed_slice(),
             output: Vec::new(),
             envelope: Envelope::new(Arc::clone(&setup.app.node)),
@@ -106,6 +109,7 @@ impl EventLoop {
             events.iter().for_each(|event| self.meet(event));
             self.collect(&mut mail);
             self.send_group();
+            self.send_events();
             self.sweep();
         }
     }
@@ -243,7 +247,11 @@ impl EventLoop {
                 self.enqueue(slot, &order);
                 (Progress::Served, order.length)
             }
-            Seen::Order(_) | Seen::Other => {
+            Seen::Event(event) if self.may_publish(&event) && self.publishing.push(event.body) => {
+                self.publish(slot, &event);
+                (Progress::Served, event.length)
+            }
+            Seen::Order(_) | Seen::Event(_) | Seen::Other => {
                 self.hand_over(slot, bytes.to_vec());
                 (Progress::Gone, 0)
             }
@@ -255,12 +263,45 @@ impl EventLoop {
         self.setup.app.access.is_plain_shop(order.authorization)
     }
 
-    fn enqueue(&mut self, slot: usize, order: &HotOrder<'_>) {
-        let Some(connection) = self.connections.get_mut(slot) else {
-            return;
-        };
+    fn may_publish(&self, event: &HotEvent<'_>) -> bool {
+        self.setup.app.access.is_plain_publisher(event.authorization)
+    }
+
+    /// Notes whose the event is that was just added.
+    fn publish(&mut self, slot: usize, event: &HotEvent<'_>) {
+        if let Some(ticket) = self.ticket(slot, event.request_id) {
+            self.publishing.tickets.push(ticket);
+        }
+        if self.publishing.len() >= ORDERS_PER_GROUP {
+            self.send_events();
+        }
+    }
+
+    /// Marks the connection as waiting for a reply.
+    fn ticket(&mut self, slot: usize, request_id: Option<&str>) -> Option<Ticket> {
+        let connection = self.connections.get_mut(slot)?;
         connection.in_flight = true;
         connection.since = self.now;
+        let request_id = request_id.map(Into::into);
+        Some(Ticket { slot, serial: connection.serial, request_id, since: self.now })
+    }
+
+    /// Sends the events of this round to the engine as one group.
+    fn send_events(&mut self) {
+        if self.publishing.len() == 0 {
+            return;
+        }
+        let (publication, tickets) = self.publishing.take();
+        let mailbox = Arc::clone(&self.setup.mailbox);
+        let done = Box::new(move |verdicts| mailbox.finish(Finished::Events { verdicts, tickets }));
+        self.groups_in_flight += 1;
+        self.setup.app.events.hand_over(publication, done);
+    }
+
+    fn enqueue(&mut self, slot: usize, order: &HotOrder<'_>) {
+        let Some(ticket) = self.ticket(slot, order.request_id) else {
+            return;
+        };
         let text =
             OrderText { sale: order.sale, customer: &order.request.customer, key: order.key };
         let prints = self.setup.app.handle.fingerprinter();
@@ -271,12 +312,7 @@ impl EventLoop {
             order.request.quantity,
             order.request.hold,
         );
-        self.tickets.push(Ticket {
-            slot,
-            serial: connection.serial,
-            request_id: order.request_id.map(Into::into),
-            since: self.now,
-        });
+        self.tickets.push(ticket);
         if self.group.len() >= ORDERS_PER_GROUP {
             self.send_group();
         }
@@ -291,44 +327,68 @@ impl EventLoop {
         let orders = std::mem::replace(&mut self.group, group);
         let tickets = std::mem::replace(&mut self.tickets, tickets);
         let mailbox = Arc::clone(&self.setup.mailbox);
-        let done = Box::new(move |placed| mailbox.finish(Finished { placed, tickets }));
+        let done = Box::new(move |placed| mailbox.finish(Finished::Orders { placed, tickets }));
         self.groups_in_flight += 1;
         self.setup.app.handle.place(orders, done);
     }
 
     /// Writes the replies of a group, then looks at what came in behind the requests.
     fn answer(&mut self, finished: Finished) {
-        let Finished { placed, mut tickets } = finished;
-        match placed {
-            Ok(placed) => {
-                for (index, ticket) in tickets.iter().enumerate() {
-                    let asked = placed.orders.get(index);
-                    let asked = Asked { sale: asked.sale, customer: asked.customer };
-                    let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
-                    self.output.clear();
-                    let label = self.envelope.outcome(
-                        &mut self.output,
-                        &placed.outcomes()[index],
-                        placed.at,
-                        &asked,
-                        id.as_str(),
-                    );
-                    self.counts.note(label, ticket.since);
-                    self.send(ticket);
-                }
-                self.recycle(placed.orders, &mut tickets);
+        match finished {
+            Finished::Orders { placed: Ok(placed), tickets } => self.answer_orders(placed, tickets),
+            Finished::Events { verdicts: Ok(verdicts), tickets } => {
+                self.answer_events(&verdicts, &tickets);
             }
-            Err(why) => tickets.iter().for_each(|ticket| self.refuse(ticket, why)),
+            Finished::Orders { placed: Err(why), tickets } => {
+                for ticket in &tickets {
+                    let label = self.refuse(ticket, why);
+                    self.counts.note(label, ticket.since);
+                }
+            }
+            Finished::Events { verdicts: Err(why), tickets } => {
+                for ticket in &tickets {
+                    self.refuse(ticket, why);
+                }
+            }
         }
         self.counts.flush();
     }
 
-    fn refuse(&mut self, ticket: &Ticket, why: Unavailable) {
+    fn answer_orders(&mut self, placed: Placed, mut tickets: Vec<Ticket>) {
+        for (index, ticket) in tickets.iter().enumerate() {
+            let asked = placed.orders.get(index);
+            let asked = Asked { sale: asked.sale, customer: asked.customer };
+            let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
+            self.output.clear();
+            let label = self.envelope.outcome(
+                &mut self.output,
+                &placed.outcomes()[index],
+                placed.at,
+                &asked,
+                id.as_str(),
+            );
+            self.counts.note(label, ticket.since);
+            self.send(ticket);
+        }
+        self.recycle(placed.orders, &mut tickets);
+    }
+
+    fn answer_events(&mut self, verdicts: &[Verdict], tickets: &[Ticket]) {
+        self.publishing.count(verdicts);
+        for (ticket, verdict) in tickets.iter().zip(verdicts) {
+            let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
+            self.output.clear();
+            self.envelope.published(&mut self.output, *verdict, id.as_str());
+            self.send(ticket);
+        }
+    }
+
+    fn refuse(&mut self, ticket: &Ticket, why: Unavailable) -> &'static str {
         let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
         self.output.clear();
         let label = self.envelope.problem(&mut self.output, problem::unavailable(why), id.as_str());
-        self.counts.note(label, ticket.since);
         self.send(ticket);
+        label
     }
 
     fn send(&mut self, ticket: &Ticket) {

@@ -2,7 +2,7 @@
 
 use super::connection::Ticket;
 use crate::seats::Seat;
-use kilat_engine::{Placed, Unavailable};
+use kilat_engine::{Placed, Unavailable, Verdict};
 use mio::{Poll, Token, Waker};
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use std::time::Duration;
 pub(super) const BELL: Token = Token(usize::MAX);
 
 /// A group whose outcomes are known.
-pub(super) struct Finished {
-    pub(super) placed: Result<Placed, Unavailable>,
-    pub(super) tickets: Vec<Ticket>,
+pub(super) enum Finished {
+    Orders { placed: Result<Placed, Unavailable>, tickets: Vec<Ticket> },
+    Events { verdicts: Result<Vec<Verdict>, Unavailable>, tickets: Vec<Ticket> },
 }
 
 /// All that waits for a lane.

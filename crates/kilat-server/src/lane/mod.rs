@@ -1,10 +1,11 @@
-//! The fast lane: epoll threads that answer the one request that storms.
+//! The fast lane: epoll threads that answer the two requests that storm.
 //!
 //! ```text
-//! accept ─▶ read ─▶ is it exactly `POST /v1/sales/{sale}/orders`, complete, valid, allowed?
+//! accept ─▶ read ─▶ is it exactly `POST /v1/sales/{sale}/orders` or `POST /publish` of one event,
+//!             │    complete, valid, allowed?
 //!             │ yes                                    │ no
 //!             ▼                                        ▼
-//!   one group of orders a round ─▶ engine     the full lane (hyper and the router) takes the
+//!   one group a round ─▶ engine               the full lane (hyper and the router) takes the
 //!             ▼                               connection over, with the bytes read so far
 //!   one write a reply
 //! ```
@@ -15,12 +16,13 @@
 //! only serves. So the contract is written once and the lane can stay small;
 //! tests ask both lanes the same questions.
 //!
-//! Must never know: routes other than the one, error texts, what a sale is.
+//! Must never know: routes other than the two, error texts, what a sale is.
 
 mod connection;
 mod door;
 mod event_loop;
 mod mailbox;
+mod publishing;
 mod reply;
 mod request;
 

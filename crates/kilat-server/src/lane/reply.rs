@@ -1,11 +1,12 @@
 //! Writes the replies of the fast lane into a reused buffer.
 
+use crate::events;
 use crate::ids::RequestId;
 use crate::problem;
 use crate::render;
 use axum::http::StatusCode;
 use kilat_api::problem::Code;
-use kilat_engine::{Outcome, Time};
+use kilat_engine::{Outcome, Time, Verdict};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -71,6 +72,14 @@ impl Envelope {
         }
     }
 
+    /// Writes the reply to one published event.
+    pub(super) fn published(&mut self, out: &mut Vec<u8>, verdict: Verdict, request_id: &str) {
+        self.body.clear();
+        events::put_one(&mut self.body, verdict);
+        self.head(out, PUBLISHED, self.body.len(), request_id);
+        out.extend_from_slice(&self.body);
+    }
+
     /// Writes a problem and tells how it counts.
     pub(super) fn problem(
         &mut self,
@@ -111,6 +120,7 @@ impl Envelope {
     }
 }
 
+const PUBLISHED: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
 const ORDER_PLACED: &str = "HTTP/1.1 201 Created\r\ncontent-type: application/json";
 const ORDER_REPLAYED: &str =
     "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nidempotency-replayed: true";

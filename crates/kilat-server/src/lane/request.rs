@@ -1,6 +1,6 @@
-//! Recognises the hot request, byte for byte, and nothing else.
+//! Recognises the two hot requests, byte for byte, and nothing else.
 //!
-//! What is not exactly it, is [`Seen::Other`]: the full lane reads it again and
+//! What is not exactly one of them, is [`Seen::Other`]: the full lane reads it again and
 //! says what is wrong, if anything is.
 
 use crate::limits::ORDER_BODY_BYTES_MAX;
@@ -16,13 +16,18 @@ pub(super) const REQUEST_BYTES_MAX: usize = HEAD_BYTES_MAX + ORDER_BODY_BYTES_MA
 
 const PATH_START: &str = "/v1/sales/";
 const PATH_END: &str = "/orders";
+const PUBLISH_PATH: &str = "/publish";
+/// How a request begins that may be hot.
+const HOT_STARTS: [&[u8]; 2] = [b"POST /v1/sales/", b"POST /publish "];
 
 /// What the bytes at the start of a buffer are.
 pub(super) enum Seen<'a> {
     /// The beginning of a request; more must come.
     Partial,
-    /// A whole hot request.
+    /// A whole order.
     Order(HotOrder<'a>),
+    /// What may be a whole event.
+    Event(HotEvent<'a>),
     /// For the full lane.
     Other,
 }
@@ -38,12 +43,21 @@ pub(super) struct HotOrder<'a> {
     pub(super) length: usize,
 }
 
+/// A whole request to publish one JSON object, which nobody has looked into yet.
+pub(super) struct HotEvent<'a> {
+    pub(super) authorization: Option<&'a [u8]>,
+    pub(super) request_id: Option<&'a str>,
+    pub(super) body: &'a [u8],
+    /// Bytes of the request, head and body.
+    pub(super) length: usize,
+}
+
 /// Looks at the start of `buffer`.
 pub(super) fn look(buffer: &[u8]) -> Seen<'_> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(buffer) {
-        Ok(httparse::Status::Complete(head)) => read_order(&request, buffer, head),
+        Ok(httparse::Status::Complete(head)) => read_whole(&request, buffer, head),
         Ok(httparse::Status::Partial) if could_be_hot(buffer) => Seen::Partial,
         Ok(httparse::Status::Partial) | Err(_) => Seen::Other,
     }
@@ -51,39 +65,62 @@ pub(super) fn look(buffer: &[u8]) -> Seen<'_> {
 
 /// Lets another request's beginning go at once, and bounds a hot one's.
 fn could_be_hot(buffer: &[u8]) -> bool {
-    let start = b"POST /v1/sales/";
-    let seen = buffer.len().min(start.len());
-    buffer.len() <= HEAD_BYTES_MAX && buffer[..seen] == start[..seen]
+    let begins = |start: &&[u8]| {
+        let seen = buffer.len().min(start.len());
+        buffer[..seen] == start[..seen]
+    };
+    buffer.len() <= HEAD_BYTES_MAX && HOT_STARTS.iter().any(begins)
 }
 
-fn read_order<'a>(request: &httparse::Request<'_, 'a>, buffer: &'a [u8], head: usize) -> Seen<'a> {
+fn read_whole<'a>(request: &httparse::Request<'_, 'a>, buffer: &'a [u8], head: usize) -> Seen<'a> {
     let Some(known) = Known::collect(request) else {
         return Seen::Other;
     };
     let length = head + known.content_length;
-    if buffer.len() < length {
-        return Seen::Partial;
+    match buffer.get(head..length) {
+        None => Seen::Partial,
+        Some(body) => match known.target {
+            Target::Order { sale, key } => read_order(&known, sale, key, body, length),
+            Target::Event if body.first() == Some(&b'{') => Seen::Event(HotEvent {
+                authorization: known.authorization,
+                request_id: known.request_id,
+                body,
+                length,
+            }),
+            Target::Event => Seen::Other,
+        },
     }
-    let Ok(order) = serde_json::from_slice::<OrderRequest<'_>>(&buffer[head..length]) else {
-        return Seen::Other;
-    };
-    if kilat_api::body::check(&order).is_err() {
-        return Seen::Other;
+}
+
+fn read_order<'a>(
+    known: &Known<'a>,
+    sale: &'a str,
+    key: &'a str,
+    body: &'a [u8],
+    length: usize,
+) -> Seen<'a> {
+    match serde_json::from_slice::<OrderRequest<'_>>(body) {
+        Ok(request) if kilat_api::body::check(&request).is_ok() => Seen::Order(HotOrder {
+            sale,
+            key,
+            authorization: known.authorization,
+            request_id: known.request_id,
+            request,
+            length,
+        }),
+        _ => Seen::Other,
     }
-    Seen::Order(HotOrder {
-        sale: known.sale,
-        key: known.key,
-        authorization: known.authorization,
-        request_id: known.request_id,
-        request: order,
-        length,
-    })
+}
+
+/// Which hot request it is.
+enum Target<'a> {
+    Order { sale: &'a str, key: &'a str },
+    Event,
 }
 
 /// The headers of a hot request.
 struct Known<'a> {
-    sale: &'a str,
-    key: &'a str,
+    target: Target<'a>,
     content_length: usize,
     authorization: Option<&'a [u8]>,
     request_id: Option<&'a str>,
@@ -95,23 +132,29 @@ impl<'a> Known<'a> {
         if request.method != Some("POST") || request.version != Some(1) {
             return None;
         }
-        let sale = request.path?.strip_prefix(PATH_START)?.strip_suffix(PATH_END)?;
-        if !text::is_sale_id(sale) {
-            return None;
-        }
+        let path = request.path?;
         let mut found = Found::default();
         request.headers.iter().try_for_each(|header| found.note(header))?;
-        let key = found.key.filter(|key| text::is_idempotency_key(key))?;
         if !(found.host && found.json) {
             return None;
         }
         Some(Known {
-            sale,
-            key,
+            target: Target::of(path, found.key)?,
             content_length: found.content_length?,
             authorization: found.authorization,
             request_id: found.request_id,
         })
+    }
+}
+
+impl<'a> Target<'a> {
+    fn of(path: &'a str, key: Option<&'a str>) -> Option<Target<'a>> {
+        if path == PUBLISH_PATH {
+            return Some(Target::Event);
+        }
+        let sale = path.strip_prefix(PATH_START)?.strip_suffix(PATH_END)?;
+        let key = key.filter(|key| text::is_idempotency_key(key))?;
+        text::is_sale_id(sale).then_some(Target::Order { sale, key })
     }
 }
 
@@ -134,7 +177,7 @@ impl<'a> Found<'a> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         match name.len() {
             4 if is("host") => once(&mut self.host),
-            6 if is("expect") => None,
+            6 if is("expect") || is("prefer") => None,
             7 if is("upgrade") => None,
             10 if is("connection") => value.eq_ignore_ascii_case(b"keep-alive").then_some(()),
             12 if is("content-type") => {
@@ -152,6 +195,8 @@ impl<'a> Found<'a> {
             15 if is("idempotency-key") => set(&mut self.key, std::str::from_utf8(value).ok()?),
             16 if is("content-encoding") => None,
             17 if is("transfer-encoding") => None,
+            // The attributes of a CloudEvent.
+            _ if name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("ce-")) => None,
             _ => Some(()),
         }
     }
@@ -194,6 +239,10 @@ mod tests {
                 assert_eq!(order.length, bytes.len());
                 "order"
             }
+            Seen::Event(event) => {
+                assert_eq!(event.length, bytes.len());
+                "event"
+            }
             Seen::Other => "other",
         }
     }
@@ -204,6 +253,24 @@ mod tests {
         assert_eq!(kind(&whole), "order");
         for cut in 0..whole.len() {
             assert_eq!(kind(&whole[..cut]), "partial", "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn one_event_is_known_however_it_is_cut() {
+        let whole = request("/publish HTTP/1.1", "{}");
+        assert_eq!(kind(&whole), "event");
+        for cut in 0..whole.len() {
+            assert_eq!(kind(&whole[..cut]), "partial", "cut at {cut}");
+        }
+        for (head, body) in [
+            ("/publish HTTP/1.1", "[{}]"),
+            ("/publish?on_invalid=skip HTTP/1.1", "{}"),
+            ("/publish HTTP/1.1\r\nprefer: return=minimal", "{}"),
+            ("/publish HTTP/1.1\r\nCe-Id: 1", "{}"),
+            ("/publishes HTTP/1.1", "{}"),
+        ] {
+            assert_eq!(kind(&request(head, body)), "other", "{head} {body}");
         }
     }
 

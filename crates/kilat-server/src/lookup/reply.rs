@@ -78,8 +78,7 @@ pub(super) fn unknown(profile: Profile, id: &str) -> Reply {
 
 fn available(profile: Profile, id: &str) -> Reply {
     let message = format!("Domain '{id}' appears to be available for registration.");
-    let [id, message, status] =
-        [id.to_owned(), message, "Available".to_owned()].map(Value::Text);
+    let [id, message, status] = [id.to_owned(), message, "Available".to_owned()].map(Value::Text);
     let fields = [(profile.parameter(), &id), ("message", &message), ("status", &status)];
     json(StatusCode::OK, Bytes::from(text::object(&fields)))
 }

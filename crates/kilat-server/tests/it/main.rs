@@ -7,6 +7,7 @@
 //! | `misuse` | every route with everything that can be wrong with a request |
 //! | `contract` | every refusal by code and in order, replays, batches, pages of orders |
 //! | `events` | publishing, reading, counting and forgetting events |
+//! | `forms` | the forms in which events are published |
 //! | `follow` | the stream of events |
 //! | `live` | streams, health, metrics, stopping |
 //! | `lookups` | the five reference lookup APIs, on their own port |
@@ -24,6 +25,7 @@ mod contract;
 mod docs;
 mod events;
 mod follow;
+mod forms;
 mod http;
 mod live;
 mod lookups;

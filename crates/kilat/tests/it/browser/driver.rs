@@ -45,7 +45,10 @@ impl Browser {
         let scripts = if javascript { 1 } else { 2 };
         let settings = json!({"profile.managed_default_content_settings.javascript": scripts});
         let options = json!({"args": arguments, "prefs": settings});
-        let wanted = json!({"browserName": "chrome", "goog:chromeOptions": options});
+        let logs = json!({"browser": "ALL", "performance": "ALL"});
+        let wanted = json!({
+            "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs,
+        });
         let body = json!({"capabilities": {"alwaysMatch": wanted}});
         let session = ask(&url, "POST", "/session", &body);
         Browser {
@@ -82,9 +85,37 @@ impl Browser {
         self.post(&format!("element/{element}/click"), &json!({}));
     }
 
+    /// What the console has said since the last call.
+    pub(super) fn console(&self) -> Vec<String> {
+        self.log("browser")
+    }
+
+    /// What was asked of the network since the last call, by address.
+    pub(super) fn requests(&self) -> Vec<String> {
+        let messages = self.log("performance").into_iter().map(|message| {
+            let message: Value = serde_json::from_str(&message).unwrap();
+            message["message"].clone()
+        });
+        messages
+            .filter(|message| message["method"] == "Network.requestWillBeSent")
+            .map(|message| message["params"]["request"]["url"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    fn log(&self, kind: &str) -> Vec<String> {
+        let entries = self.ask("POST", "se/log", &json!({"type": kind}));
+        let message = |entry: &Value| entry["message"].as_str().unwrap().to_owned();
+        entries.as_array().unwrap().iter().map(message).collect()
+    }
+
     /// Waits until the element reads so.
     pub(super) fn wait_for_text(&self, css: &str, text: &str) {
         wait_for(&format!("{css} to read {text}"), || (self.text(css) == text).then_some(()));
+    }
+
+    /// Waits until the element's text is as wanted.
+    pub(super) fn wait_for(&self, css: &str, wanted: impl Fn(&str) -> bool) {
+        wait_for(css, || wanted(&self.text(css)).then_some(()));
     }
 
     fn find(&self, css: &str) -> String {

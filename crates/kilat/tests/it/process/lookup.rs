@@ -1,7 +1,7 @@
 //! `kilat lookup`, and the lookups beside a sale.
 
 use crate::http::get;
-use crate::program::{Server, kilat, run, serve, stderr, stdout};
+use crate::program::{End, Server, kilat, run, serve, stderr, stdout};
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -14,7 +14,8 @@ fn lookup(arguments: &[&str]) -> Server {
 
 /// Refused with exit code 2 and one line that says so.
 fn refused(arguments: &[&str], says: &str) {
-    let output = run(["lookup", "--listen=127.0.0.1:0"].into_iter().chain(arguments.iter().copied()));
+    let output =
+        run(["lookup", "--listen=127.0.0.1:0"].into_iter().chain(arguments.iter().copied()));
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
     assert!(said.contains(says), "{arguments:?}: {says} is not in\n{said}");
@@ -40,7 +41,10 @@ fn a_data_set_replaces_or_extends_and_can_be_printed() {
     for (flag, others) in [("--dataset", 404), ("--extend", 200)] {
         let server = lookup(&[flag, path]);
         let mine = server.get("/get_stock?sku=MINE");
-        assert_eq!(mine.text(), "{\"name\":\"M\",\"sku\":\"MINE\",\"stock\":3,\"warehouse\":\"W\"}\n");
+        assert_eq!(
+            mine.text(),
+            "{\"name\":\"M\",\"sku\":\"MINE\",\"stock\":3,\"warehouse\":\"W\"}\n"
+        );
         assert_eq!(server.get("/get_stock?sku=SKU-001").status, others, "{flag}");
         assert_eq!(server.get("/get_player_stats?player_id=player05").status, 200, "{flag}");
     }
@@ -113,9 +117,10 @@ fn an_address_that_was_asked_for_and_is_taken_is_an_error() {
     let address = taken.local_addr().unwrap().to_string();
     let mut command = kilat(serve(&data));
     command.args(["--listen=127.0.0.1:0", "--lookup-listen", &address]);
-    let output = command.output().unwrap();
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let Err(End { status, said }) = Server::try_run(&mut command) else {
+        panic!("it started without the address that was asked for");
+    };
+    assert_eq!(status.code(), Some(2), "{said}");
     assert!(said.contains(&address) && said.contains("--lookup-listen"), "{said}");
     assert!(!data.exists(), "nothing on disk is touched");
     let output = run(["lookup", "--listen", &address]);
@@ -131,7 +136,8 @@ fn the_usual_address_taken_is_one_warning() {
     let server = beside(&folder.path().join("data"), "auto");
     assert_eq!(server.get("/livez").status, 200);
     let log = server.log();
-    let warnings: Vec<_> = log.lines().filter(|line| line.contains("lookups are not served")).collect();
+    let warnings: Vec<_> =
+        log.lines().filter(|line| line.contains("lookups are not served")).collect();
     assert!(matches!(&warnings[..], [one] if one.contains("--lookup-listen")), "{log}");
     server.stop();
 }
