@@ -264,10 +264,13 @@ fn forge_state(rig: &Rig, change: impl Fn(&mut Vec<u8>)) {
 /// Changes a state's bytes.
 type Change = dyn Fn(&mut Vec<u8>);
 
+fn more(state: &mut [u8], at: usize) {
+    state[at] = state[at].wrapping_add(1);
+}
+
 #[test]
 fn a_state_that_the_log_contradicts_is_not_believed() {
     // One duplicate more; another end; another time; another ledger's frame; bytes behind it.
-    let more = |state: &mut Vec<u8>, at: usize| state[at] = state[at].wrapping_add(1);
     let cases: [(&str, &Change); 5] = [
         ("counters", &|state| {
             more(state, 40);
