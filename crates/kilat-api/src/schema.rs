@@ -1,4 +1,4 @@
-//! The limits of [`text`](crate::text) and of the fields in the words of JSON Schema.
+//! The limits of [`text`] and of the fields in the words of JSON Schema.
 //!
 //! Each field that has limits of its own is a type here, without values, for
 //! the description of the interface. Bounds and patterns are made from the
