@@ -94,6 +94,16 @@ fn first_received_at<S: Storage>(
     Ok(low.min(end))
 }
 
+/// What giving space back came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// Bytes given back.
+    pub bytes: u64,
+    /// Where to go on when the log has left the segment that it is in now; `None` if there are no
+    /// forgotten bodies in it.
+    pub next: Option<u64>,
+}
+
 impl<S: Storage> Reader<S> {
     /// Gives back the space of forgotten bodies in segments that nothing is written to any more.
     /// Returns the bytes given back. One call works at a time; it is safe to stop at any point.
@@ -101,36 +111,51 @@ impl<S: Storage> Reader<S> {
     /// # Errors
     /// [`ReclaimError`]: what was given back so far stays so.
     pub fn reclaim(&self) -> Result<u64, ReclaimError> {
+        Ok(self.reclaim_from(1)?.bytes)
+    }
+
+    /// As [`Reader::reclaim`], from segment `from` (1 or more) on: those before it are done.
+    ///
+    /// # Errors
+    /// [`ReclaimError`]: what was given back so far stays so.
+    pub fn reclaim_from(&self, from: u64) -> Result<Reclaimed, ReclaimError> {
         let shared = &self.shared;
         let _one_at_a_time = shared.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
         let visible = shared.visible();
         let (rules, topics) = (visible.rules.clone(), visible.topics.clone());
         let active = visible.last.map_or(0, |(_, place)| place.segment);
         drop(visible);
-        let mut given_back = 0;
-        for segment in 1..=last_concerned(shared, &rules, active)? {
+        let last = last_concerned(shared, &rules)?;
+        let mut bytes = 0;
+        for segment in from..=last.min(active.saturating_sub(1)) {
             let ranges = |_frame, head: &[u8], body: usize| forgotten(head, body, &rules, &topics);
             let forgotten = forget_bodies(&shared.storage, shared.journal, segment, ranges);
-            given_back +=
-                forgotten.map_err(|error| ReclaimError::Rewrite(error.to_string()))?.bytes;
+            bytes += forgotten.map_err(|error| ReclaimError::Rewrite(error.to_string()))?.bytes;
             shared.log.forget_file(segment);
         }
-        Ok(given_back)
+        let next = (last > 0 && last >= active).then(|| active.max(from));
+        Ok(Reclaimed { bytes, next })
+    }
+
+    /// The last segment that may hold forgotten bodies; 0 if none does. Where to start from after
+    /// a restart: the ones before it were done when their rules were made.
+    ///
+    /// # Errors
+    /// [`ReclaimError`]
+    pub fn last_forgotten_segment(&self) -> Result<u64, ReclaimError> {
+        let rules = self.shared.visible().rules.clone();
+        last_concerned(&self.shared, &rules)
     }
 }
 
-/// The last segment before the `active` one that may hold forgotten bodies; 0 if none does.
-fn last_concerned<S: Storage>(
-    shared: &Shared<S>,
-    rules: &Rules,
-    active: u64,
-) -> Result<u64, ReclaimError> {
+/// The last segment that may hold forgotten bodies; 0 if none does.
+fn last_concerned<S: Storage>(shared: &Shared<S>, rules: &Rules) -> Result<u64, ReclaimError> {
     let Some(last) = rules.end().checked_sub(1) else {
         return Ok(0);
     };
     let mut locator = Locator::new(shared, shared.index.runs());
     locator.seek(last).map_err(ReclaimError::Read)?;
-    Ok(locator.segment().min(active.saturating_sub(1)))
+    Ok(locator.segment())
 }
 
 /// What a rule comes to: a topic without events has nothing to be forgotten, now or later.

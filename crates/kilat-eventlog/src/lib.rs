@@ -46,7 +46,7 @@ mod writer;
 pub use content::Content;
 pub use counters::{Counters, Origin, Verdict};
 pub use error::{OpenError, ReadError, ReclaimError, Refusal};
-pub use forget::ForgetRule;
+pub use forget::{ForgetRule, Reclaimed};
 pub use frame::{GROUP_HEADER_BYTES, Malformed};
 pub use publication::{ID_BYTES_MAX, NewEvent, PUBLICATION_BYTES_MAX, Publication, PushError};
 pub use reader::{PAGE_EVENTS_MAX, Page, Reader, StoredEvent};

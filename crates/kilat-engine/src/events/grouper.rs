@@ -1,5 +1,6 @@
 //! The grouping thread: takes what waits, decides it as one group, commits it as one frame.
 
+use super::reclaimer::Bell;
 use super::work::Work;
 use super::{Forgotten, GROUP_BYTES_MAX, PublishedCallback};
 use crate::intake::{Intake, Queued as _, Waited, Waiting};
@@ -37,6 +38,7 @@ pub(super) struct Grouper {
 pub(super) struct Release {
     spare: Mutex<Vec<Vec<u8>>>,
     ends: watch::Sender<u64>,
+    bell: Arc<Bell>,
     meters: Meters,
 }
 
@@ -160,7 +162,9 @@ impl Grouper {
                 return;
             }
         };
+        let release = Arc::clone(&self.release);
         self.commit(staged, false, move |_| {
+            release.bell.rule();
             let _ = reply.send(Ok(Forgotten { below }));
         });
     }
@@ -203,7 +207,7 @@ impl Grouper {
 }
 
 impl Release {
-    pub(super) fn new(ends: watch::Sender<u64>) -> Release {
+    pub(super) fn new(ends: watch::Sender<u64>, bell: Arc<Bell>) -> Release {
         describe_counter!("kilat_event_groups_total", "Groups of publications committed");
         describe_histogram!("kilat_event_group_events", "Events of a group, duplicates included");
         describe_histogram!("kilat_event_fsync_seconds", "Time until the device has a group");
@@ -212,11 +216,12 @@ impl Release {
             group_events: histogram!("kilat_event_group_events"),
             fsync_seconds: histogram!("kilat_event_fsync_seconds"),
         };
-        Release { spare: Mutex::default(), ends, meters }
+        Release { spare: Mutex::default(), ends, bell, meters }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^52 nanoseconds")]
     fn committed(&self, committed: Committed) {
+        self.bell.at(committed.place.segment);
         self.meters.groups.increment(1);
         self.meters.fsync_seconds.record(committed.sync_ns as f64 / 1e9);
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);

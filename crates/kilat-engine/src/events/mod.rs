@@ -14,6 +14,7 @@ mod copies;
 mod fact;
 mod grouper;
 mod projector;
+mod reclaimer;
 mod start;
 mod work;
 

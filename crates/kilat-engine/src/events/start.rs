@@ -3,6 +3,7 @@
 use super::Events;
 use super::grouper::{Grouper, Release};
 use super::projector::{DurableEnd, Meters, Projector, ProjectorState};
+use super::reclaimer::{self, Bell};
 use super::work;
 use crate::alarm::Alarm;
 use crate::intake::Intake;
@@ -48,9 +49,14 @@ pub(crate) struct EventThreads {
     events: Events,
     recovery: EventRecovery,
     ledger_end: Arc<DurableEnd>,
-    grouper: Option<JoinHandle<()>>,
-    projector: Option<JoinHandle<()>>,
+    bell: Arc<Bell>,
+    /// By name.
+    running: Vec<(&'static str, JoinHandle<()>)>,
 }
+
+const GROUPER: &str = "events";
+const PROJECTOR: &str = "projector";
+const RECLAIMER: &str = "reclaimer";
 
 impl EventThreads {
     /// Starts them on an open log.
@@ -66,37 +72,67 @@ impl EventThreads {
         let intake = Arc::new(Intake::new(work::LIMITS));
         let (ends_tx, ends) = watch::channel(reader.end());
         let state = Arc::new(ProjectorState::starting_after(reader.ledger_cursor()));
-        let ledger_end = Arc::clone(&outbox.end);
-        let events = Events {
-            intake: Arc::clone(&intake),
-            at_start: reader.counters(),
-            reader: reader.clone(),
-            ends,
-            projector: Arc::clone(&state),
-            started: Instant::now(),
-        };
+        let bell = Arc::new(Bell::default());
         let grouper = Grouper {
             clock: Clock::start(Time::from_millis(writer.last_received_ms())),
             writer,
             intake: Arc::clone(&intake),
             committer,
-            release: Arc::new(Release::new(ends_tx)),
+            release: Arc::new(Release::new(ends_tx, Arc::clone(&bell))),
         };
         let projector = Projector {
             facts: outbox.facts,
-            ledger_end: outbox.end,
+            ledger_end: Arc::clone(&outbox.end),
             sales: outbox.sales,
-            events: reader,
+            events: reader.clone(),
             intake: Arc::clone(&intake),
-            state,
+            state: Arc::clone(&state),
             meters: Meters::new(),
         };
-        let grouper = spawn("events", alarm, move || grouper.run(), move || intake.fail())?;
-        let mut threads =
-            EventThreads { events, recovery, ledger_end, grouper: Some(grouper), projector: None };
-        let projecting = Builder::new().name("projector".to_owned()).spawn(move || projector.run());
-        threads.projector = Some(projecting.map_err(StartError::Threads)?);
+        let (forgetting, rung) = (reader.clone(), Arc::clone(&bell));
+        let failing = Arc::clone(&intake);
+        let events = Events {
+            intake,
+            at_start: reader.counters(),
+            reader,
+            ends,
+            projector: state,
+            started: Instant::now(),
+        };
+        let ledger_end = outbox.end;
+        let mut threads = EventThreads { events, recovery, ledger_end, bell, running: Vec::new() };
+        threads.guarded(alarm, move || grouper.run(), move || failing.fail())?;
+        threads.run(PROJECTOR, move || projector.run())?;
+        threads.run(RECLAIMER, move || reclaimer::reclaim(&forgetting, &rung))?;
         Ok(threads)
+    }
+
+    fn run(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
+        let thread =
+            Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::Threads)?;
+        self.running.push((name, thread));
+        Ok(())
+    }
+
+    /// A panic of the grouping thread is as final as a failed fsync: what it decided is not known
+    /// to be right, and nobody is left waiting.
+    fn guarded(
+        &mut self,
+        alarm: &Alarm,
+        work: impl FnOnce() + Send + 'static,
+        on_panic: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
+        let alarm = alarm.clone();
+        self.run(GROUPER, move || {
+            let why = "the event log found itself inconsistent and stopped";
+            if alarm.guard(why, work).is_err() {
+                on_panic();
+            }
+        })
     }
 
     pub(crate) fn events(&self) -> &Events {
@@ -110,40 +146,27 @@ impl EventThreads {
     /// Copies what the ledger has left, takes nothing more, finishes what was taken.
     pub(crate) fn end(&mut self) {
         self.ledger_end.close();
-        join(self.projector.take(), "the projector");
+        // The projector publishes through the grouping thread, so it ends first.
+        self.join(|name| name == PROJECTOR);
         self.events.intake.close();
-        join(self.grouper.take(), "the grouping thread");
+        self.bell.close();
+        self.join(|_| true);
+    }
+
+    fn join(&mut self, which: impl Fn(&str) -> bool) {
+        for (name, thread) in self.running.extract_if(.., |(name, _)| which(name)) {
+            if thread.join().is_err() {
+                tracing::error!(
+                    name,
+                    "a thread could not end in good order; what was acknowledged is on disk"
+                );
+            }
+        }
     }
 }
 
 impl Drop for EventThreads {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// A panic of the grouping thread is as final as a failed fsync: what it decided is not known to
-/// be right, and nobody is left waiting.
-fn spawn(
-    name: &str,
-    alarm: &Alarm,
-    work: impl FnOnce() + Send + 'static,
-    on_panic: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
-    let alarm = alarm.clone();
-    let guarded = move || {
-        let why = "the event log found itself inconsistent and stopped";
-        if alarm.guard(why, work).is_err() {
-            on_panic();
-        }
-    };
-    Builder::new().name(name.to_owned()).spawn(guarded).map_err(StartError::Threads)
-}
-
-fn join(thread: Option<JoinHandle<()>>, who: &str) {
-    if let Some(thread) = thread
-        && thread.join().is_err()
-    {
-        tracing::error!(who, "could not end in good order; what was acknowledged is on disk");
     }
 }
