@@ -12,7 +12,7 @@ use super::records::{Record, RecordAt, Records};
 use super::{Known, TopicId};
 
 /// Events in a generation, unless told otherwise.
-pub(crate) const GENERATION_EVENTS_MAX: usize = 1 << 20;
+pub(crate) const GENERATION_EVENTS_MAX: usize = 1 << 19;
 /// Bytes of ids in a generation.
 pub(crate) const GENERATION_ID_BYTES_MAX: usize = 64 << 20;
 const SLOTS_MIN: usize = 1 << 10;
