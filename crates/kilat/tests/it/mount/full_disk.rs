@@ -1,10 +1,11 @@
 //! No space left: a clear no, reads as ever, and selling by itself when there is space again.
 
 use super::disk::{Disk, Sectors, fill, may_mount};
+use crate::http::{self, Reply};
 use crate::program::{Server, verify, wait_for};
 
-/// Room for the first segment (8 MiB), not for the second (16 MiB).
-const LEFT_BYTES: u64 = 12 << 20;
+/// Room for the first segments of ledger and event log (8 MiB each), not for a second (16 MiB).
+const LEFT_BYTES: u64 = 22 << 20;
 const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
 
 /// Sells in ever smaller batches until there is no room for a single order; how many were taken.
@@ -40,6 +41,32 @@ fn sell(server: &Server, size: usize) -> u64 {
     panic!("the disk never became full: {taken} orders");
 }
 
+/// Publishes batches until one is refused; how many events were stored.
+fn publish_until_full(server: &Server) -> u64 {
+    let text = "x".repeat(1_000);
+    for batch in 0..200 {
+        let reply = publish(server, batch, &text);
+        if reply.status != 200 {
+            assert_eq!(reply.status, 503, "{}", reply.text());
+            assert_eq!(reply.json()["code"], "storage_full");
+            return batch * EVENTS_PER_BATCH;
+        }
+    }
+    panic!("the event log never became full");
+}
+
+const EVENTS_PER_BATCH: u64 = 200;
+
+fn publish(server: &Server, batch: u64, text: &str) -> Reply {
+    let events = (0..EVENTS_PER_BATCH).map(|number| {
+        serde_json::json!({"topic": "full", "event_id": format!("{batch}-{number}"),
+            "timestamp": "2026-11-21T12:00:00Z", "source": "test", "payload": {"text": text}})
+    });
+    let body = serde_json::Value::from_iter(events).to_string();
+    let headers = [("content-type", "application/json")];
+    http::call(&server.url, "POST", "/publish", &headers, &body).unwrap()
+}
+
 #[test]
 fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
     if !may_mount() {
@@ -56,12 +83,16 @@ fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert_eq!(refused.json()["code"], "storage_full");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let events = publish_until_full(&server);
     let audit = server.get("/v1/sales/s/audit");
     assert_eq!(audit.status, 200, "{}", audit.text());
     assert_eq!(audit.json()["balanced"], true);
     assert_eq!(server.get("/").status, 200);
     std::fs::remove_file(filler).unwrap();
     wait_for("an order", || (server.order("s", "later", ORDER).status == 201).then_some(()));
+    wait_for("events", || (publish(&server, 1_000, "").status == 200).then_some(()));
+    let stats = server.get("/stats").json();
+    assert_eq!(stats["total_unique_events_processed"], events + EVENTS_PER_BATCH, "{stats}");
     let sold = server.get("/v1/sales/s/audit").json()["sold"].as_u64().unwrap();
     assert!(sold > taken, "{sold} sold, {taken} acknowledged before");
     server.stop();
