@@ -19,9 +19,9 @@ pub const FORGET_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Bodies of events up to this size are read where they arrive; larger ones take a few
 /// milliseconds and go to a thread that nobody else waits for.
 pub const PUBLISH_INLINE_BYTES_MAX: usize = 16 * 1024;
-/// Most larger bodies that are read at a time; each takes a few times its size in memory. More
-/// wait, one a connection.
-pub const PUBLISH_READS_MAX: usize = 16;
+/// Most larger bodies and pages of events that are read at a time; each takes a few times its size
+/// in memory. More wait, one a connection.
+pub const FILE_READS_MAX: usize = 8;
 /// Bytes of events after which a page is not filled further, in `GET /events` and in a stream.
 pub const PAGE_EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most events that are passed over, because the caller may not see them, to fill one page.
@@ -29,7 +29,7 @@ pub const PAGE_EVENTS_HIDDEN_MAX: usize = 10_000;
 /// Most events in one piece of a stream.
 pub const STREAM_EVENTS_MAX: usize = 256;
 /// Bytes of events after which a piece of a stream is not filled further.
-pub const STREAM_EVENT_BYTES_MAX: usize = 256 * 1024;
+pub const STREAM_EVENT_BYTES_MAX: usize = 64 * 1024;
 /// Shortest time between two looks of a stream at the log when there was nothing more to send.
 pub const STREAM_EVENTS_INTERVAL: Duration = Duration::from_millis(20);
 /// Topics on a page of `GET /topics` when the caller does not say.

@@ -4,7 +4,7 @@ use crate::auth::Access;
 use crate::events::publish::SpareBuffers;
 use crate::groups::Groups;
 use crate::lane::LaneOptions;
-use crate::limits::{Limits, PUBLISH_READS_MAX};
+use crate::limits::{FILE_READS_MAX, Limits};
 use crate::metrics::Metrics;
 use crate::visitor::VisitorKey;
 use axum::http::HeaderValue;
@@ -61,8 +61,8 @@ pub(crate) struct Shared {
     pub(crate) visitors: VisitorKey,
     pub(crate) groups: Groups,
     pub(crate) buffers: SpareBuffers,
-    /// Free places for reading large bodies of events.
-    pub(crate) readings: Arc<Semaphore>,
+    /// Free places for work that reads files or large bodies of events.
+    pub(crate) file_reads: Arc<Semaphore>,
     /// Free places for event streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Set once, when no new work should be sent here; what comes is still served.
@@ -90,7 +90,7 @@ impl App {
             access: options.access,
             groups: Groups::default(),
             buffers: SpareBuffers::default(),
-            readings: Arc::new(Semaphore::new(PUBLISH_READS_MAX)),
+            file_reads: Arc::new(Semaphore::new(FILE_READS_MAX)),
             visitors: VisitorKey::derive(&options.secret, options.behind_tls),
             streams: Arc::new(Semaphore::new(options.limits.streams_max)),
             limits: options.limits,

@@ -155,6 +155,18 @@ fn open(data: &Path) -> Result<Engine, Failure> {
     for why in &found.snapshots_skipped {
         tracing::warn!(why, "a snapshot was passed over");
     }
+    let events = engine.event_recovery();
+    for why in &events.index_skipped {
+        tracing::warn!(why, "the index of events was passed over and is made again from the log");
+    }
+    tracing::info!(
+        events = events.events,
+        index_frame = events.index_frame,
+        frames_replayed = events.frames,
+        bytes_cut = events.bytes_cut,
+        ms = u64::try_from(events.took.as_millis()).unwrap_or(u64::MAX),
+        "event log recovered"
+    );
     tracing::info!(
         orders = found.orders,
         snapshot_frame = found.snapshot_frame,

@@ -52,7 +52,9 @@ pub(crate) async fn topics(
     if !(1..=PAGE_TOPICS_MAX).contains(&limit) {
         return Err(invalid("limit", format!("must be from 1 to {PAGE_TOPICS_MAX}")));
     }
-    let (topics, more) = apart(move || Ok(visible(&app, &caller, after.as_deref(), limit))).await?;
+    let reading = app.clone();
+    let read = move || Ok(visible(&reading, &caller, after.as_deref(), limit));
+    let (topics, more) = apart(&app, read).await?;
     let next = topics.last().filter(|_| more > 0).map(|last| last.topic.clone());
     Ok(reply::json(StatusCode::OK, &TopicsReply { topics, next }))
 }
@@ -94,7 +96,8 @@ pub(crate) async fn stats(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Fault> {
-    apart(move || {
+    let reading = app.clone();
+    apart(&reading, move || {
         let (topics, topics_more) = visible(&app, &caller, None, STATS_TOPICS_MAX);
         let (now, before) = (app.events.counters(), app.events.counters_at_start());
         let runtime = EventCounters {

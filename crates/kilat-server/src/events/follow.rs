@@ -76,6 +76,11 @@ pub(crate) async fn follow(
         Some(last) => place(last.to_str().unwrap_or_default(), "Last-Event-ID")?,
         None => after.unwrap_or_else(|| ends.borrow().checked_sub(1)),
     };
+    let end = *ends.borrow();
+    if place.is_some_and(|place| place >= end) {
+        // A reader that knows events which there are not: the log was replaced by an older one.
+        return Err(invalid("after", format!("the log ends before that; it has {end} events")));
+    }
     let Ok(seat) = Arc::clone(&app.streams).try_acquire_owned() else {
         return Err(Problem::new(Code::Overloaded)
             .with_detail("no more streams can be followed, ask again")
@@ -174,7 +179,7 @@ impl Follower {
             Ok((Bytes::from(stream_piece(&page.events)), last, page.next))
         };
         // A log that can't be read was reported; the reader will come back.
-        let (piece, last, next) = apart(read).await.ok()?;
+        let (piece, last, next) = apart(&self.app, read).await.ok()?;
         self.place = match next {
             Some(next) => Some(next),
             None => self.place.max(last).max(end.checked_sub(1)),

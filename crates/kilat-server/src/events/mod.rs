@@ -24,10 +24,12 @@ mod render;
 pub(crate) use render::put_one;
 
 use crate::problem::Fault;
+use crate::state::App;
 use axum::http::Uri;
 use kilat_api::problem::{Code, FieldFault, Problem};
 use kilat_engine::ReadError;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// The parameters of an address.
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Fault> {
@@ -45,10 +47,20 @@ fn unreadable(error: &ReadError) -> Fault {
     Code::Internal.into()
 }
 
-/// Runs what reads files where nobody else waits for it.
+/// Runs what reads files where nobody else waits for it: a few at a time, since each thread keeps
+/// memory of its own, and the disk is no faster for more.
 async fn apart<T: Send + 'static>(
+    app: &App,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
+    // Never closed while the server lives.
+    let Ok(place) = Arc::clone(&app.file_reads).acquire_owned().await else {
+        return Err(Code::ShuttingDown.into());
+    };
+    let work = move || {
+        let _place = place;
+        work()
+    };
     // Only a panic of the work is an error here, and the panic was reported.
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Code::Internal.into()))
 }

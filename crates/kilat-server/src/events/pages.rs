@@ -118,8 +118,9 @@ pub(crate) async fn list(
     }
     let view = View::of(&caller, topic)?;
     let next = next_address(&view, limit);
-    let (body, more) = apart(move || {
-        let page = view.read(&app.events, after, limit, PAGE_EVENT_BYTES_MAX)?;
+    let reading = app.clone();
+    let (body, more) = apart(&app, move || {
+        let page = view.read(&reading.events, after, limit, PAGE_EVENT_BYTES_MAX)?;
         Ok((render::page(view.topic.as_deref(), &page.events, page.next), page.next))
     })
     .await?;

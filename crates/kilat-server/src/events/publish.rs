@@ -20,7 +20,6 @@ use bytes::Bytes;
 use kilat_api::event::{
     Buffers, Event, OnInvalid, PublishRequest, Published, Read, read, read_binary,
 };
-use kilat_api::problem::Code;
 use kilat_api::schema;
 use kilat_engine::{Content, NewEvent, Publication, Unavailable, Verdict};
 use metrics::counter;
@@ -166,17 +165,8 @@ async fn hand_over(
     if bytes.len() <= PUBLISH_INLINE_BYTES_MAX {
         return read_and_send(app, &sent, &bytes, on_invalid);
     }
-    // Never closed while the server lives.
-    let Ok(place) = app.readings.clone().acquire_owned().await else {
-        return Err(Code::ShuttingDown.into());
-    };
-    let app = app.clone();
-    apart(move || {
-        let result = read_and_send(&app, &sent, &bytes, on_invalid);
-        drop(place);
-        result
-    })
-    .await
+    let reading = app.clone();
+    apart(app, move || read_and_send(&reading, &sent, &bytes, on_invalid)).await
 }
 
 fn read_and_send(

@@ -118,7 +118,9 @@ impl EventLoop {
     /// waited for a commit only looks what has come meanwhile.
     fn patience(&self) -> Option<Duration> {
         let is_done = self.stopping && self.connections.is_empty();
-        if self.groups_in_flight > 0 || is_done {
+        // Requests that stood behind answered ones are taken before the sockets are looked at.
+        let has_taken = !self.group.is_empty() || self.publishing.len() > 0;
+        if self.groups_in_flight > 0 || has_taken || is_done {
             return Some(Duration::ZERO);
         }
         let rests = self.setup.door.as_ref().is_some_and(Door::rests);

@@ -27,6 +27,7 @@ ask_both_lanes! {
     a_batch_has_1_to_8192_valid_orders_or_none_is_decided
     orders_are_listed_in_pages_that_miss_none
     pipelined_requests_are_answered_in_order
+    requests_behind_others_wait_for_nothing_else
 }
 
 fn order_id(reply: &Reply) -> String {
@@ -303,6 +304,34 @@ fn orders_are_listed_in_pages_that_miss_none(world: &World) {
         assert_eq!(reply.code(), "invalid", "{bad}");
     }
     assert_eq!(world.admin("GET", "/v1/sales/none/orders", "k", "").code(), "sale_not_found");
+}
+
+/// A lane that forgot them would find them again when it looks for silent connections, a second
+/// each.
+fn requests_behind_others_wait_for_nothing_else(world: &World) {
+    const REQUESTS: u64 = 60;
+    world.make_sale(&[(r#""per_customer":2"#, r#""per_customer":null"#)]);
+    let json = ("content-type", "application/json");
+    let mut all = String::new();
+    for n in 0..REQUESTS / 2 {
+        let key = format!("k{n}");
+        let headers = [json, ("idempotency-key", &*key)];
+        all +=
+            &request("POST", "/v1/sales/s/orders", &headers, r#"{"customer":"budi","quantity":1}"#);
+        let event = format!(
+            r#"{{"topic":"t","event_id":"{n}","timestamp":"2026-11-21T12:00:00Z","source":"s","payload":{{}}}}"#
+        );
+        all += &request("POST", "/publish", &[json], &event);
+    }
+    let mut connection = world.connect();
+    let since = std::time::Instant::now();
+    connection.send(all);
+    for n in 0..REQUESTS / 2 {
+        let order = connection.read_reply();
+        assert!(matches!(order.status, 201 | 409), "{n}: {}", order.status);
+        assert_eq!(connection.read_reply().json()["stored"], 1, "{n}");
+    }
+    assert!(since.elapsed().as_secs() < REQUESTS / 3, "they waited a second each");
 }
 
 fn pipelined_requests_are_answered_in_order(world: &World) {
