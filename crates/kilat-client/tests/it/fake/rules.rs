@@ -64,7 +64,7 @@ impl Sale {
     }
 }
 
-pub(super) fn route(state: &State, ask: &Ask, number: u64) -> Answer {
+pub(super) fn route(state: &State, ask: &Ask) -> Answer {
     let (path, query) = ask.path.split_once('?').unwrap_or((&ask.path, ""));
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let mut sales = state.sales.lock().unwrap();
@@ -80,7 +80,7 @@ pub(super) fn route(state: &State, ask: &Ask, number: u64) -> Answer {
         }
         (_, ["v1", "sales", id, rest @ ..]) => match sales.get_mut(*id) {
             None => problem(404, "sale_not_found"),
-            Some(sale) => on_sale(state, sale, ask, rest, query, number),
+            Some(sale) => on_sale(state, sale, ask, rest, query),
         },
         _ => problem(404, "not_found"),
     }
@@ -109,19 +109,12 @@ fn show(sale: &Sale) -> Value {
     shown
 }
 
-fn on_sale(
-    state: &State,
-    sale: &mut Sale,
-    ask: &Ask,
-    rest: &[&str],
-    query: &str,
-    number: u64,
-) -> Answer {
+fn on_sale(state: &State, sale: &mut Sale, ask: &Ask, rest: &[&str], query: &str) -> Answer {
     match (ask.method.as_str(), rest) {
         ("GET", []) => answer(200, show(sale)),
         ("PATCH", []) => change(state, sale, ask),
         ("GET", ["audit"]) => answer(200, audit(state.fault, sale)),
-        ("POST", ["orders"]) => order(state.fault, sale, ask, number),
+        ("POST", ["orders"]) => order(state.fault, sale, ask),
         ("GET", ["orders"]) if !ask.is_admin => problem(401, "unauthorized"),
         ("GET", ["orders"]) => list(sale, query),
         ("GET", ["orders", id]) => match sale.orders.iter().find(|o| o.id == *id && !o.hidden) {
@@ -147,6 +140,9 @@ fn change(state: &State, sale: &mut Sale, ask: &Ask) -> Answer {
     answer(200, show(sale))
 }
 
+/// Marks a reply that never leaves.
+pub(super) const LOST: &str = "lost";
+
 fn audit(fault: Fault, sale: &Sale) -> Value {
     let (mut sold, held) = (sale.units("confirmed"), sale.units("held"));
     if fault == Fault::OversellsAndHidesIt {
@@ -165,7 +161,7 @@ fn reply(sale: &Sale, order: &Order) -> Value {
         "status": order.status, "expires_at": expires, "sequence": order.sequence, "node": "fake"})
 }
 
-fn order(fault: Fault, sale: &mut Sale, ask: &Ask, number: u64) -> Answer {
+fn order(fault: Fault, sale: &mut Sale, ask: &Ask) -> Answer {
     let customer = ask.body["customer"].as_str().unwrap().to_owned();
     let quantity = ask.body["quantity"].as_u64().unwrap();
     let key = ask.key.clone().unwrap();
@@ -191,8 +187,12 @@ fn order(fault: Fault, sale: &mut Sale, ask: &Ask, number: u64) -> Answer {
     }
     let hold = ask.body["hold"].as_bool().unwrap_or(false);
     let mut placed = sale.place(&key, &customer, quantity, if hold { "held" } else { "confirmed" });
-    if fault == Fault::SecondOrderAfterLostReply && number == 20 {
+    if fault == Fault::SecondOrderAfterLostReply && sale.sequence == 5 {
         sale.keys.remove(&(customer, key));
+        return Answer {
+            headers: vec![(LOST, String::new())],
+            ..answer(201, reply(sale, &placed))
+        };
     }
     spoil(fault, sale, &mut placed);
     answer(201, reply(sale, &placed))
