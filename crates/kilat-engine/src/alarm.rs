@@ -1,5 +1,6 @@
 //! What is called, once, when nothing can be committed any more.
 
+use kilat_journal::JournalFailure;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +23,12 @@ impl Alarm {
         if let Some(on_failure) = on_failure.take() {
             on_failure(why);
         }
+    }
+
+    /// What a journal's committer is to call when it fails.
+    pub(crate) fn for_committer(&self) -> Box<dyn FnOnce(JournalFailure) + Send> {
+        let alarm = self.clone();
+        Box::new(move |failure| alarm.raise(failure.to_string()))
     }
 
     /// Runs `work`; a panic in it is as final as a failed fsync.

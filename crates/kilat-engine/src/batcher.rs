@@ -9,7 +9,7 @@ use crate::sale::Sale;
 use crate::snapshots::Snapshots;
 use crate::work::Work;
 use crate::{BATCH_BYTES_MAX, Clock, Orders, Placed, QUEUE_WAIT_MS_MAX, Unavailable};
-use kilat_journal::{Committer, Frame, PAYLOAD_BYTES_MAX, ReserveError};
+use kilat_journal::{Committer, Frame, PAYLOAD_BYTES_MAX};
 use kilat_ledger::{BATCH_HEADER_BYTES, Batch, Command, Ledger, STATUS_FACT_BYTES_MAX, Time};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ impl Batcher {
         let now = self.ledger.clamp(self.clock.now());
         let refused = self.no_room(self.frame_bytes_max(now, waiting));
         self.full = refused.is_some();
-        let mut facts = Batch::reusing(self.release.spare_buffer());
+        let mut facts = Batch::reusing(self.release.spare.take());
         let mut outgoing = Outgoing::default();
         if let Some(why) = refused {
             self.read_only(waiting, &mut outgoing, why);
@@ -108,13 +108,7 @@ impl Batcher {
 
     /// Why facts of so many bytes can't be recorded, if they can't.
     fn no_room(&self, bytes: usize) -> Option<Unavailable> {
-        match self.committer.reserve(bytes) {
-            Ok(()) => None,
-            Err(ReserveError::Stopped) => Some(Unavailable::Failed),
-            Err(ReserveError::StorageFull(_) | ReserveError::TooLarge { .. }) => {
-                Some(Unavailable::StorageFull)
-            }
-        }
+        self.committer.reserve(bytes).err().map(Unavailable::from)
     }
 
     /// Without space nothing may be decided; reads still may.

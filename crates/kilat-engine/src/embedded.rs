@@ -9,15 +9,16 @@ use crate::meters::Meters;
 use crate::recovery::{JOURNAL, Recovered, Recovery, recover};
 use crate::release::Release;
 use crate::snapshots::{SNAPSHOT_BYTES, Snapshots};
+use crate::spare::SpareBuffers;
 use crate::work::{self, Work};
 use crate::{Clock, Handle, Sale};
 use kilat_eventlog::Opened;
 use kilat_journal::{
-    Committer, DataDirectory, Directory, DirectoryError, JournalFailure, LogReader, SnapshotError,
+    Committer, DataDirectory, Directory, DirectoryError, LogReader, SnapshotError,
 };
 use kilat_ledger::{Corrupt, Time};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 /// How to start.
@@ -195,9 +196,8 @@ fn start_ledger(
     let (intake, board) = (Arc::new(Intake::new(work::LIMITS)), Arc::new(Board::default()));
     let handle =
         Handle { intake: Arc::clone(&intake), board: Arc::clone(&board), prints: recovered.prints };
-    let failed = alarm.clone();
-    let on_failure = Box::new(move |failure: JournalFailure| failed.raise(failure.to_string()));
-    let committer = Committer::spawn(recovered.journal, on_failure).map_err(StartError::Threads)?;
+    let committer =
+        Committer::spawn(recovered.journal, alarm.for_committer()).map_err(StartError::Threads)?;
     let snapshots =
         Snapshots::start(recovered.snapshots, snapshot_bytes).map_err(StartError::Threads)?;
     recovered.ledger.sales().for_each(|sale| board.publish(Sale::from(sale)));
@@ -205,7 +205,7 @@ fn start_ledger(
         board,
         intake: Arc::clone(&intake),
         ledger_end,
-        spare: Mutex::default(),
+        spare: SpareBuffers::default(),
         meters: Meters::new(),
     };
     let batcher = Batcher {

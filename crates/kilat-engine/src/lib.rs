@@ -32,6 +32,7 @@ mod recovery;
 mod release;
 mod sale;
 mod snapshots;
+mod spare;
 mod verify;
 mod work;
 
@@ -48,6 +49,7 @@ pub use kilat_eventlog::{
     Content, Counters as EventCounters, ForgetRule, NewEvent, Page as EventPage, Publication,
     PushError, ReadError, StoredEvent, TopicCount, Verdict, Verified as EventsVerified,
 };
+use kilat_journal::ReserveError;
 pub use kilat_ledger::{
     Counters, Fingerprinter, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState,
     SaleSwitch, SaleTerms, Time,
@@ -80,6 +82,19 @@ pub enum Unavailable {
         "the journal failed, what became of the command is not known; try again with the same key"
     )]
     Failed,
+}
+
+/// No room for a frame, as a caller is told it. A batch is bounded so that its frame is never too
+/// large.
+impl From<ReserveError> for Unavailable {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::Stopped => Unavailable::Failed,
+            ReserveError::StorageFull(_) | ReserveError::TooLarge { .. } => {
+                Unavailable::StorageFull
+            }
+        }
+    }
 }
 
 /// Most commands waiting for a batch; one more is answered [`Unavailable::Overloaded`].

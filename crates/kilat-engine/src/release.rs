@@ -9,13 +9,11 @@ use crate::orders::{Placed, PlacedCallback};
 use crate::query::{Answer, Reply};
 use crate::sale::Sale;
 use crate::snapshots::Due;
+use crate::spare::SpareBuffers;
 use crate::work::Work;
 use kilat_journal::Committed;
 use kilat_ledger::{Outcome, Time};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Most payload buffers kept for reuse.
-const SPARE_BUFFERS_MAX: usize = 4;
+use std::sync::Arc;
 
 /// Something decided that waits for its facts.
 pub(crate) enum Settled {
@@ -44,7 +42,7 @@ pub(crate) struct Release {
     pub(crate) board: Arc<Board>,
     pub(crate) intake: Arc<Intake<Work>>,
     pub(crate) ledger_end: Arc<DurableEnd>,
-    pub(crate) spare: Mutex<Vec<Vec<u8>>>,
+    pub(crate) spare: SpareBuffers,
     pub(crate) meters: Meters,
 }
 
@@ -59,20 +57,7 @@ impl Release {
         outgoing.changed.drain(..).for_each(|sale| self.board.publish(sale));
         outgoing.settled.drain(..).for_each(|one| one.send(Ok(())));
         self.ledger_end.advance(committed.position.frame);
-        self.keep(committed.payload);
-    }
-
-    fn keep(&self, buffer: Vec<u8>) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() > 0 {
-            spare.push(buffer);
-        }
-    }
-
-    /// A buffer that has grown to the size of a batch before.
-    pub(crate) fn spare_buffer(&self) -> Vec<u8> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.pop().unwrap_or_default()
+        self.spare.keep(committed.payload);
     }
 }
 

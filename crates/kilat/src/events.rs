@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Longest wait for a reply. Forgetting rewrites what it frees before it answers.
+/// Longest wait for a reply: one with an age has to find where in the log that was.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What to do with the event log.

@@ -4,22 +4,21 @@ use super::reclaimer::Bell;
 use super::work::Work;
 use super::{Forgotten, GROUP_BYTES_MAX, PublishedCallback};
 use crate::intake::{Intake, Queued as _, Waited, Waiting};
+use crate::spare::SpareBuffers;
 use crate::{Clock, QUEUE_WAIT_MS_MAX, Unavailable};
 use kilat_eventlog::{
     ForgetRule, GROUP_HEADER_BYTES, Publication, Refusal, Staged, Verdict, Writer,
 };
-use kilat_journal::{Committed, Committer, Directory, Frame, PAYLOAD_BYTES_MAX, ReserveError};
+use kilat_journal::{Committed, Committer, Directory, Frame, PAYLOAD_BYTES_MAX};
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// From this many waiting bytes on, the next group is decided while the last one is being
 /// committed. Smaller ones wait and let others join, see the ledger's batcher.
 const DECIDE_AHEAD_BYTES: usize = 256 << 10;
-/// Most payload buffers kept for reuse.
-const SPARE_BUFFERS_MAX: usize = 3;
 const _: () = assert!(
     GROUP_HEADER_BYTES + GROUP_BYTES_MAX <= PAYLOAD_BYTES_MAX,
     "the largest group must fit into one frame"
@@ -36,7 +35,7 @@ pub(super) struct Grouper {
 
 /// What follows a commit, on the thread that committed: it only passes results on.
 pub(super) struct Release {
-    spare: Mutex<Vec<Vec<u8>>>,
+    spare: SpareBuffers,
     ends: watch::Sender<u64>,
     bell: Arc<Bell>,
     meters: Meters,
@@ -109,7 +108,7 @@ impl Grouper {
             waiting.into_iter().for_each(|one| one.work.refuse(why));
             return;
         }
-        self.writer.begin(self.clock.now().as_millis(), self.release.spare_buffer());
+        self.writer.begin(self.clock.now().as_millis(), self.release.spare.take());
         let mut outgoing = Outgoing::default();
         for Waiting { work, since } in waiting {
             if since.elapsed() > Duration::from_millis(QUEUE_WAIT_MS_MAX) {
@@ -174,13 +173,7 @@ impl Grouper {
         if !self.writer.has_room() {
             return Some(Unavailable::StorageFull);
         }
-        match self.committer.reserve(GROUP_HEADER_BYTES + bytes) {
-            Ok(()) => None,
-            Err(ReserveError::Stopped) => Some(Unavailable::Failed),
-            Err(ReserveError::StorageFull(_) | ReserveError::TooLarge { .. }) => {
-                Some(Unavailable::StorageFull)
-            }
-        }
+        self.committer.reserve(GROUP_HEADER_BYTES + bytes).err().map(Unavailable::from)
     }
 
     /// Commits a frame; when it is durable readers see it, and then `then` is told the new end.
@@ -216,7 +209,7 @@ impl Release {
             group_events: histogram!("kilat_event_group_events"),
             fsync_seconds: histogram!("kilat_event_fsync_seconds"),
         };
-        Release { spare: Mutex::default(), ends, bell, meters }
+        Release { spare: SpareBuffers::default(), ends, bell, meters }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^52 nanoseconds")]
@@ -224,10 +217,7 @@ impl Release {
         self.bell.at(committed.place.segment);
         self.meters.groups.increment(1);
         self.meters.fsync_seconds.record(committed.sync_ns as f64 / 1e9);
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_BUFFERS_MAX && committed.payload.capacity() > 0 {
-            spare.push(committed.payload);
-        }
+        self.spare.keep(committed.payload);
     }
 
     /// Those who wait for events are woken before the replies go, so that nobody holds a reply
@@ -235,9 +225,5 @@ impl Release {
     fn answer(&self, mut outgoing: Outgoing, end: u64) {
         self.ends.send_if_modified(|known| std::mem::replace(known, end) != end);
         outgoing.0.drain(..).for_each(|(verdicts, done)| done(Ok(verdicts)));
-    }
-
-    fn spare_buffer(&self) -> Vec<u8> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use crate::alarm::Alarm;
 use crate::intake::Intake;
 use crate::{Clock, StartError};
 use kilat_eventlog::{Opened, Options, Recovery};
-use kilat_journal::{Committer, DataDirectory, Directory, JournalFailure, LogReader};
+use kilat_journal::{Committer, DataDirectory, Directory, LogReader};
 use kilat_ledger::Time;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -66,9 +66,8 @@ impl EventThreads {
         alarm: &Alarm,
     ) -> Result<EventThreads, StartError> {
         let Opened { journal, writer, reader, recovery } = opened;
-        let failed = alarm.clone();
-        let on_failure = Box::new(move |failure: JournalFailure| failed.raise(failure.to_string()));
-        let committer = Committer::spawn(journal, on_failure).map_err(StartError::Threads)?;
+        let committer =
+            Committer::spawn(journal, alarm.for_committer()).map_err(StartError::Threads)?;
         let intake = Arc::new(Intake::new(work::LIMITS));
         let (ends_tx, ends) = watch::channel(reader.end());
         let state = Arc::new(ProjectorState::starting_after(reader.ledger_cursor()));
