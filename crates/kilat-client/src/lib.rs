@@ -10,12 +10,14 @@
 //! | [`publish`] | events from JSON Lines into the event log, with retries |
 //! | [`stress`] | deliveries with duplicates, then the proof that each event is stored once |
 //! | [`events`] | what both share, and what an operator does to the event log |
+//! | [`check`] | bulk lookups of an API, with an audit log |
 //! | [`sale`] | creating, changing and showing sales as an operator |
 //! | [`health`] | the question that a container's health check asks |
 
 rust_i18n::i18n!("locales", fallback = "en");
 
 pub mod attack;
+pub mod check;
 mod error;
 pub mod events;
 pub mod health;
