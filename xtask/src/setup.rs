@@ -50,6 +50,7 @@ pub(crate) const PERL: Need = program("perl", Source::Debian("perl-base"));
 pub(crate) const FAKETIME: Need = program("faketime", Source::Debian("faketime"));
 pub(crate) const UTIL_LINUX: Need = program("taskset", Source::Debian("util-linux"));
 pub(crate) const WRK: Need = program("wrk", Source::Debian("wrk"));
+pub(crate) const CURL: Need = program("curl", Source::Debian("curl"));
 pub(crate) const NGINX: Need = program("nginx", Source::Debian("nginx-light"));
 pub(crate) const REDIS: Need = program("redis-server", Source::Debian("redis-server"));
 pub(crate) const REDIS_TOOLS: Need = program("redis-benchmark", Source::Debian("redis-tools"));

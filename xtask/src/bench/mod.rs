@@ -1,9 +1,11 @@
 //! The registry of benchmarks: a name, what it compares, and how it runs at each size.
 //! Must never assert a time: a benchmark reports, and fails only when it cannot run.
 
+mod check;
 pub(crate) mod events;
 mod figure;
 mod http;
+mod job;
 mod kilat;
 mod machine;
 mod nginx;
@@ -67,6 +69,7 @@ pub(crate) static NEEDS: &[Need] = &[
     setup::PYTHON,
     setup::NATS,
     setup::POSTGRES,
+    setup::CURL,
 ];
 
 struct Bench {
@@ -97,6 +100,11 @@ static BENCHES: &[Bench] = &[
         name: "events",
         about: "the targets of the event log, each against its peers; --only T6,nats selects",
         run: |options| part::run(events::PARTS, options),
+    },
+    Bench {
+        name: "check",
+        about: "the targets of lookups, each against its peers; --only T9,curl selects",
+        run: |options| part::run(check::PARTS, options),
     },
 ];
 
@@ -175,7 +183,11 @@ mod tests {
 
     #[test]
     fn what_parts_need_is_installed_before_the_tests() {
-        for need in [sale::PARTS, events::PARTS].into_iter().flatten().flat_map(|part| part.needs) {
+        for need in [sale::PARTS, events::PARTS, check::PARTS]
+            .into_iter()
+            .flatten()
+            .flat_map(|part| part.needs)
+        {
             assert!(NEEDS.contains(need), "{}", need.advice());
         }
     }

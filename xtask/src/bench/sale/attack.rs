@@ -1,19 +1,17 @@
 //! T11: `kilat attack` as a load generator, against `wrk` on the same server. Also runs it
 //! for figures that need a fixed rate. Reads only its report, as any other caller.
 
-use std::process::{Child, ExitStatus, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::purchase::Crowd;
 use crate::bench::figure::{Figure, Target};
+use crate::bench::job::{self, Ended};
 use crate::bench::kilat::{self, ADMIN_TOKEN, HUGE_SUPPLY, Place};
 use crate::bench::scene::{Folder, Scene, alternate};
 use crate::bench::server::{self, GENERATOR_CORE, SERVER_CORE, Server};
-use crate::bench::usage;
 use crate::bench::wrk::CONNECTIONS;
 
 const SALE: &str = "open";
@@ -23,8 +21,6 @@ const MANY_CONNECTIONS: usize = 10_000;
 const ORDER_BYTES_MAX: f64 = 32.0;
 /// Each order has a buyer of its own.
 const BUYERS: u64 = 100_000_000;
-/// Between two looks at the attack's memory.
-const MEMORY_POLL: Duration = Duration::from_millis(20);
 /// Longest time beyond the load itself: the proof reads every order.
 const PROOF_DEADLINE: Duration = Duration::from_secs(300);
 const MIB: f64 = 1024.0 * 1024.0;
@@ -118,19 +114,14 @@ pub(super) fn generator(scene: &Scene) -> Result<Vec<Figure>> {
 /// Runs an attack on a rehearsal sale of its own, against a server on the other core.
 pub(super) fn storm(scene: &Scene, server: &Server, storm: &Storm) -> Result<Report> {
     let mut command = server::pinned(Some(GENERATOR_CORE))?;
-    let child = command
+    command
         .arg(scene.kilat()?)
         .args(storm.arguments())
         .args(["--url", &format!("http://{}", server.address())])
-        .env("KILAT_ADMIN_TOKEN", ADMIN_TOKEN)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start `kilat attack`")?;
-    let deadline = Duration::from_secs(storm.seconds) + PROOF_DEADLINE;
-    let (status, output, peak_bytes) = watch(child, deadline)?;
-    ensure!(status.success(), "`kilat attack` ended with {status}: {output}");
+        .env("KILAT_ADMIN_TOKEN", ADMIN_TOKEN);
+    let Ended { status, output, errors, peak_bytes, .. } =
+        job::run(&mut command, Duration::from_secs(storm.seconds) + PROOF_DEADLINE)?;
+    ensure!(status.success(), "`kilat attack` ended with {status}: {output}{errors}");
     let mut report = parse(&output)
         .with_context(|| format!("`kilat attack` reports something else: {output}"))?;
     report.peak_bytes = peak_bytes;
@@ -174,42 +165,6 @@ fn many_connections(scene: &Scene) -> Result<Figure> {
         vec![seconds],
     )
     .noted(format!("complete and proven, {:.0}/s, p99 {:.1} ms", report.per_second, report.p99_ms)))
-}
-
-/// Waits for the end; gives how it ended, what it wrote, and its largest anonymous memory.
-fn watch(mut child: Child, deadline: Duration) -> Result<(ExitStatus, String, f64)> {
-    let output = child.stdout.take().context("no standard output")?;
-    let errors = child.stderr.take().context("no standard error")?;
-    let [output, errors] = [reader(output), reader(errors)];
-    let started = Instant::now();
-    let mut peak_bytes: f64 = 0.0;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        // A process that ends right now has no memory any more.
-        let memory = usage::memory(child.id()).map_or(0.0, |memory| memory.anonymous);
-        peak_bytes = peak_bytes.max(memory);
-        if started.elapsed() > deadline {
-            child.kill()?;
-            child.wait()?;
-            bail!("`kilat attack` still ran after {} s", deadline.as_secs());
-        }
-        thread::sleep(MEMORY_POLL);
-    };
-    let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
-    let (output, errors) = (text(output), text(errors));
-    let shown = if status.success() { output } else { output + &errors };
-    Ok((status, shown, peak_bytes))
-}
-
-/// A pipe that nobody reads would stop the attack once it is full.
-fn reader(mut pipe: impl std::io::Read + Send + 'static) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut text = String::new();
-        let _ = pipe.read_to_string(&mut text);
-        text
-    })
 }
 
 fn parse(output: &str) -> Option<Report> {
