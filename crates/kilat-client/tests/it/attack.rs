@@ -188,9 +188,9 @@ fn a_server_killed_in_mid_attack_is_outlasted_and_proven() {
     while fake.orders_asked() < 500 {
         std::thread::yield_now();
     }
-    fake.kill();
+    fake.server.kill();
     std::thread::sleep(Duration::from_millis(300));
-    fake.restart();
+    fake.server.restart();
     let report = attack.join().unwrap();
     assert!(report.proven(), "{}", report.to_text(Lang::English));
     assert_eq!((report.orders.acknowledged, report.orders.unknown), (2_000, 0));
@@ -210,7 +210,7 @@ fn a_server_that_stays_away_leaves_orders_unknown_and_nothing_proven() {
     while fake.orders_asked() < 300 {
         std::thread::yield_now();
     }
-    fake.kill();
+    fake.server.kill();
     let report = attack.join().unwrap();
     assert!(!report.proven() && report.after.is_none());
     assert!(report.orders.unknown > 0);
@@ -278,7 +278,7 @@ fn what_can_not_start_says_so() {
         matches!(&error, ClientError::Refused(text) if text.contains("sale_not_found")),
         "{error}"
     );
-    fake.kill();
+    fake.server.kill();
     let error = start(&options(&fake));
     assert!(matches!(&error, ClientError::Unreachable(_)), "{error}");
     assert_eq!(error.exit_code(), 1);

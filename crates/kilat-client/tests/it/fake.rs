@@ -3,14 +3,14 @@
 
 mod rules;
 
+use crate::standin::{self, Ask, Next, StandIn};
 use rules::{Sale, route};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub(crate) const ADMIN: &str = "admin-token-for-tests";
@@ -57,15 +57,12 @@ struct State {
     sales: Mutex<HashMap<String, Sale>>,
     admin_keys: Mutex<Vec<String>>,
     requests: AtomicU64,
-    stopping: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
 }
 
 /// A running server. Dropping it stops it.
 pub(crate) struct Fake {
-    pub(crate) address: SocketAddr,
+    pub(crate) server: StandIn,
     state: Arc<State>,
-    accept: Option<JoinHandle<()>>,
 }
 
 impl Fake {
@@ -75,17 +72,14 @@ impl Fake {
             sales: Mutex::default(),
             admin_keys: Mutex::default(),
             requests: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
-            open: Mutex::default(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let accept = Some(serve(listener, Arc::clone(&state)));
-        Fake { address, state, accept }
+        let served = Arc::clone(&state);
+        let server = StandIn::start(move |stream, ask| serve(stream, ask, &served));
+        Fake { server, state }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Requests for orders so far.
@@ -96,25 +90,6 @@ impl Fake {
     /// Keys that came with admin calls.
     pub(crate) fn admin_keys(&self) -> Vec<String> {
         self.state.admin_keys.lock().unwrap().clone()
-    }
-
-    /// Breaks every connection and answers nobody.
-    pub(crate) fn kill(&mut self) {
-        self.state.stopping.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        if let Some(accept) = self.accept.take() {
-            accept.join().unwrap();
-        }
-        for stream in self.state.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// Serves again on the same port, with everything it knew.
-    pub(crate) fn restart(&mut self) {
-        self.state.stopping.store(false, Ordering::SeqCst);
-        let listener = TcpListener::bind(self.address).unwrap();
-        self.accept = Some(serve(listener, Arc::clone(&self.state)));
     }
 
     /// Makes a sale as if somebody had done so before.
@@ -132,36 +107,14 @@ impl Fake {
     }
 }
 
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.kill();
+impl Ask {
+    fn key(&self) -> Option<&str> {
+        self.header("idempotency-key")
     }
-}
 
-fn serve(listener: TcpListener, state: Arc<State>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            if state.stopping.load(Ordering::SeqCst) {
-                return;
-            }
-            state.open.lock().unwrap().push(stream.try_clone().unwrap());
-            let state = Arc::clone(&state);
-            std::thread::spawn(move || {
-                let _ = converse(&stream, &state);
-                let _ = stream.shutdown(std::net::Shutdown::Both);
-            });
-        }
-    })
-}
-
-/// A request, taken apart.
-struct Ask {
-    method: String,
-    path: String,
-    key: Option<String>,
-    is_admin: bool,
-    body: Value,
+    fn is_admin(&self) -> bool {
+        self.header("authorization") == Some(&format!("Bearer {ADMIN}"))
+    }
 }
 
 struct Answer {
@@ -178,36 +131,26 @@ fn problem(status: u16, code: &str) -> Answer {
     answer(status, json!({"type": "about:blank", "title": code, "status": status, "code": code}))
 }
 
-fn converse(stream: &TcpStream, state: &State) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    while let Some(ask) = read_ask(&mut reader)? {
-        if state.stopping.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let is_order = ask.method == "POST" && ask.path.contains("/orders");
-        let number = if is_order { state.requests.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
-        let luck = if is_order { luck(stream, state, number)? } else { Luck::Act };
-        let reply = match luck {
-            Luck::Act => route(state, &ask),
-            Luck::Refuse(reply) => reply,
-            Luck::Close => return Ok(()),
-        };
-        if is_order && state.fault == Fault::DropsRepliesAfterActing && number.is_multiple_of(7) {
-            return Ok(());
-        }
-        if state.fault == Fault::DropsSomeEarlyReplies && (10..20).contains(&number) {
-            return Ok(());
-        }
-        if reply.headers.iter().any(|(name, _)| *name == rules::LOST) {
-            return Ok(());
-        }
-        write_answer(stream, &reply, state.fault, is_order)?;
-        if state.fault == Fault::ClosesAfterEachReply {
-            return Ok(());
-        }
+fn serve(stream: &TcpStream, ask: &Ask, state: &State) -> io::Result<Next> {
+    let is_order = ask.method == "POST" && ask.path.contains("/orders");
+    let number = if is_order { state.requests.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+    let luck = if is_order { luck(stream, state, number)? } else { Luck::Act };
+    let reply = match luck {
+        Luck::Act => route(state, ask),
+        Luck::Refuse(reply) => reply,
+        Luck::Close => return Ok(Next::Close),
+    };
+    let is_lost = match state.fault {
+        Fault::DropsRepliesAfterActing => is_order && number.is_multiple_of(7),
+        Fault::DropsSomeEarlyReplies => (10..20).contains(&number),
+        _ => reply.headers.iter().any(|(name, _)| *name == rules::LOST),
+    };
+    if is_lost {
+        return Ok(Next::Close);
     }
-    Ok(())
+    write_answer(stream, &reply, state.fault, is_order)?;
+    let closes = state.fault == Fault::ClosesAfterEachReply;
+    Ok(if closes { Next::Close } else { Next::Read })
 }
 
 /// What meets a request before anything is done.
@@ -217,7 +160,7 @@ enum Luck {
     Close,
 }
 
-fn luck(mut stream: &TcpStream, state: &State, number: u64) -> std::io::Result<Luck> {
+fn luck(mut stream: &TcpStream, state: &State, number: u64) -> io::Result<Luck> {
     let reply = match state.fault {
         Fault::ResetsBeforeActing if number.is_multiple_of(5) => return Ok(Luck::Close),
         Fault::Garbage if number.is_multiple_of(6) => {
@@ -249,58 +192,19 @@ fn luck(mut stream: &TcpStream, state: &State, number: u64) -> std::io::Result<L
     Ok(Luck::Refuse(reply))
 }
 
-fn read_ask(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Ask>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace();
-    let (method, path) =
-        (words.next().unwrap_or("").to_owned(), words.next().unwrap_or("").to_owned());
-    let (mut length, mut key, mut is_admin) = (0, None, false);
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else {
-            break;
-        };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse().unwrap(),
-            "idempotency-key" => key = Some(value.to_owned()),
-            "authorization" => is_admin = value == format!("Bearer {ADMIN}"),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Ok(Some(Ask { method, path, key, is_admin, body }))
-}
-
 fn write_answer(
     mut stream: &TcpStream,
     reply: &Answer,
     fault: Fault,
     is_order: bool,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let body = if reply.body.is_null() { String::new() } else { reply.body.to_string() };
-    let mut text = format!(
-        "HTTP/1.1 {} X\r\nx-kilat-node: fake\r\ncontent-type: application/json\r\n",
-        reply.status
-    );
-    for (name, value) in &reply.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    if fault == Fault::Chunked {
-        let (head, tail) = body.split_at(body.len() / 2);
-        text.push_str("transfer-encoding: chunked\r\n\r\n");
-        for part in [head, tail].iter().filter(|part| !part.is_empty()) {
-            text.push_str(&format!("{:x}\r\n{part}\r\n", part.len()));
-        }
-        text.push_str("0\r\n\r\n");
-    } else {
-        text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-    }
+    let mut headers = reply.headers.clone();
+    headers.push(("content-type", "application/json".to_owned()));
+    let text = match fault {
+        Fault::Chunked => in_chunks(reply.status, &headers, &body),
+        _ => standin::reply(reply.status, &headers, &body),
+    };
     if fault == Fault::SlowBytes && is_order {
         for piece in text.as_bytes().chunks(40) {
             stream.write_all(piece)?;
@@ -309,4 +213,13 @@ fn write_answer(
         return Ok(());
     }
     stream.write_all(text.as_bytes())
+}
+
+fn in_chunks(status: u16, headers: &[(&'static str, String)], body: &str) -> String {
+    let mut text = standin::head(status, headers) + "transfer-encoding: chunked\r\n\r\n";
+    let (head, tail) = body.split_at(body.len() / 2);
+    for part in [head, tail].iter().filter(|part| !part.is_empty()) {
+        text.push_str(&format!("{:x}\r\n{part}\r\n", part.len()));
+    }
+    text + "0\r\n\r\n"
 }

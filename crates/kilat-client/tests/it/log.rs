@@ -1,17 +1,14 @@
 //! A small event log of the contract, written for these tests and from the
 //! contract alone, that lies or fails on demand.
 
-mod wire;
-
+use crate::standin::{Ask, Next, StandIn, write_reply};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufReader;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use wire::{Answer, Ask, answer, problem, read_ask, write_answer};
 
 /// What a log does wrong. Each is done to some deliveries only, picked by a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,15 +82,23 @@ struct State {
     acts_in_silence: AtomicBool,
     /// Most events of a body; a larger one is 413.
     body_events_max: Mutex<usize>,
-    stopping: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
+}
+
+/// Status, headers, body.
+type Answer = (u16, Vec<(&'static str, String)>, String);
+
+fn answer(status: u16, body: &Value) -> Answer {
+    (status, Vec::new(), body.to_string())
+}
+
+fn problem(status: u16, code: &str) -> Answer {
+    answer(status, &json!({"type": "about:blank", "title": code, "status": status, "code": code}))
 }
 
 /// A running server. Dropping it stops it.
 pub(crate) struct FakeLog {
-    address: SocketAddr,
+    pub(crate) server: StandIn,
     state: Arc<State>,
-    accept: Option<JoinHandle<()>>,
 }
 
 impl FakeLog {
@@ -105,17 +110,14 @@ impl FakeLog {
             answers_left: Mutex::default(),
             acts_in_silence: AtomicBool::new(false),
             body_events_max: Mutex::new(usize::MAX),
-            stopping: AtomicBool::new(false),
-            open: Mutex::default(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let accept = Some(serve(listener, Arc::clone(&state)));
-        FakeLog { address, state, accept }
+        let served = Arc::clone(&state);
+        let server = StandIn::start(move |stream, ask| serve(stream, ask, &served));
+        FakeLog { server, state }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
@@ -143,66 +145,15 @@ impl FakeLog {
         let event = json!({"topic": topic, "event_id": id, "timestamp": "2026-01-01T00:00:00Z", "source": "x", "payload": {}});
         self.log().take(Fault::None, &event);
     }
-
-    /// Breaks every connection and answers nobody.
-    pub(crate) fn kill(&mut self) {
-        self.state.stopping.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        if let Some(accept) = self.accept.take() {
-            accept.join().unwrap();
-        }
-        for stream in self.state.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// Serves again on the same port, with everything it knew.
-    pub(crate) fn restart(&mut self) {
-        self.state.stopping.store(false, Ordering::SeqCst);
-        let listener = TcpListener::bind(self.address).unwrap();
-        self.accept = Some(serve(listener, Arc::clone(&self.state)));
-    }
 }
 
-impl Drop for FakeLog {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn serve(listener: TcpListener, state: Arc<State>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            if state.stopping.load(Ordering::SeqCst) {
-                return;
-            }
-            state.open.lock().unwrap().push(stream.try_clone().unwrap());
-            let state = Arc::clone(&state);
-            std::thread::spawn(move || {
-                let _ = converse(&stream, &state);
-                let _ = stream.shutdown(std::net::Shutdown::Both);
-            });
-        }
-    })
-}
-
-fn converse(stream: &TcpStream, state: &State) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    while let Some(ask) = read_ask(&mut reader)? {
-        if state.stopping.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let Some(reply) = reply(state, &ask) else {
-            return Ok(());
-        };
-        write_answer(stream, &reply)?;
-        if state.fault == Fault::ClosesAfterEachReply {
-            return Ok(());
-        }
-    }
-    Ok(())
+fn serve(stream: &TcpStream, ask: &Ask, state: &State) -> io::Result<Next> {
+    let Some((status, headers, body)) = reply(state, ask) else {
+        return Ok(Next::Close);
+    };
+    write_reply(stream, status, &headers, &body)?;
+    let closes = state.fault == Fault::ClosesAfterEachReply;
+    Ok(if closes { Next::Close } else { Next::Read })
 }
 
 /// What is answered; `None` to close without an answer.
@@ -220,7 +171,7 @@ fn reply(state: &State, ask: &Ask) -> Option<Answer> {
             answer(200, &json!({"topics": log.topics(state.fault), "next": null}))
         }
         ("GET", "/events") => answer(200, &log.page(state.fault, &ask.path)),
-        ("POST", "/events/forget") if ask.token.as_deref() != Some("Bearer admin") => {
+        ("POST", "/events/forget") if ask.header("authorization") != Some("Bearer admin") => {
             problem(401, "unauthorized")
         }
         ("POST", "/events/forget") => {
@@ -261,7 +212,9 @@ fn post(state: &State, ask: &Ask) -> Option<Answer> {
             Some((502, Vec::new(), "<html>Bad Gateway</html>".to_owned()))
         }
         Fault::AnswersHtml => Some((200, Vec::new(), "<html>Welcome</html>".to_owned())),
-        Fault::AsksForAToken if ask.token.is_none() => Some(problem(401, "unauthorized")),
+        Fault::AsksForAToken if ask.header("authorization").is_none() => {
+            Some(problem(401, "unauthorized"))
+        }
         Fault::Redirects => Some((307, vec![("location", "/elsewhere".to_owned())], String::new())),
         _ if events.len() > *state.body_events_max.lock().unwrap() => {
             Some(problem(413, "too_large"))
@@ -320,7 +273,7 @@ impl Log {
         if self.lies(fault, Fault::ContradictsItself) {
             body["received"] = json!(stored + duplicates + conflicts + 1);
         }
-        if !ask.wants_minimal {
+        if ask.header("prefer") != Some("return=minimal") {
             if self.lies(fault, Fault::LeavesOutAResult) {
                 results.pop();
             }

@@ -8,4 +8,5 @@ mod log;
 mod publish;
 mod report;
 mod sale;
+mod standin;
 mod stress;

@@ -286,7 +286,7 @@ fn what_can_not_be_published_says_why() {
     stop(Fault::Redirects, 1, "307");
     stop(Fault::ContradictsItself, 1, "received 11");
     let mut fake = FakeLog::start(Fault::None);
-    fake.kill();
+    fake.server.kill();
     let (_directory, inputs) = files(&[&lines(0..30)]);
     let report = run(&PublishOptions { retries: 1, ..options(&fake, inputs) });
     let message = report.stop.as_ref().unwrap().message.clone();

@@ -186,7 +186,7 @@ fn health() {
     let sick = check(&access(&fake), Probe::Live, Lang::English);
     assert_eq!(sick, Err(ClientError::Refused("/livez answers 503".to_owned())));
     let address = access(&fake);
-    fake.kill();
+    fake.server.kill();
     assert!(matches!(
         check(&address, Probe::Ready, Lang::English),
         Err(ClientError::Unreachable(_))

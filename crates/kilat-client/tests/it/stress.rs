@@ -175,8 +175,8 @@ fn a_log_killed_again_and_again_is_outlasted_and_verified() {
     let stress = std::thread::spawn(move || run(&options));
     for round in 1..=10 {
         fake.await_posts(round * 50);
-        fake.kill();
-        fake.restart();
+        fake.server.kill();
+        fake.server.restart();
     }
     let report = stress.join().unwrap();
     assert!(report.verified, "{}", report.to_text(Lang::English));
@@ -191,7 +191,7 @@ fn a_log_that_stays_away_is_not_verified() {
     let options = StressOptions { events: 100_000, batch: 1, patience, ..options(&fake) };
     let stress = std::thread::spawn(move || run(&options));
     fake.await_posts(100);
-    fake.kill();
+    fake.server.kill();
     let report = stress.join().unwrap();
     assert!(!report.verified && report.after.is_none());
     assert!(failed(&report).contains(&"delivered"), "{:?}", failed(&report));
@@ -258,7 +258,7 @@ fn what_can_not_go_on_says_so() {
     with_token.access.token = Some(Token::from("secret"));
     assert!(run(&with_token).verified);
     let mut gone = FakeLog::start(Fault::None);
-    gone.kill();
+    gone.server.kill();
     assert!(matches!(try_run(&options(&gone)).unwrap_err(), ClientError::Unreachable(_)));
 }
 

@@ -1,6 +1,7 @@
 //! The fake's sale: rules from the contract, and the lies about them.
 
-use super::{Answer, Ask, Fault, State, answer, problem};
+use super::{Answer, Fault, State, answer, problem};
+use crate::standin::Ask;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -71,7 +72,7 @@ pub(super) fn route(state: &State, ask: &Ask) -> Answer {
     match (ask.method.as_str(), &parts[..]) {
         ("GET", ["readyz"]) => answer(200, json!({})),
         ("GET", ["livez"]) => answer(503, Value::Null),
-        ("POST" | "PATCH", ["v1", "sales"] | ["v1", "sales", _]) if !ask.is_admin => {
+        ("POST" | "PATCH", ["v1", "sales"] | ["v1", "sales", _]) if !ask.is_admin() => {
             problem(401, "unauthorized")
         }
         ("POST", ["v1", "sales"]) => create(state, &mut sales, ask),
@@ -87,7 +88,7 @@ pub(super) fn route(state: &State, ask: &Ask) -> Answer {
 }
 
 fn create(state: &State, sales: &mut HashMap<String, Sale>, ask: &Ask) -> Answer {
-    state.admin_keys.lock().unwrap().extend(ask.key.clone());
+    state.admin_keys.lock().unwrap().extend(ask.key().map(str::to_owned));
     let id = ask.body["id"].as_str().unwrap().to_owned();
     let supply = ask.body["supply"].as_u64().unwrap();
     if sales.contains_key(&id) {
@@ -115,7 +116,7 @@ fn on_sale(state: &State, sale: &mut Sale, ask: &Ask, rest: &[&str], query: &str
         ("PATCH", []) => change(state, sale, ask),
         ("GET", ["audit"]) => answer(200, audit(state.fault, sale)),
         ("POST", ["orders"]) => order(state.fault, sale, ask),
-        ("GET", ["orders"]) if !ask.is_admin => problem(401, "unauthorized"),
+        ("GET", ["orders"]) if !ask.is_admin() => problem(401, "unauthorized"),
         ("GET", ["orders"]) => list(sale, query),
         ("GET", ["orders", id]) => match sale.orders.iter().find(|o| o.id == *id && !o.hidden) {
             Some(order) => answer(200, reply(sale, order)),
@@ -127,7 +128,7 @@ fn on_sale(state: &State, sale: &mut Sale, ask: &Ask, rest: &[&str], query: &str
 }
 
 fn change(state: &State, sale: &mut Sale, ask: &Ask) -> Answer {
-    state.admin_keys.lock().unwrap().extend(ask.key.clone());
+    state.admin_keys.lock().unwrap().extend(ask.key().map(str::to_owned));
     sale.supply += ask.body["add_supply"].as_u64().unwrap_or(0);
     if let Some(to) = ask.body["state"].as_str() {
         sale.state = Some(to.to_owned());
@@ -164,7 +165,7 @@ fn reply(sale: &Sale, order: &Order) -> Value {
 fn order(fault: Fault, sale: &mut Sale, ask: &Ask) -> Answer {
     let customer = ask.body["customer"].as_str().unwrap().to_owned();
     let quantity = ask.body["quantity"].as_u64().unwrap();
-    let key = ask.key.clone().unwrap();
+    let key = ask.key().unwrap().to_owned();
     if let Some(&at) = sale.keys.get(&(customer.clone(), key.clone())) {
         return repeat(fault, sale, ask, at);
     }
@@ -220,12 +221,7 @@ fn repeat(fault: Fault, sale: &mut Sale, ask: &Ask, at: usize) -> Answer {
         Fault::RefusesReplay => return problem(409, "sold_out"),
         Fault::ForgetsToMarkReplays => return answer(201, reply(sale, &order)),
         Fault::SecondOrderForOneKey => {
-            order = sale.place(
-                ask.key.as_deref().unwrap(),
-                &order.customer,
-                order.quantity,
-                "confirmed",
-            );
+            order = sale.place(ask.key().unwrap(), &order.customer, order.quantity, "confirmed");
         }
         _ => {}
     }
