@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::lang::Lang;
-use crate::secrets::find_admin_token;
+use crate::operator::OperatorArgs;
 use clap::Args;
 use kilat_client::Token;
 use kilat_client::attack::{AttackOptions, AttackReport, Output};
@@ -18,9 +18,8 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// Whom to storm, and how hard.
 #[derive(Debug, Args)]
 pub(crate) struct AttackArgs {
-    /// The server.
-    #[arg(long, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Storm this sale [default: make a rehearsal sale].
     #[arg(long, value_name = "ID")]
     sale: Option<String>,
@@ -64,18 +63,6 @@ pub(crate) struct AttackArgs {
     /// Repeats the choices of an earlier run.
     #[arg(long)]
     seed: Option<u64>,
-    /// The server's data directory: its admin token is read from there.
-    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
-    data: PathBuf,
-    /// Admin token.
-    #[arg(
-        long,
-        env = "KILAT_ADMIN_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true,
-        hide = true
-    )]
-    admin_token: Option<String>,
     /// Token that order calls need.
     #[arg(
         long,
@@ -140,8 +127,9 @@ fn options(
             ))
         })
     };
+    let access = args.operator.access(Duration::from_millis(args.timeout_ms))?;
     Ok(AttackOptions {
-        url: args.url,
+        url: access.url,
         sale: args.sale,
         supply: args.supply,
         per_customer: (args.per_customer > 0).then_some(args.per_customer),
@@ -151,11 +139,11 @@ fn options(
         connections: args.connections,
         rate: args.rate,
         duration: args.duration.map(|value| seconds("duration", value)).transpose()?,
-        timeout: Duration::from_millis(args.timeout_ms),
+        timeout: access.timeout,
         patience: seconds("patience", args.patience)?,
         replay: args.replay,
         hold: args.hold,
-        admin_token: find_admin_token(args.admin_token, &args.data)?.map(Token::from),
+        admin_token: access.token,
         api_token: args.api_token.map(Token::from),
         seed: args.seed,
         lang,

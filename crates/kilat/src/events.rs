@@ -2,12 +2,10 @@
 
 use crate::failure::Failure;
 use crate::lang::Lang;
-use crate::secrets::find_admin_token;
+use crate::operator::OperatorArgs;
 use clap::{Args, Subcommand};
 use kilat_client::events::{ForgetOptions, forget, parse_age};
-use kilat_client::{Access, Token};
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,21 +37,8 @@ struct ForgetArgs {
     /// Don't ask.
     #[arg(long)]
     yes: bool,
-    /// The server.
-    #[arg(long, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// The server's data directory: its admin token is read from there.
-    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
-    data: PathBuf,
-    /// Admin token.
-    #[arg(
-        long,
-        env = "KILAT_ADMIN_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true,
-        hide = true
-    )]
-    admin_token: Option<String>,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -65,9 +50,8 @@ struct ForgetArgs {
 /// [`Failure`] when it can't be carried out, or was not agreed to.
 pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let Action::Forget(args) = args.action;
-    let token = find_admin_token(args.admin_token, &args.data)?.map(Token::from);
     let options = ForgetOptions {
-        access: Access { url: args.url, token, timeout: TIMEOUT },
+        access: args.operator.access(TIMEOUT)?,
         topic: args.topic,
         older_than: args.older_than,
         json: args.json,

@@ -11,6 +11,7 @@ mod failure;
 mod lang;
 mod logging;
 mod lookup;
+mod operator;
 mod publish;
 mod sale;
 mod secrets;

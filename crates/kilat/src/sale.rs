@@ -2,11 +2,10 @@
 
 use crate::failure::Failure;
 use crate::lang::Lang;
-use crate::secrets::find_admin_token;
+use crate::operator::OperatorArgs;
 use clap::{Args, Subcommand};
 use kilat_api::sale::SaleSwitch;
 use kilat_client::sale::{SaleAction, SaleDraft, SaleOptions};
-use kilat_client::{Access, Token};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,28 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct SaleArgs {
     #[command(subcommand)]
     action: Action,
-    /// The server.
-    #[arg(long, global = true, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// The server's data directory: its admin token is read from there.
-    #[arg(
-        long,
-        global = true,
-        env = "KILAT_DATA",
-        default_value = "./kilat-data",
-        value_name = "DIR"
-    )]
-    data: PathBuf,
-    /// Admin token.
-    #[arg(
-        long,
-        global = true,
-        env = "KILAT_ADMIN_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true,
-        hide = true
-    )]
-    admin_token: Option<String>,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Makes the change safe to repeat [default: a random key].
     #[arg(long, global = true, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -134,9 +113,8 @@ struct Draft {
 /// # Errors
 /// [`Failure`] with what is wrong and what to do.
 pub(crate) fn run(args: SaleArgs, lang: Lang) -> Result<ExitCode, Failure> {
-    let token = find_admin_token(args.admin_token, &args.data)?.map(Token::from);
     let options = SaleOptions {
-        access: Access { url: args.url, token, timeout: TIMEOUT },
+        access: args.operator.access(TIMEOUT)?,
         action: action(args.action),
         idempotency_key: args.idempotency_key,
         json: args.json,
