@@ -16,6 +16,7 @@
 //! | `pages`, `visitor` | the buy page and its visitors |
 //! | [`lookup`] | the five reference lookup APIs, on a port of their own |
 //! | `docs` | the description of the interface, for programs and for people |
+//! | [`supervisor`] | keeps the processes of a whole system running |
 //! | `problem`, `reply`, `render`, `show` | outcomes of the engine in the contract's words |
 //! | [`limits`] | every limit by name |
 //!
@@ -49,6 +50,7 @@ mod seats;
 mod show;
 mod state;
 mod stream;
+pub mod supervisor;
 mod token;
 mod visitor;
 

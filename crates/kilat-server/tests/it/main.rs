@@ -12,6 +12,7 @@
 //! | `live` | streams, health, metrics, stopping |
 //! | `lookups` | the five reference lookup APIs, on their own port |
 //! | `slow` | peers that are slow, large, many or broken |
+//! | `supervisor` | processes that are kept running |
 //! | `docs` | the description: it lists every call, and every reply seen in any of these tests |
 //! | `pages` | the buy page and its visitors |
 
@@ -33,4 +34,5 @@ mod misuse;
 mod pages;
 mod roles;
 mod slow;
+mod supervisor;
 mod world;

@@ -1,0 +1,197 @@
+//! The task that keeps one process running.
+
+use super::backoff::Backoff;
+use super::life::Life;
+use super::{LogLine, Patience, Spec, State, Status, probe};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Between two questions to a process that starts: what a restart costs beyond the start itself.
+const ASK_STARTING: Duration = Duration::from_millis(20);
+/// Between two questions to a process that is ready.
+const ASK_READY: Duration = Duration::from_millis(500);
+
+pub(super) struct Keeper {
+    spec: Spec,
+    patience: Patience,
+    log: LogLine,
+    status: watch::Sender<Status>,
+}
+
+/// How a life ended.
+enum End {
+    /// It is to be stopped; it may still run.
+    Asked(Option<Life>),
+    /// By itself, or killed; ready for so long, if it ever was.
+    Over { was_ready: Option<Duration>, why: String },
+}
+
+impl Keeper {
+    pub(super) fn new(
+        spec: Spec,
+        patience: Patience,
+        log: LogLine,
+    ) -> (Keeper, watch::Receiver<Status>) {
+        let (status, seen) = watch::channel(Status {
+            name: spec.name.clone(),
+            address: spec.address.clone(),
+            pid: None,
+            state: State::Waiting,
+            restarts: 0,
+            why: None,
+        });
+        (Keeper { spec, patience, log, status }, seen)
+    }
+
+    /// Keeps it running until `stop`.
+    pub(super) async fn run(
+        self,
+        gates: Vec<watch::Receiver<Status>>,
+        mut kills: mpsc::Receiver<()>,
+        stop: CancellationToken,
+    ) {
+        tokio::select! {
+            () = all_ready(gates) => {}
+            () = stop.cancelled() => return self.tell(|status| status.state = State::Stopped),
+        }
+        let mut backoff = Backoff::default();
+        loop {
+            let (was_ready, why) = match self.live(&mut kills, &stop).await {
+                End::Asked(life) => return self.end(life).await,
+                End::Over { was_ready, why } => (was_ready, why),
+            };
+            tracing::warn!(name = self.spec.name, why, "a process ended and is started again");
+            self.tell(|status| {
+                *status = Status {
+                    pid: None,
+                    state: State::Restarting,
+                    why: Some(why),
+                    ..status.clone()
+                };
+            });
+            tokio::select! {
+                () = sleep(backoff.after(was_ready)) => {}
+                () = stop.cancelled() => return self.end(None).await,
+            }
+            self.tell(|status| status.restarts += 1);
+        }
+    }
+
+    async fn end(&self, life: Option<Life>) {
+        if let Some(life) = life {
+            life.stop(self.patience.stop).await;
+        }
+        self.tell(|status| {
+            status.pid = None;
+            status.state = State::Stopped;
+        });
+    }
+
+    /// One life: until it ends, is killed for its silence, or is to be stopped.
+    async fn live(&self, kills: &mut mpsc::Receiver<()>, stop: &CancellationToken) -> End {
+        let mut life = match Life::begin(&self.spec, &self.log) {
+            Ok(life) => life,
+            Err(error) => {
+                let why = format!("can't be started ({error})");
+                return End::Over { was_ready: None, why };
+            }
+        };
+        let pid = life.pid();
+        self.tell(|status| {
+            status.pid = pid;
+            status.state = State::Starting;
+        });
+        let mut pulse = Pulse::new(self.patience);
+        loop {
+            tokio::select! {
+                how = life.end() => {
+                    let why = pulse.told.take().unwrap_or(how);
+                    return End::Over { was_ready: pulse.was_ready(), why };
+                }
+                () = stop.cancelled() => return End::Asked(Some(life)),
+                Some(()) = kills.recv() => life.kill(),
+                answers = pulse.feel(&self.spec) => {
+                    if let Some(why) = pulse.take(answers) {
+                        pulse.told = Some(why);
+                        life.kill();
+                    }
+                    self.tell_state(pulse.state());
+                }
+            }
+        }
+    }
+
+    fn tell_state(&self, state: State) {
+        self.status.send_if_modified(|status| {
+            let changed = status.state != state;
+            status.state = state;
+            changed
+        });
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(change);
+    }
+}
+
+/// When a process answered, and when not.
+struct Pulse {
+    patience: Patience,
+    began: Instant,
+    ready_since: Option<Instant>,
+    silent_since: Option<Instant>,
+    /// Why it was killed by its keeper.
+    told: Option<String>,
+}
+
+impl Pulse {
+    fn new(patience: Patience) -> Pulse {
+        Pulse { patience, began: Instant::now(), ready_since: None, silent_since: None, told: None }
+    }
+
+    /// Waits until it is time to ask, and asks.
+    async fn feel(&self, spec: &Spec) -> bool {
+        sleep(if self.ready_since.is_some() { ASK_READY } else { ASK_STARTING }).await;
+        probe::holds(&spec.ready).await
+    }
+
+    /// Takes an answer; says why its process must be killed, if it must.
+    fn take(&mut self, answers: bool) -> Option<String> {
+        if answers {
+            self.ready_since.get_or_insert_with(Instant::now);
+            self.silent_since = None;
+            return None;
+        }
+        let since = match self.ready_since {
+            None => self.began,
+            Some(_) => *self.silent_since.get_or_insert_with(Instant::now),
+        };
+        let patience =
+            if self.ready_since.is_some() { self.patience.silence } else { self.patience.start };
+        (since.elapsed() > patience && self.told.is_none())
+            .then(|| format!("killed: not ready for {} s", patience.as_secs()))
+    }
+
+    fn was_ready(&self) -> Option<Duration> {
+        self.ready_since.map(|since| since.elapsed())
+    }
+
+    fn state(&self) -> State {
+        match (self.ready_since, self.silent_since) {
+            (None, _) => State::Starting,
+            (Some(_), None) => State::Ready,
+            (Some(_), Some(_)) => State::Silent,
+        }
+    }
+}
+
+async fn all_ready(gates: Vec<watch::Receiver<Status>>) {
+    for mut gate in gates {
+        // An error means that it was stopped: then this one is stopped as well.
+        if gate.wait_for(|status| status.state == State::Ready).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
