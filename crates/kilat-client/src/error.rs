@@ -14,6 +14,9 @@ pub enum ClientError {
     Refused(String),
     /// The server broke its contract; report it.
     Fault(String),
+    /// A file that was being written can't be written further; the sentence says what is kept
+    /// and how to go on.
+    Storage(String),
 }
 
 impl ClientError {
@@ -32,7 +35,8 @@ impl fmt::Display for ClientError {
         let (ClientError::Usage(message)
         | ClientError::Unreachable(message)
         | ClientError::Refused(message)
-        | ClientError::Fault(message)) = self;
+        | ClientError::Fault(message)
+        | ClientError::Storage(message)) = self;
         f.write_str(message)
     }
 }

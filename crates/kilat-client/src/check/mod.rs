@@ -5,9 +5,11 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`audit`] | the log of a check |
 //! | `call` | one request and its reply |
 //! | `finding` | what is learned of one id |
 
+pub mod audit;
 #[expect(dead_code, reason = "its users follow")]
 mod call;
 mod finding;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
 mod attack;
+mod audit;
 mod fake;
 mod log;
 mod publish;
