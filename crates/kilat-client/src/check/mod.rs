@@ -8,10 +8,14 @@
 //! | [`audit`] | the log of a check |
 //! | `call` | one request and its reply |
 //! | `finding` | what is learned of one id |
+//! | `profile` | how an API is asked and understood |
 
 pub mod audit;
 #[expect(dead_code, reason = "its users follow")]
 mod call;
 mod finding;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
+mod profile;
 
 pub use finding::{Finding, ID_BYTES_MAX, ID_SENT_BYTES_MAX, Id, Outcome};
+pub use profile::{Profile, SeedTexts};

@@ -1,0 +1,1 @@
+//! Whatever an id or a reply holds.

@@ -1,0 +1,355 @@
+//! What the built-in profiles make of replies, to the letter of the seed's clients.
+
+use super::*;
+use Outcome::{Found, NotFound, Unknown};
+
+/// In Indonesian, which is what the seed's logs are written in.
+#[track_caller]
+fn check(profile: &str, asked: &str, status: u16, body: &str, outcome: Outcome, message: &str) {
+    let verdict = judge(&built_in(profile), asked, status, body, INDONESIAN);
+    assert_eq!((verdict.outcome, verdict.message.as_str()), (outcome, message), "{body}");
+}
+
+#[test]
+fn the_seeds_lists_read_as_in_the_seeds() {
+    for (profile, ids) in [
+        ("stock", "SKU-001 SKU-003 SKU-999 SKU-002 SKU-004"),
+        ("flight", "GA202 JT686 XX123 QZ7510 ID7280"),
+        ("domain", "google.com idekerenbanget.com tokopedia.com startupimpianku.id github.com"),
+        ("package", "JNE001 TIKI002 INVALID123 JNT004 SICEPAT003"),
+        ("player", "PLAYER01 PLAYER03 GHOSTPLAYER PLAYER05 PLAYER02"),
+    ] {
+        let own: Vec<String> =
+            built_in(profile).own_ids().iter().map(|id| id.as_str().to_owned()).collect();
+        assert_eq!(own.join(" "), ids);
+    }
+}
+
+#[test]
+fn stock_reads_as_in_the_seed() {
+    for (id, body, message) in [
+        (
+            "SKU-001",
+            r#"{"name":"Wireless Mouse Pro","sku":"SKU-001","stock":150,"warehouse":"Gudang A"}"#,
+            "Berhasil! Stok 'Wireless Mouse Pro' adalah 150 unit di Gudang A.",
+        ),
+        (
+            "SKU-003",
+            r#"{"name":"4K UHD Webcam","sku":"SKU-003","stock":0,"warehouse":"Gudang A"}"#,
+            "Habis! Stok '4K UHD Webcam' adalah 0 unit di Gudang A.",
+        ),
+        (
+            "SKU-002",
+            r#"{"name":"Mechanical Keyboard RGB","sku":"SKU-002","stock":75,"warehouse":"Gudang B"}"#,
+            "Berhasil! Stok 'Mechanical Keyboard RGB' adalah 75 unit di Gudang B.",
+        ),
+        (
+            "SKU-004",
+            r#"{"name":"USB-C Hub 7-in-1","sku":"SKU-004","stock":210,"warehouse":"Gudang C"}"#,
+            "Berhasil! Stok 'USB-C Hub 7-in-1' adalah 210 unit di Gudang C.",
+        ),
+        ("x", "{}", "Berhasil! Stok 'N/A' adalah 0 unit di N/A."),
+        (
+            "x",
+            r#"{"name":"Caf\u00e9","stock":1e2,"warehouse":null}"#,
+            "Berhasil! Stok 'Café' adalah 1e2 unit di N/A.",
+        ),
+        ("x", r#"{"name":"A","stock":0.0}"#, "Habis! Stok 'A' adalah 0.0 unit di N/A."),
+    ] {
+        check("stock", id, 200, body, Found, message);
+    }
+    let missing = r#"{"error":"sku_not_found","message":"Product with SKU 'SKU-999' not found in inventory."}"#;
+    let message = "Error: SKU SKU-999 tidak ditemukan. Pesan: Product with SKU 'SKU-999' not found in inventory.";
+    check("stock", "SKU-999", 404, missing, NotFound, message);
+    check("stock", "a", 404, "{}", NotFound, "Error: SKU a tidak ditemukan. Pesan: Not found");
+}
+
+#[test]
+fn flights_read_as_in_the_seed() {
+    for (id, body, message) in [
+        (
+            "GA202",
+            r#"{"airline":"Garuda Indonesia","destination":"Denpasar (DPS)","flight_number":"GA202","gate":"5A","status":"On Time"}"#,
+            "Berhasil! Penerbangan GA202 ke Denpasar (DPS) status: On Time di Gate 5A.",
+        ),
+        (
+            "JT686",
+            r#"{"airline":"Lion Air","destination":"Jakarta (CGK)","flight_number":"JT686","gate":"12B","status":"Delayed - 30 mins"}"#,
+            "Berhasil! Penerbangan JT686 ke Jakarta (CGK) status: Delayed - 30 mins di Gate 12B.",
+        ),
+        ("ga9", "{}", "Berhasil! Penerbangan ga9 ke N/A status: N/A di Gate N/A."),
+    ] {
+        check("flight", id, 200, body, Found, message);
+    }
+    let missing = r#"{"error":"flight_not_found","message":"Flight number 'XX123' not found on the schedule."}"#;
+    let message = "Error: Penerbangan XX123 tidak ditemukan. Pesan: Flight number 'XX123' not found on the schedule.";
+    check("flight", "XX123", 404, missing, NotFound, message);
+}
+
+#[test]
+fn domains_read_as_in_the_seed_and_are_never_available_by_mistake() {
+    let registered =
+        r#"{"domain":"google.com","registrar":"MarkMonitor Inc.","status":"Registered"}"#;
+    check(
+        "domain",
+        "google.com",
+        200,
+        registered,
+        Found,
+        "TERDAFTAR! Domain google.com sudah dimiliki.",
+    );
+    let available = r#"{"domain":"idekerenbanget.com","message":"Domain 'idekerenbanget.com' appears to be available for registration.","status":"Available"}"#;
+    let message = "TERSEDIA! Domain idekerenbanget.com bisa didaftarkan.";
+    check("domain", "idekerenbanget.com", 200, available, NotFound, message);
+    check(
+        "domain",
+        "a.id",
+        200,
+        r#"{"status":"Available"}"#,
+        NotFound,
+        "TERSEDIA! Domain a.id bisa didaftarkan.",
+    );
+    for (status, body) in [
+        (200, "{}"),
+        (200, r#"{"status":"available"}"#),
+        (200, r#"{"status":["Available"]}"#),
+        (200, r#"[{"status":"Available"}]"#),
+        (200, "<html>Available</html>"),
+        (200, "\"Available\""),
+        (200, ""),
+        (201, r#"{"status":"Available"}"#),
+        (404, r#"{"status":"Available"}"#),
+        (404, r#"{"error":"not_found"}"#),
+        (500, r#"{"status":"Available"}"#),
+    ] {
+        let verdict = judge(&built_in("domain"), "a.id", status, body, INDONESIAN);
+        assert_eq!(verdict.outcome, Unknown, "{status} {body}");
+        assert!(!verdict.notable);
+    }
+    check(
+        "domain",
+        "a.id",
+        404,
+        "{\"a\":1}\n",
+        Unknown,
+        "Menerima status error dari API: 404 - {\"a\":1}",
+    );
+}
+
+#[test]
+fn parcels_read_as_in_the_seed() {
+    let body = r#"{"courier":"JNE Express","current_location":"Jakarta Sorting Center","status":"In Transit","tracking_number":"JNE001"}"#;
+    check(
+        "package",
+        "JNE001",
+        200,
+        body,
+        Found,
+        "Berhasil! Paket JNE001 (JNE Express) status: In Transit di Jakarta Sorting Center.",
+    );
+    check("package", "j1", 200, "{}", Found, "Berhasil! Paket j1 (N/A) status: N/A di N/A.");
+    let missing =
+        r#"{"error":"tracking_not_found","message":"Tracking number 'INVALID123' not found."}"#;
+    let message = "Error: Nomor Resi INVALID123 tidak ditemukan. Pesan: Tracking number 'INVALID123' not found.";
+    check("package", "INVALID123", 404, missing, NotFound, message);
+}
+
+#[test]
+fn players_read_as_in_the_seed() {
+    let body = r#"{"player_id":"PLAYER05","rank":"Mythical Glory","username":"QueenOfLag","win_rate":72.0}"#;
+    check(
+        "player",
+        "PLAYER05",
+        200,
+        body,
+        Found,
+        "Berhasil! Stats untuk QueenOfLag: Rank Mythical Glory, Win Rate 72.0%.",
+    );
+    check("player", "p", 200, "{}", Found, "Berhasil! Stats untuk N/A: Rank N/A, Win Rate 0%.");
+    let missing =
+        r#"{"error":"player_not_found","message":"Player with ID 'GHOSTPLAYER' does not exist."}"#;
+    let message = "Error: Player ID GHOSTPLAYER tidak ditemukan. Pesan: Player with ID 'GHOSTPLAYER' does not exist.";
+    check("player", "GHOSTPLAYER", 404, missing, NotFound, message);
+}
+
+#[test]
+fn english_says_the_same() {
+    for (profile, status, body, message) in [
+        (
+            "stock",
+            200,
+            r#"{"name":"A","stock":3,"warehouse":"B"}"#,
+            "Success! Stock of 'A' is 3 units in B.",
+        ),
+        (
+            "stock",
+            200,
+            r#"{"name":"A","stock":0,"warehouse":"B"}"#,
+            "Sold out! Stock of 'A' is 0 units in B.",
+        ),
+        ("stock", 404, "{}", "Error: SKU X not found. Message: Not found"),
+        ("flight", 200, "{}", "Success! Flight X to N/A status: N/A at gate N/A."),
+        ("flight", 404, "{}", "Error: Flight X not found. Message: Not found"),
+        ("domain", 200, r#"{"status":"Registered"}"#, "REGISTERED! Domain X is taken."),
+        ("domain", 200, r#"{"status":"Available"}"#, "AVAILABLE! Domain X can be registered."),
+        ("package", 200, "{}", "Success! Parcel X (N/A) status: N/A in N/A."),
+        ("package", 404, "{}", "Error: Tracking number X not found. Message: Not found"),
+        ("player", 200, r#"{"win_rate":65.5}"#, "Success! Stats of N/A: rank N/A, win rate 65.5%."),
+        ("player", 404, "{}", "Error: Player ID X not found. Message: Not found"),
+        ("stock", 400, "no", "Received an error status from the API: 400 - no"),
+        ("rdap", 404, "", "NOT REGISTERED! Domain X may be available."),
+    ] {
+        assert_eq!(judge(&built_in(profile), "X", status, body, ENGLISH).message, message);
+    }
+}
+
+#[test]
+fn sold_out_and_available_are_notable() {
+    for (profile, status, body, notable) in [
+        ("stock", 200, r#"{"stock":0}"#, true),
+        ("stock", 200, r#"{"stock":1}"#, false),
+        ("stock", 200, "{}", false),
+        ("domain", 200, r#"{"status":"Available"}"#, true),
+        ("domain", 200, r#"{"status":"Registered"}"#, false),
+        ("rdap", 404, "", true),
+    ] {
+        assert_eq!(
+            judge(&built_in(profile), "X", status, body, ENGLISH).notable,
+            notable,
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_answer_leaves_an_id_unknown_and_says_whether_to_ask_again() {
+    let page = "<!doctype html>\n<title>Please wait</title>";
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    let long = "é".repeat(101);
+    for (status, body, retry, message) in [
+        (
+            200,
+            page,
+            true,
+            "Error permintaan: status 200 berisi halaman, bukan JSON - <!doctype html>\n<title>Please wait</title>",
+        ),
+        (
+            404,
+            page,
+            true,
+            "Error permintaan: status 404 berisi halaman, bukan JSON - <!doctype html>\n<title>Please wait</title>",
+        ),
+        (200, "", true, "Error permintaan: status 200 tidak berisi apa-apa"),
+        (404, " \n", true, "Error permintaan: status 404 tidak berisi apa-apa"),
+        (200, "OK", true, "Error permintaan: status 200 berisi sesuatu yang bukan JSON - OK"),
+        (
+            200,
+            "[]",
+            true,
+            "Error permintaan: status 200 berisi JSON yang jenisnya tidak sesuai - []",
+        ),
+        (
+            200,
+            "null",
+            true,
+            "Error permintaan: status 200 berisi JSON yang jenisnya tidak sesuai - null",
+        ),
+        (
+            200,
+            deep.as_str(),
+            true,
+            &format!(
+                "Error permintaan: status 200 berisi JSON yang bersarang terlalu dalam - {:.100}",
+                deep
+            ),
+        ),
+        (
+            200,
+            r#"{"error":"x","stock":5}"#,
+            false,
+            "Menerima status error dari API: 200 - {\"error\":\"x\",\"stock\":5}",
+        ),
+        (
+            404,
+            r#"{"error":"not_found"}"#,
+            false,
+            "Menerima status error dari API: 404 - {\"error\":\"not_found\"}",
+        ),
+        (
+            400,
+            r#"{"error":"bad_request"}"#,
+            false,
+            "Menerima status error dari API: 400 - {\"error\":\"bad_request\"}",
+        ),
+        (
+            403,
+            page,
+            false,
+            "Menerima status error dari API: 403 - <!doctype html>\n<title>Please wait</title>",
+        ),
+        (408, "", true, "Menerima status error dari API: 408 - "),
+        (425, "", true, "Menerima status error dari API: 425 - "),
+        (429, "{}", true, "Menerima status error dari API: 429 - {}"),
+        (500, &long, true, &format!("Menerima status error dari API: 500 - {}", "é".repeat(100))),
+        (
+            503,
+            page,
+            true,
+            "Menerima status error dari API: 503 - <!doctype html>\n<title>Please wait</title>",
+        ),
+        (204, "", false, "Menerima status error dari API: 204 - "),
+        (302, "", false, "Menerima status error dari API: 302 - "),
+        (410, "{}", false, "Menerima status error dari API: 410 - {}"),
+    ] {
+        for profile in ["stock", "flight", "package", "player"] {
+            let verdict = judge(&built_in(profile), "X", status, body, INDONESIAN);
+            assert_eq!(
+                (verdict.outcome, verdict.retry, verdict.message.as_str()),
+                (Unknown, retry, message),
+                "{profile} {status}"
+            );
+        }
+    }
+    let latin = reply(200, b"{\"name\":\"caf\xe9\"}".to_vec());
+    let verdict = built_in("stock").judge(&[id("X")], &latin, INDONESIAN).remove(0);
+    assert_eq!((verdict.outcome, verdict.retry), (Unknown, true));
+    assert!(verdict.message.contains("bukan UTF-8"), "{}", verdict.message);
+}
+
+#[test]
+fn the_registry_says_who_is_registered_and_nobody_else_does() {
+    for (status, body, outcome) in [
+        (200, r#"{"objectClassName":"domain","ldhName":"EXAMPLE.COM"}"#, Found),
+        (200, r#"{"objectClassName":"entity"}"#, Unknown),
+        (200, "{}", Unknown),
+        (200, "<html>", Unknown),
+        (404, "", NotFound),
+        (404, "\r\n", NotFound),
+        (404, r#"{"errorCode":404,"title":"Not Found"}"#, NotFound),
+        (404, r#"{"rdapConformance":["rdap_level_0"]}"#, NotFound),
+        (404, r#"{"message":"no Route matched with those values"}"#, Unknown),
+        (404, r#"{"errorCode":400}"#, Unknown),
+        (404, "<html>not found</html>", Unknown),
+        (404, "Not Found", Unknown),
+        (400, r#"{"errorCode":404}"#, Unknown),
+        (429, "", Unknown),
+    ] {
+        let verdict = judge(&built_in("rdap"), "example.com", status, body, INDONESIAN);
+        assert_eq!(verdict.outcome, outcome, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_row_is_the_object_on_one_line_and_keeps_its_numbers() {
+    let profile = built_in("player");
+    let row = |body: &str, status| {
+        let verdict = judge(&profile, "X", status, body, ENGLISH);
+        verdict.row.map(|row| row.get().to_owned())
+    };
+    let spaced = "{ \"win_rate\" : 72.0,\n \"username\": \"a b\" }\n";
+    assert_eq!(row(spaced, 200).unwrap(), r#"{"win_rate":72.0,"username":"a b"}"#);
+    assert_eq!(row("{\"message\":\"no\"}", 404).unwrap(), "{\"message\":\"no\"}");
+    assert_eq!(row("[]", 200), None);
+    assert_eq!(row("{}", 500), None);
+    assert_eq!(row(&format!("{{\"a\":\"{}\"}}", "x".repeat(5_000)), 200), None);
+}
