@@ -7,12 +7,14 @@
 //! |---|---|
 //! | [`audit`] | the log of a check |
 //! | `call` | one request and its reply |
+//! | `exchange` | how a request comes to its reply, or why not |
 //! | `finding` | what is learned of one id |
 //! | `profile` | how an API is asked and understood |
 
 pub mod audit;
-#[expect(dead_code, reason = "its users follow")]
 mod call;
+#[expect(dead_code, reason = "its users follow")]
+mod exchange;
 mod finding;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
 mod profile;

@@ -1,0 +1,245 @@
+//! Connections that wait for the next request, by origin, and how a request gets one.
+//!
+//! There are never more than `connections_max`: each request under way uses at most one, so
+//! that whoever needs a new one when all are open finds one that waits, and closes it.
+
+use super::dial::{Dialer, Origin, Stream};
+use super::http1::{self, Answered, Fault};
+use super::http2::{Link, Place};
+use super::setback::Setback;
+use super::{Http2, Limits, Reply, Request};
+use hyper::Uri;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// How long a connection may wait. Whatever lies between may have forgotten an older one
+/// without telling either end.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// From so many origins on, those without connections are forgotten.
+const SHELVES_MIN: usize = 64;
+
+pub(super) struct Pool {
+    dialer: Dialer,
+    limits: Limits,
+    connections_max: usize,
+    open: Arc<AtomicUsize>,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    shelves: HashMap<Origin, Shelf>,
+    /// From so many shelves on, empty ones are thrown away.
+    sweep_at: usize,
+}
+
+/// What is kept of one origin.
+struct Shelf {
+    /// HTTP/1 connections without a request; the oldest first.
+    idle: VecDeque<Idle>,
+    links: Vec<Link>,
+    /// What the origin speaks, once that is known.
+    speaks_http2: Option<bool>,
+    /// Only one at a time finds out what the origin speaks, or opens the next HTTP/2 connection.
+    gate: Arc<Semaphore>,
+}
+
+struct Idle {
+    since: Instant,
+    stream: Stream,
+    slot: Slot,
+}
+
+/// Counts an open connection for as long as it lives.
+pub(super) struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A way to send one request.
+enum Carrier {
+    /// A connection of its own, and whether it carried requests before.
+    Own { stream: Stream, slot: Slot, is_used: bool },
+    /// A place on a shared one, and whether that carried requests before.
+    Shared { place: Place, is_used: bool },
+}
+
+impl Carrier {
+    fn is_used(&self) -> bool {
+        let (Carrier::Own { is_used, .. } | Carrier::Shared { is_used, .. }) = self;
+        *is_used
+    }
+}
+
+impl Pool {
+    pub(super) fn new(connections_max: usize, dialer: Dialer, limits: Limits) -> Pool {
+        Pool { dialer, limits, connections_max, open: Arc::default(), inside: Mutex::default() }
+    }
+
+    /// Sends `request` to `uri` over a connection that waits, or over a new one.
+    ///
+    /// A connection may have been closed by the server while it waited. So when one that was
+    /// used before ends without a byte, the request goes once more over a new one. That may
+    /// repeat a request that had arrived: each is declared safe to repeat.
+    pub(super) async fn ask(&self, request: &Request, uri: &Uri) -> Result<Reply, Setback> {
+        let origin = Origin::of(uri, request.guarded)?;
+        let carrier = self.carrier(&origin).await?;
+        let is_used = carrier.is_used();
+        match self.call(&origin, carrier, request, uri).await {
+            Err(fault) if is_used && fault.is_silent => {
+                let carrier = self.fresh(&origin).await?;
+                self.call(&origin, carrier, request, uri).await
+            }
+            result => result,
+        }
+        .map_err(|fault| fault.setback)
+    }
+
+    async fn call(
+        &self,
+        origin: &Origin,
+        carrier: Carrier,
+        request: &Request,
+        uri: &Uri,
+    ) -> Result<Reply, Fault> {
+        match carrier {
+            Carrier::Own { mut stream, slot, .. } => {
+                let answered = http1::call(&mut stream, request, uri, &self.limits).await?;
+                if answered.keeps_alive {
+                    self.keep(origin, Idle { since: Instant::now(), stream, slot });
+                }
+                Ok(answered.reply)
+            }
+            Carrier::Shared { place, .. } => {
+                let Answered { reply, .. } = place.call(request, uri, &self.limits).await?;
+                Ok(reply)
+            }
+        }
+    }
+
+    async fn carrier(&self, origin: &Origin) -> Result<Carrier, Setback> {
+        let gate = match self.look(origin) {
+            Look::Found(carrier) => return Ok(carrier),
+            Look::Open => return self.fresh(origin).await,
+            Look::Wait(gate) => gate,
+        };
+        // Never closed, so there is always a permit in the end.
+        let _permit = gate.acquire().await;
+        match self.look(origin) {
+            Look::Found(carrier) => Ok(carrier),
+            Look::Open | Look::Wait(_) => self.fresh(origin).await,
+        }
+    }
+
+    fn look(&self, origin: &Origin) -> Look {
+        let mut inside = self.lock();
+        let shelf = inside.shelf(origin, self.dialer.http2);
+        while let Some(mut idle) = shelf.idle.pop_back() {
+            if idle.since.elapsed() < IDLE_TIME_MAX && http1::is_quiet(&mut idle.stream) {
+                return Look::Found(Carrier::Own {
+                    stream: idle.stream,
+                    slot: idle.slot,
+                    is_used: true,
+                });
+            }
+        }
+        shelf.links.retain(|link| !link.is_closed());
+        if let Some(place) = shelf.links.iter().find_map(Link::place) {
+            return Look::Found(Carrier::Shared { place, is_used: true });
+        }
+        match shelf.speaks_http2 {
+            Some(false) => Look::Open,
+            _ => Look::Wait(Arc::clone(&shelf.gate)),
+        }
+    }
+
+    /// A new connection.
+    async fn fresh(&self, origin: &Origin) -> Result<Carrier, Setback> {
+        let slot = self.slot();
+        let stream = self.dialer.dial(origin).await?;
+        let is_http2 = stream.chose_http2() || self.dialer.http2 == Http2::PriorKnowledge;
+        if !is_http2 {
+            self.lock().shelf(origin, self.dialer.http2).speaks_http2 = Some(false);
+            return Ok(Carrier::Own { stream, slot, is_used: false });
+        }
+        let link = Link::open(stream, slot).await?;
+        let place = link.place().ok_or(Setback::Closed)?;
+        let mut inside = self.lock();
+        let shelf = inside.shelf(origin, self.dialer.http2);
+        shelf.speaks_http2 = Some(true);
+        shelf.links.push(link);
+        Ok(Carrier::Shared { place, is_used: false })
+    }
+
+    /// Room for one more connection.
+    fn slot(&self) -> Slot {
+        let mut inside = self.lock();
+        while self.open.load(Relaxed) >= self.connections_max && inside.close_one() {}
+        self.open.fetch_add(1, Relaxed);
+        Slot(Arc::clone(&self.open))
+    }
+
+    fn keep(&self, origin: &Origin, idle: Idle) {
+        self.lock().shelf(origin, self.dialer.http2).idle.push_back(idle);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What there is for a request.
+enum Look {
+    Found(Carrier),
+    /// Nothing: open a connection.
+    Open,
+    /// Nothing, and only whoever holds this may open a connection.
+    Wait(Arc<Semaphore>),
+}
+
+impl Inside {
+    fn shelf(&mut self, origin: &Origin, http2: Http2) -> &mut Shelf {
+        if !self.shelves.contains_key(origin) {
+            if self.shelves.len() >= self.sweep_at {
+                self.shelves.retain(|_, shelf| !shelf.is_forgettable());
+                self.sweep_at = SHELVES_MIN.max(self.shelves.len() * 2);
+            }
+            self.shelves.insert(origin.clone(), Shelf::new(origin, http2));
+        }
+        self.shelves.entry(origin.clone()).or_insert_with(|| Shelf::new(origin, http2))
+    }
+
+    /// Closes one connection that waits; `false` when none does.
+    fn close_one(&mut self) -> bool {
+        self.shelves.values_mut().any(|shelf| {
+            let idle_link = shelf.links.iter().position(Link::is_idle);
+            shelf.idle.pop_front().is_some()
+                || idle_link.map(|at| shelf.links.swap_remove(at)).is_some()
+        })
+    }
+}
+
+impl Shelf {
+    fn new(origin: &Origin, http2: Http2) -> Shelf {
+        let speaks_http2 = match http2 {
+            Http2::PriorKnowledge => Some(true),
+            Http2::Auto => (!origin.is_secure).then_some(false),
+        };
+        Shelf {
+            idle: VecDeque::new(),
+            links: Vec::new(),
+            speaks_http2,
+            gate: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    fn is_forgettable(&self) -> bool {
+        self.idle.is_empty() && self.links.is_empty() && Arc::strong_count(&self.gate) == 1
+    }
+}

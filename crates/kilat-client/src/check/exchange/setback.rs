@@ -1,0 +1,88 @@
+//! Why no reply came, by what the caller should do about it.
+
+use crate::Lang;
+use std::time::Duration;
+
+/// Longest quotation of what another program or server said, in characters.
+const QUOTE_CHARS_MAX: usize = 200;
+
+/// One attempt that brought no reply. None of them says anything of the id that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Setback {
+    /// No whole reply within this time, connecting included.
+    TimedOut(Duration),
+    /// No connection: no such host, nobody listens, no route.
+    Unreachable(String),
+    /// The connection ended before the reply was whole.
+    Closed,
+    /// What came is not HTTP, or breaks its rules.
+    Garbled(String),
+    /// The body is longer than this many bytes.
+    TooLarge(usize),
+    /// The head, or the interim replies before it, are longer than this many bytes.
+    HeadTooLarge(usize),
+    /// The body is encoded in this way, which nobody asked for.
+    Encoded(String),
+    /// The API says that the answer is at another place, which may be anyone's.
+    Redirected {
+        /// That place, as far as it can be read.
+        to: String,
+    },
+    /// The host, which came with the data, is at this private address.
+    Refused(String),
+    /// No secure connection: its certificate is signed by an authority that is not trusted.
+    UnknownAuthority,
+    /// No secure connection: the certificate is not one to trust, or no common version of TLS.
+    Untrusted(String),
+    /// The request can't be sent as it is.
+    Unsendable(String),
+}
+
+impl Setback {
+    /// Whether another attempt may go better. Without it the same would come again, or harm.
+    pub(crate) const fn retry(&self) -> bool {
+        matches!(
+            self,
+            Setback::TimedOut(_) | Setback::Unreachable(_) | Setback::Closed | Setback::Garbled(_)
+        )
+    }
+
+    /// One sentence: what is wrong and, where a user can do something, what.
+    pub(crate) fn text(&self, lang: Lang) -> String {
+        match self {
+            Setback::TimedOut(after) => {
+                lang.say("setback.timed_out", &[("after", &lang.micros(micros(*after)))])
+            }
+            Setback::Unreachable(why) => lang.say("setback.unreachable", &[("why", &quote(why))]),
+            Setback::Closed => lang.say("setback.closed", &[]),
+            Setback::Garbled(why) => lang.say("setback.garbled", &[("why", &quote(why))]),
+            Setback::TooLarge(bytes) => {
+                lang.say("setback.too_large", &[("bytes", &lang.number(*bytes as u64))])
+            }
+            Setback::HeadTooLarge(bytes) => {
+                lang.say("setback.head_too_large", &[("bytes", &lang.number(*bytes as u64))])
+            }
+            Setback::Encoded(coding) => lang.say("setback.encoded", &[("coding", &quote(coding))]),
+            Setback::Redirected { to } => lang.say("setback.redirected", &[("to", &quote(to))]),
+            Setback::Refused(address) => {
+                lang.say("setback.refused", &[("address", &quote(address))])
+            }
+            Setback::UnknownAuthority => lang.say("setback.unknown_authority", &[]),
+            Setback::Untrusted(why) => lang.say("setback.untrusted", &[("why", &quote(why))]),
+            Setback::Unsendable(why) => lang.say("setback.unsendable", &[("why", &quote(why))]),
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Foreign words, shortened and without control characters.
+fn quote(words: &str) -> String {
+    words
+        .chars()
+        .take(QUOTE_CHARS_MAX)
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
