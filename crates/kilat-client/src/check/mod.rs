@@ -10,6 +10,7 @@
 //! | `exchange` | how a request comes to its reply, or why not |
 //! | `finding` | what is learned of one id |
 //! | `profile` | how an API is asked and understood |
+//! | `ids` | which ids are asked for |
 
 pub mod audit;
 mod call;
@@ -18,6 +19,8 @@ mod exchange;
 mod finding;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
 mod profile;
+#[expect(dead_code, reason = "its users follow")]
+mod ids;
 
 pub use finding::{Finding, ID_BYTES_MAX, ID_SENT_BYTES_MAX, Id, Outcome};
 pub use profile::{Profile, SeedTexts};

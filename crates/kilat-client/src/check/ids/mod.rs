@@ -1,0 +1,177 @@
+//! The ids of a check, from arguments, files and standard input: each once, in their order,
+//! as fast as they are wanted and never all in memory.
+//!
+//! Knows how ids are written down, and nothing of what they mean. A mistake in the input ends
+//! the stream with its place: a check that passes over ids in silence proves nothing.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `queue` | between the thread that reads and the check that asks |
+//! | `source` | an opened input and its place |
+//! | `lines`, `csv`, `json` | how ids are written down |
+
+mod csv;
+mod json;
+mod lines;
+mod queue;
+mod source;
+
+use super::Id;
+use super::audit::Seen;
+use crate::{ClientError, Lang};
+use queue::Queue;
+use source::Source;
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Most inputs: each is opened before anything starts.
+const INPUTS_MAX: usize = 256;
+
+/// Where ids come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IdInput {
+    /// The command line, or a profile's own list.
+    Listed(Vec<Id>),
+    /// A file.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What it holds.
+        form: IdForm,
+    },
+    /// Standard input.
+    Stdin {
+        /// What it holds.
+        form: IdForm,
+    },
+}
+
+/// How ids are written down. All are UTF-8; a byte order mark and CRLF are as good as none
+/// and LF, and blank lines are passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IdForm {
+    /// One a line, without the spaces and tabs around it. There are no comments: an id may
+    /// begin with `#`.
+    Text,
+    /// A column of CSV (RFC 4180), exactly as written there. Empty cells are passed over.
+    Csv {
+        /// The column's name, in the first row.
+        column: String,
+    },
+    /// JSON Lines: strings and numbers, or objects with the id in a field; numbers count as
+    /// they are written.
+    JsonLines {
+        /// The field's name.
+        field: Option<String>,
+    },
+}
+
+/// The stream of ids. Dropping it ends the reading.
+pub(crate) struct Ids {
+    queue: Arc<Queue>,
+    /// Fetched from the queue, not yet asked for.
+    ready: VecDeque<(u64, Id)>,
+}
+
+impl Ids {
+    /// Opens all inputs and begins to read them, one after the other. Ids that `seen` has are
+    /// passed over, and it learns those that come.
+    ///
+    /// Of CSV the first row is read here, of standard input too.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] when an input can't be read or a column is missing.
+    pub(crate) fn start(inputs: Vec<IdInput>, seen: Seen, lang: Lang) -> Result<Ids, ClientError> {
+        if inputs.len() > INPUTS_MAX {
+            return Err(ClientError::Usage(lang.say("ids.inputs", &[("most", &INPUTS_MAX)])));
+        }
+        let open = |input| Source::open(input, lang);
+        let sources: Vec<Source> = inputs.into_iter().map(open).collect::<Result<_, _>>()?;
+        let queue = Arc::new(Queue::new());
+        let reader = Reader { queue: Arc::clone(&queue), seen, next_index: 0, lang };
+        std::thread::Builder::new()
+            .name("ids".to_owned())
+            .spawn(move || reader.run(sources))
+            .map_err(|e| ClientError::Fault(e.to_string()))?;
+        Ok(Ids { queue, ready: VecDeque::new() })
+    }
+
+    /// The next id and its index among those that this stream gives, from 0; `None` after the
+    /// last. Waits for the input. May be dropped while it waits: nothing is lost.
+    ///
+    /// # Errors
+    /// What is wrong with the input, with its place. It is the last that comes.
+    pub(crate) async fn next(&mut self) -> Option<Result<(u64, Id), ClientError>> {
+        loop {
+            if let Some(next) = self.ready.pop_front() {
+                return Some(Ok(next));
+            }
+            match self.queue.fetch(&mut self.ready) {
+                queue::Fetched::Some => {}
+                queue::Fetched::Nothing => self.queue.filled().await,
+                queue::Fetched::End(end) => return end.map(Err),
+            }
+        }
+    }
+
+    /// How many ids were passed over so far because they had come before, in this input or
+    /// in what `seen` began with.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.queue.skipped()
+    }
+}
+
+impl Drop for Ids {
+    fn drop(&mut self) {
+        self.queue.shut();
+    }
+}
+
+/// The thread that reads.
+struct Reader {
+    queue: Arc<Queue>,
+    seen: Seen,
+    next_index: u64,
+    lang: Lang,
+}
+
+impl Reader {
+    fn run(mut self, sources: Vec<Source>) {
+        let mut take = |id: &str| self.take(id);
+        let result = sources.into_iter().try_for_each(|source| source.read(&mut take));
+        let error = match result {
+            Ok(()) | Err(Halt::Shut) => None,
+            Err(Halt::Failed(error)) => Some(error),
+        };
+        self.queue.end(error);
+    }
+
+    /// Passes an id on, if it is new.
+    fn take(&mut self, id: &str) -> Result<(), Halt> {
+        let is_new = self.seen.insert(id.as_bytes()).map_err(|e| self.forgetful(&e))?;
+        let Some(id) = is_new.then(|| Id::new(id)).flatten() else {
+            self.queue.skip();
+            return Ok(());
+        };
+        let index = self.next_index;
+        self.next_index += 1;
+        if self.queue.push(index, id) { Ok(()) } else { Err(Halt::Shut) }
+    }
+
+    fn forgetful(&self, error: &io::Error) -> Halt {
+        Halt::Failed(ClientError::Fault(self.lang.say("ids.seen", &[("why", error)])))
+    }
+}
+
+/// Why reading ends before the end of the input.
+enum Halt {
+    /// Nobody wants more.
+    Shut,
+    /// The input is wrong.
+    Failed(ClientError),
+}
+
+#[cfg(test)]
+mod tests;
