@@ -9,18 +9,31 @@
 //! | `call` | one request and its reply |
 //! | `exchange` | how a request comes to its reply, or why not |
 //! | `finding` | what is learned of one id |
-//! | `profile` | how an API is asked and understood |
+//! | `gauges` | how far a run is, for whoever shows it |
 //! | `ids` | which ids are asked for |
+//! | `pace` | how hard the API may be asked |
+//! | `profile` | how an API is asked and understood |
+//! | `stop` | how a run is ended before its end |
 
 pub mod audit;
 mod call;
 #[expect(dead_code, reason = "its users follow")]
 mod exchange;
 mod finding;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
-mod profile;
+#[expect(dead_code, reason = "its user follows")]
+mod gauges;
 #[expect(dead_code, reason = "its users follow")]
 mod ids;
+#[expect(dead_code, unused_imports, reason = "its user follows")]
+mod pace;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
+mod profile;
+#[cfg_attr(not(test), expect(dead_code, reason = "its user follows"))]
+mod stop;
 
 pub use finding::{Finding, ID_BYTES_MAX, ID_SENT_BYTES_MAX, Id, Outcome};
+pub use pace::{
+    CONCURRENCY_FIXED_MAX, CONCURRENCY_MAX, CONCURRENCY_UNASKED_MAX, HedgeAfter, PaceOptions, Rate,
+};
 pub use profile::{Profile, SeedTexts};
+pub use stop::Stop;

@@ -1,0 +1,176 @@
+//! Whether a server is worth asking at all (circuit breaker; Nygard, *Release It!*, 2007).
+
+use super::At;
+use std::time::Duration;
+
+/// Failures in a row, without a success between, after which nobody is asked any more.
+pub(crate) const FAILURES_IN_A_ROW: u32 = 20;
+/// Time until the first probe; each that fails doubles it.
+const PROBE_MIN: Duration = Duration::from_millis(500);
+/// Longest time between two probes.
+const PROBE_MAX: Duration = Duration::from_secs(8);
+
+#[derive(Debug)]
+enum State {
+    /// Calls pass.
+    Closed { failures: u32 },
+    /// No call passes before `probe_at`; one then.
+    Open { since: At, probe_at: At, delay: Duration },
+    /// One call is under way, and decides.
+    HalfOpen { since: At, delay: Duration },
+}
+
+/// Stops all calls to a server that fails, and finds out when it is back.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    state: State,
+}
+
+/// What a breaker says to one more call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// It may go.
+    Free,
+    /// It may go alone, to find out.
+    Probe,
+    /// Not before.
+    From(At),
+    /// Not before the probe is back.
+    AfterProbe,
+}
+
+impl Breaker {
+    pub(crate) const fn new() -> Self {
+        Breaker { state: State::Closed { failures: 0 } }
+    }
+
+    /// Whether a call may go. One that goes as a probe is told by [`Breaker::probe`].
+    pub(crate) fn passage(&self, now: At) -> Passage {
+        match self.state {
+            State::Closed { .. } => Passage::Free,
+            State::Open { probe_at, .. } if probe_at <= now => Passage::Probe,
+            State::Open { probe_at, .. } => Passage::From(probe_at),
+            State::HalfOpen { .. } => Passage::AfterProbe,
+        }
+    }
+
+    /// A probe goes.
+    pub(crate) fn probe(&mut self) {
+        if let State::Open { since, delay, .. } = self.state {
+            self.state = State::HalfOpen { since, delay };
+        }
+    }
+
+    /// Any call was answered as it should be, also one sent before the trouble.
+    pub(crate) fn succeeded(&mut self) {
+        self.state = State::Closed { failures: 0 };
+    }
+
+    /// A call failed. While the server is in trouble only its probe says something new.
+    pub(crate) fn failed(&mut self, now: At, is_probe: bool) {
+        match self.state {
+            State::Closed { failures } if failures + 1 < FAILURES_IN_A_ROW => {
+                self.state = State::Closed { failures: failures + 1 };
+            }
+            State::Closed { .. } => {
+                let (since, delay) = (now, PROBE_MIN);
+                self.state = State::Open { since, probe_at: now + delay, delay };
+            }
+            State::HalfOpen { since, delay } if is_probe => {
+                let delay = (delay * 2).min(PROBE_MAX);
+                self.state = State::Open { since, probe_at: now + delay, delay };
+            }
+            _ => {}
+        }
+    }
+
+    /// A call ended without saying anything of the server.
+    pub(crate) fn dropped(&mut self, now: At, is_probe: bool) {
+        if let (State::HalfOpen { since, delay }, true) = (&self.state, is_probe) {
+            self.state = State::Open { since: *since, probe_at: now, delay: *delay };
+        }
+    }
+
+    /// Since when the server is in trouble.
+    pub(crate) const fn since(&self) -> Option<At> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { since, .. } | State::HalfOpen { since, .. } => Some(since),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> At {
+        Duration::from_millis(ms)
+    }
+
+    /// A breaker that opened at `now`.
+    fn open(now: At) -> Breaker {
+        let mut breaker = Breaker::new();
+        (0..FAILURES_IN_A_ROW).for_each(|_| breaker.failed(now, false));
+        breaker
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_only() {
+        let mut breaker = Breaker::new();
+        for _ in 0..5 {
+            (1..FAILURES_IN_A_ROW).for_each(|_| breaker.failed(ms(1), false));
+            assert_eq!(breaker.passage(ms(1)), Passage::Free);
+            breaker.succeeded();
+        }
+        (1..FAILURES_IN_A_ROW).for_each(|_| breaker.failed(ms(1), false));
+        breaker.failed(ms(2), false);
+        assert_eq!(
+            (breaker.passage(ms(2)), breaker.since()),
+            (Passage::From(ms(502)), Some(ms(2)))
+        );
+    }
+
+    #[test]
+    fn probes_go_one_at_a_time_at_ever_longer_intervals() {
+        let (mut breaker, mut now) = (open(ms(0)), ms(0));
+        for delay in [500, 1_000, 2_000, 4_000, 8_000, 8_000] {
+            let probe_at = now + ms(delay);
+            assert_eq!(breaker.passage(probe_at - ms(1)), Passage::From(probe_at));
+            assert_eq!(breaker.passage(probe_at), Passage::Probe);
+            breaker.probe();
+            now = probe_at + ms(3);
+            assert_eq!(breaker.passage(now), Passage::AfterProbe);
+            breaker.failed(now, false);
+            assert_eq!(breaker.passage(now), Passage::AfterProbe, "an old call decides nothing");
+            breaker.failed(now, true);
+        }
+        assert_eq!(breaker.since(), Some(ms(0)));
+    }
+
+    #[test]
+    fn any_success_closes_it_and_trouble_begins_anew() {
+        for probes in [false, true] {
+            let mut breaker = open(ms(0));
+            if probes {
+                breaker.probe();
+            }
+            breaker.succeeded();
+            assert_eq!((breaker.passage(ms(1)), breaker.since()), (Passage::Free, None));
+            (1..FAILURES_IN_A_ROW).for_each(|_| breaker.failed(ms(9), false));
+            assert_eq!(breaker.passage(ms(9)), Passage::Free);
+            breaker.failed(ms(9), false);
+            assert_eq!(breaker.passage(ms(9)), Passage::From(ms(509)));
+        }
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_is_sent_again_at_once() {
+        let mut breaker = open(ms(0));
+        breaker.probe();
+        breaker.dropped(ms(600), false);
+        assert_eq!(breaker.passage(ms(600)), Passage::AfterProbe);
+        breaker.dropped(ms(600), true);
+        assert_eq!(breaker.passage(ms(600)), Passage::Probe);
+    }
+}
