@@ -31,10 +31,9 @@ pub(super) fn read(top: &Section<'_>, secrets: Secrets<'_>) -> Result<Call, Clie
     let url = top.need("url", "url = \"https://api.example.com/items?id={id}\"")?;
     let address = address(&url)?;
     let method = method(top)?;
-    let batch = top.get("batch").map(|entry| batch(&entry)).transpose()?;
     let body = body(top, &method)?;
-    let body_place = top.get("body").and_then(|_| place_in_body(body));
-    check_places(top, &url, &address, body_place, batch.is_some())?;
+    check_places(&url, &address, place_in_body(body), top.get("batch").as_ref())?;
+    let batch = top.get("batch").map(|entry| batch(&entry)).transpose()?;
     let headers = top.get("headers").map(|entry| headers::read(&entry, secrets)).transpose()?;
     let Headers { map: mut headers, variable } = headers.unwrap_or_default();
     if let (None, Some(variable)) = (address.base(), variable) {
@@ -113,30 +112,21 @@ fn place_in_body(body: &str) -> Option<Place> {
 
 /// Ids get in exactly as they are asked: one at a time, or together.
 fn check_places(
-    top: &Section<'_>,
     url: &Entry<'_>,
     address: &Address,
     body: Option<Place>,
-    has_batch: bool,
+    batch: Option<&Entry<'_>>,
 ) -> Result<(), ClientError> {
-    let mistake = |key: &str| Err(url.mistake(key, &[]));
-    match (address.place(), body) {
-        (None, None) => return mistake("profile.url.no_id"),
-        (Some(one), Some(other)) if one != other => return mistake("profile.url.both"),
-        _ => {}
-    }
-    match (address.place().or(body), has_batch) {
-        (Some(Place::Many), false) => mistake("profile.url.no_batch"),
-        (Some(Place::One), true) => mistake("profile.url.not_batch"),
-        (Some(Place::Many), true) if address.base().is_none() => mistake("profile.url.base_batch"),
-        _ => Ok(()),
-    }
-    .map_err(|mistake| match top.get("batch") {
-        Some(entry) if address.place().or(body) == Some(Place::One) => {
-            entry.mistake("profile.url.not_batch", &[])
-        }
-        _ => mistake,
-    })
+    let place = address.place().or(body);
+    let (entry, key) = match (place, batch) {
+        (None, _) => (url, "profile.url.no_id"),
+        _ if body.is_some_and(|body| Some(body) != place) => (url, "profile.url.both"),
+        (Some(Place::Many), None) => (url, "profile.url.no_batch"),
+        (Some(Place::One), Some(batch)) => (batch, "profile.url.not_batch"),
+        (Some(Place::Many), Some(_)) if address.base().is_none() => (url, "profile.url.base_batch"),
+        _ => return Ok(()),
+    };
+    Err(entry.mistake(key, &[]))
 }
 
 fn batch(entry: &Entry<'_>) -> Result<Batch, ClientError> {

@@ -104,7 +104,9 @@ fn cases(entry: &Entry<'_>) -> Result<Vec<Case>, ClientError> {
         }
         let condition = |named: &super::super::source::Named<'_>| {
             let mistake = |byte: usize, key: &str, values: &[(&str, &dyn Display)]| {
-                named.value.source().mistake(named.at + 1 + byte, key, values)
+                // Behind the quote, which a key without '/' may not have.
+                let at = if byte == 0 { named.at } else { named.at + 1 + byte };
+                named.value.source().mistake(at, key, values)
             };
             Ok((pointer(named.name, mistake)?, condition(&named.value)?))
         };

@@ -221,99 +221,61 @@ fn sold_out_and_available_are_notable() {
     }
 }
 
+/// For all profiles that know 200 and 404.
+#[track_caller]
+fn check_unknown(status: u16, body: &str, retry: bool, message: &str) {
+    for profile in ["stock", "flight", "package", "player"] {
+        let verdict = judge(&built_in(profile), "X", status, body, INDONESIAN);
+        let said = (verdict.outcome, verdict.retry, verdict.message.as_str());
+        assert_eq!(said, (Unknown, retry, message), "{profile} {status}");
+    }
+}
+
+const PAGE: &str = "<!doctype html>\n<title>Please wait</title>";
+
 #[test]
-fn what_is_no_answer_leaves_an_id_unknown_and_says_whether_to_ask_again() {
-    let page = "<!doctype html>\n<title>Please wait</title>";
+fn a_reply_that_cannot_be_read_leaves_an_id_unknown_and_is_asked_again() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
-    let long = "é".repeat(101);
-    for (status, body, retry, message) in [
-        (
-            200,
-            page,
-            true,
-            "Error permintaan: status 200 berisi halaman, bukan JSON - <!doctype html>\n<title>Please wait</title>",
-        ),
-        (
-            404,
-            page,
-            true,
-            "Error permintaan: status 404 berisi halaman, bukan JSON - <!doctype html>\n<title>Please wait</title>",
-        ),
-        (200, "", true, "Error permintaan: status 200 tidak berisi apa-apa"),
-        (404, " \n", true, "Error permintaan: status 404 tidak berisi apa-apa"),
-        (200, "OK", true, "Error permintaan: status 200 berisi sesuatu yang bukan JSON - OK"),
-        (
-            200,
-            "[]",
-            true,
-            "Error permintaan: status 200 berisi JSON yang jenisnya tidak sesuai - []",
-        ),
-        (
-            200,
-            "null",
-            true,
-            "Error permintaan: status 200 berisi JSON yang jenisnya tidak sesuai - null",
-        ),
-        (
-            200,
-            deep.as_str(),
-            true,
-            &format!(
-                "Error permintaan: status 200 berisi JSON yang bersarang terlalu dalam - {:.100}",
-                deep
-            ),
-        ),
-        (
-            200,
-            r#"{"error":"x","stock":5}"#,
-            false,
-            "Menerima status error dari API: 200 - {\"error\":\"x\",\"stock\":5}",
-        ),
-        (
-            404,
-            r#"{"error":"not_found"}"#,
-            false,
-            "Menerima status error dari API: 404 - {\"error\":\"not_found\"}",
-        ),
-        (
-            400,
-            r#"{"error":"bad_request"}"#,
-            false,
-            "Menerima status error dari API: 400 - {\"error\":\"bad_request\"}",
-        ),
-        (
-            403,
-            page,
-            false,
-            "Menerima status error dari API: 403 - <!doctype html>\n<title>Please wait</title>",
-        ),
-        (408, "", true, "Menerima status error dari API: 408 - "),
-        (425, "", true, "Menerima status error dari API: 425 - "),
-        (429, "{}", true, "Menerima status error dari API: 429 - {}"),
-        (500, &long, true, &format!("Menerima status error dari API: 500 - {}", "é".repeat(100))),
-        (
-            503,
-            page,
-            true,
-            "Menerima status error dari API: 503 - <!doctype html>\n<title>Please wait</title>",
-        ),
-        (204, "", false, "Menerima status error dari API: 204 - "),
-        (302, "", false, "Menerima status error dari API: 302 - "),
-        (410, "{}", false, "Menerima status error dari API: 410 - {}"),
+    for (body, says) in [
+        (PAGE, "berisi halaman, bukan JSON - <!doctype html>\n<title>Please wait</title>"),
+        ("", "tidak berisi apa-apa"),
+        (" \n", "tidak berisi apa-apa"),
+        ("OK", "berisi sesuatu yang bukan JSON - OK"),
+        ("{\"stock\":1", "berisi sesuatu yang bukan JSON - {\"stock\":1"),
+        ("[]", "berisi JSON yang jenisnya tidak sesuai - []"),
+        ("null", "berisi JSON yang jenisnya tidak sesuai - null"),
+        (&deep, &format!("berisi JSON yang bersarang terlalu dalam - {deep:.100}")),
     ] {
-        for profile in ["stock", "flight", "package", "player"] {
-            let verdict = judge(&built_in(profile), "X", status, body, INDONESIAN);
-            assert_eq!(
-                (verdict.outcome, verdict.retry, verdict.message.as_str()),
-                (Unknown, retry, message),
-                "{profile} {status}"
-            );
+        for status in [200, 404] {
+            check_unknown(status, body, true, &format!("Error permintaan: status {status} {says}"));
         }
     }
     let latin = reply(200, b"{\"name\":\"caf\xe9\"}".to_vec());
     let verdict = built_in("stock").judge(&[id("X")], &latin, INDONESIAN).remove(0);
     assert_eq!((verdict.outcome, verdict.retry), (Unknown, true));
     assert!(verdict.message.contains("bukan UTF-8"), "{}", verdict.message);
+}
+
+#[test]
+fn another_status_leaves_an_id_unknown_and_says_whether_to_ask_again() {
+    let (page, long) = (format!("{PAGE}\n"), "é".repeat(101));
+    for (status, body, retry, excerpt) in [
+        (200, r#"{"error":"x","stock":5}"#, false, r#"{"error":"x","stock":5}"#),
+        (404, r#"{"error":"not_found"}"#, false, r#"{"error":"not_found"}"#),
+        (400, r#"{"error":"bad_request"}"#, false, r#"{"error":"bad_request"}"#),
+        (403, &page, false, PAGE),
+        (410, "{}", false, "{}"),
+        (204, "", false, ""),
+        (302, "", false, ""),
+        (408, "", true, ""),
+        (425, "", true, ""),
+        (429, "{}", true, "{}"),
+        (500, &long, true, &long[..200]),
+        (503, &page, true, PAGE),
+    ] {
+        let message = format!("Menerima status error dari API: {status} - {excerpt}");
+        check_unknown(status, body, retry, &message);
+    }
 }
 
 #[test]
