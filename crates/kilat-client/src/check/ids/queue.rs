@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Most ids that wait; the check holds as many again.
-const WAITING_IDS_MAX: usize = 4_096;
+pub(super) const WAITING_IDS_MAX: usize = 4_096;
 /// Most bytes of ids that wait; one id may exceed it.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
