@@ -109,6 +109,10 @@ codes! {
     StorageFull "storage_full" 503 "No space left to record the change";
     /// The process is stopping; another one answers.
     ShuttingDown "shutting_down" 503 "This node is stopping";
+    /// No replica is there that could be asked; try again after `Retry-After` seconds.
+    NoReplica "no_replica" 503 "No replica is ready, try again soon";
+    /// The replica failed after it got the request: whether it was carried out is not known.
+    ReplicaLost "replica_lost" 502 "The replica failed before it answered";
     /// A fault of the server's own; nothing was acknowledged.
     Internal "internal" 500 "A fault of the server";
 }

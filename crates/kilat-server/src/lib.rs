@@ -14,6 +14,7 @@
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
 //! | `events` | publishing events, reading and following them |
 //! | `pages`, `visitor` | the buy page and its visitors |
+//! | [`gateway`] | one address for several servers like this one |
 //! | [`lookup`] | the five reference lookup APIs, on a port of their own |
 //! | `docs` | the description of the interface, for programs and for people |
 //! | [`supervisor`] | keeps the processes of a whole system running |
@@ -30,6 +31,7 @@ mod connections;
 mod docs;
 mod events;
 mod full_lane;
+pub mod gateway;
 mod groups;
 mod headers;
 mod health;

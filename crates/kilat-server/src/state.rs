@@ -130,7 +130,7 @@ pub fn is_node_name(name: &str) -> bool {
 
 /// The name of the node can't stand in a header.
 #[derive(Debug)]
-pub struct BadNode(String);
+pub struct BadNode(pub(crate) String);
 
 impl std::fmt::Display for BadNode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Up(ServeArgs),
     /// Run one process with its own ledger: the simplest and fastest way to sell for real.
     Serve(ServeArgs),
+    /// Pass requests on to several servers in turn, and to others when one fails.
+    Gateway(crate::gateway::GatewayArgs),
     /// Storm a sale with buyers, then prove that it held.
     Attack(crate::attack::AttackArgs),
     /// Feed events from JSON Lines into the event log, with retries.

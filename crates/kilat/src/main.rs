@@ -8,6 +8,7 @@ mod cli;
 mod demo;
 mod events;
 mod failure;
+mod gateway;
 mod lang;
 mod logging;
 mod lookup;
@@ -44,6 +45,7 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(args) => serve::run(args, Mode::Up, lang),
         Command::Serve(args) => serve::run(args, Mode::Serve, lang),
+        Command::Gateway(args) => gateway::run(args, lang),
         Command::Attack(args) => attack::run(args, lang),
         Command::Publish(args) => publish::run(args, lang),
         Command::Stress(args) => stress::run(args, lang),

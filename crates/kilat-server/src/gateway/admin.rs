@@ -1,0 +1,119 @@
+//! The gateway's own health and figures, on an address of their own: on the public one everything
+//! is a replica's.
+
+use super::replicas::Replicas;
+use crate::accept;
+use crate::connections::Connections;
+use crate::lane;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::problem::Fault;
+use crate::reply;
+use crate::seats::Seats;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use hyper_util::service::TowerToHyperService;
+use kilat_api::problem::{Code, Problem};
+use serde_json::json;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Most connections: probes and a Prometheus.
+const CONNECTIONS_MAX: usize = 64;
+
+/// What is shown.
+#[derive(Clone)]
+struct Shown {
+    replicas: Arc<Replicas>,
+    metrics: Metrics,
+    stopping: watch::Receiver<bool>,
+}
+
+/// The running endpoints.
+pub(super) struct Admin {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+    connections: Arc<Connections>,
+}
+
+impl Admin {
+    /// Serves `listener` on the current tokio runtime until `stopping` turns `true`.
+    ///
+    /// # Errors
+    /// When the socket can't be used.
+    pub(super) fn start(
+        listener: TcpListener,
+        node: Arc<str>,
+        replicas: Arc<Replicas>,
+        metrics: Metrics,
+        stopping: watch::Receiver<bool>,
+    ) -> io::Result<Admin> {
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let connections = Arc::new(Connections::new(Limits::default()));
+        let router = router(Shown { replicas, metrics, stopping: stopping.clone() });
+        let serving = Arc::clone(&connections);
+        let take = move |stream, seat| {
+            let service = TowerToHyperService::new(router.clone());
+            serving.serve(stream, Bytes::new(), service, seat);
+        };
+        let turn_away = move |mut stream| lane::write_busy(&mut stream, &node);
+        let seats = Seats::new(CONNECTIONS_MAX);
+        let accepting = tokio::spawn(accept::accept(listener, seats, stopping, take, turn_away));
+        Ok(Admin { address, accepting, connections })
+    }
+
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends once `stopping` has turned `true`.
+    pub(super) async fn stop(self, deadline: Duration) {
+        // Only a panic would be an error, and tokio has reported it.
+        let _ = self.accepting.await;
+        if let Some(connections) = Arc::into_inner(self.connections) {
+            connections.stop(deadline).await;
+        }
+    }
+}
+
+fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/healthz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { Fault::new(Code::NotFound) })
+        .with_state(shown)
+}
+
+async fn live() -> Response {
+    reply::json(StatusCode::OK, &json!({ "status": "ok" }))
+}
+
+async fn ready(State(shown): State<Shown>) -> Result<Response, Fault> {
+    if *shown.stopping.borrow() {
+        return Err(Code::ShuttingDown.into());
+    }
+    if !shown.replicas.is_any_ready() {
+        return Err(Problem::new(Code::NoReplica).into());
+    }
+    Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" })))
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    shown.metrics.upkeep();
+    let mut response = Response::new(shown.metrics.render().into());
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

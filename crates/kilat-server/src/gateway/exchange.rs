@@ -1,0 +1,303 @@
+//! One request and its reply: to which replica it goes, and to which next when that one fails.
+//!
+//! ```text
+//! body kept or passed on ─▶ a seat among those in flight, else 503
+//!   ─▶ the replica whose turn it is ─▶ reply kept back until whole, or a stream passed on
+//!        └─ failed: nothing sent, or it may be repeated ─▶ another replica, or wait for one
+//! ```
+//!
+//! Nothing is repeated once a byte of its reply was passed on. Must never know sockets.
+
+use super::forward::{self, Origin};
+use super::limits::{ATTEMPTS_MAX, DOUBT_EVERY, REPLICA_WAIT, REPLY_TIMEOUT};
+use super::pool::{Failed, Lease};
+use super::refusal::{Refusal, X_REQUEST_ID};
+use super::repeat::is_repeatable;
+use super::replicas::{Health, Member, bit};
+use super::reply::{self, Kept, ReplyBody};
+use super::upload::{Fault, Taken, Upload};
+use super::wire::{REFUSED_METHOD, Refused};
+use super::worker::Worker;
+use crate::seats::Seat;
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
+use kilat_api::problem::Code;
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// What a replica that is stopping says of a request that it did not carry out.
+const SHUTTING_DOWN: &[u8] = b"\"code\":\"shutting_down\"";
+
+/// What is known about a client.
+pub(super) struct Client {
+    pub(super) origin: Origin,
+    pub(super) refused: Refused,
+}
+
+/// Answers one request.
+pub(super) async fn answer(
+    worker: Arc<Worker>,
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let (mut head, body) = request.into_parts();
+    let id = forward::request(&mut head, &client.origin);
+    let relayed = match client.refused.get() {
+        Some(reason) if head.method.as_str() == REFUSED_METHOD => Err((*reason).into()),
+        _ => match worker.shared.store.take(body, &client.refused).await {
+            Ok(taken) => relay(&worker, head, taken).await,
+            Err(refusal) => Err(refusal),
+        },
+    };
+    match relayed {
+        Ok(mut reply) => {
+            forward::reply(reply.headers_mut(), id);
+            reply
+        }
+        Err(refusal) => {
+            worker.shared.figures.refused(refusal.code());
+            let mut reply = refusal.reply(&worker.shared.node);
+            reply.headers_mut().insert(X_REQUEST_ID, id);
+            reply
+        }
+    }
+}
+
+async fn relay(
+    worker: &Arc<Worker>,
+    head: hyper::http::request::Parts,
+    taken: Taken,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let Taken { upload, room: _room, fault } = taken;
+    let seat = worker.shared.in_flight.take().ok_or(Refusal::new(Code::Overloaded))?;
+    let repeatable = fault.is_none() && is_repeatable(&head);
+    let request = Request::from_parts(head, upload);
+    let courier = Courier { worker, repeatable, tried: 0, attempts: 0, patience: None, fault };
+    courier.deliver(request, seat).await
+}
+
+/// Carries one request until somebody answers it.
+struct Courier<'a> {
+    worker: &'a Arc<Worker>,
+    repeatable: bool,
+    /// The replicas that were tried since one was waited for.
+    tried: u64,
+    /// How often it may have reached a replica.
+    attempts: u32,
+    /// Until when one may be waited for, all waits together.
+    patience: Option<Instant>,
+    fault: Option<Fault>,
+}
+
+/// Why an attempt brought no reply.
+enum Setback {
+    /// Nothing was sent.
+    Unsent(Box<Request<Upload>>),
+    /// It may have been carried out.
+    Lost,
+    /// It may be carried out still.
+    Late,
+}
+
+impl Courier<'_> {
+    async fn deliver(
+        mut self,
+        mut request: Request<Upload>,
+        seat: Seat,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        loop {
+            let index = self.next_replica().await?;
+            let copy = if self.repeatable { copy(&request) } else { None };
+            let setback = match self.attempt(index, request).await {
+                Ok(whole) => match self.receive(index, whole, copy.is_some()).await {
+                    Ok(received) => return self.pass_on(received, seat),
+                    Err(setback) => setback,
+                },
+                Err(setback) => setback,
+            };
+            self.tried |= bit(index);
+            request = match (setback, copy) {
+                (Setback::Unsent(request), _) => *request,
+                (Setback::Lost, Some(copy)) if self.attempts < ATTEMPTS_MAX => copy,
+                (Setback::Lost, _) => {
+                    return Err(self.lost("the replica failed before it answered"));
+                }
+                (Setback::Late, _) => return Err(self.lost("the replica did not answer in time")),
+            };
+            self.worker.shared.figures.repeated();
+        }
+    }
+
+    fn lost(&self, detail: &'static str) -> Refusal {
+        let fault = self.fault.as_ref().and_then(|fault| fault.get().copied());
+        fault.unwrap_or(Refusal::new(Code::ReplicaLost).because(detail))
+    }
+
+    /// The next in turn; when there is none, whoever comes back in time.
+    async fn next_replica(&mut self) -> Result<usize, Refusal> {
+        let shared = &self.worker.shared;
+        if let Some(index) = shared.replicas.choose(self.tried) {
+            return Ok(index);
+        }
+        let _seat = shared.waiting.take().ok_or(Refusal::new(Code::NoReplica))?;
+        let mut better = shared.replicas.better();
+        let patience = *self.patience.get_or_insert_with(|| Instant::now() + REPLICA_WAIT);
+        loop {
+            // Who is ready now and has failed before has said so again meanwhile.
+            if let Some(index) = shared.replicas.choose(0) {
+                self.tried = 0;
+                return Ok(index);
+            }
+            match timeout_at(patience, better.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(Refusal::new(Code::NoReplica)),
+            }
+        }
+    }
+
+    /// Sends the request to a replica and waits for the head of its reply.
+    async fn attempt(
+        &mut self,
+        index: usize,
+        request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Lease), Setback> {
+        let shared = &self.worker.shared;
+        let member = &shared.replicas.members()[index];
+        self.attempts += 1;
+        let mut sending = pin!(self.worker.pool.send(index, &member.replica, request));
+        let started = Instant::now();
+        let sent = loop {
+            match timeout(DOUBT_EVERY, sending.as_mut()).await {
+                Ok(sent) => break sent,
+                Err(_) if self.repeatable && self.has_better(index) => return Err(Setback::Lost),
+                Err(_) if started.elapsed() > REPLY_TIMEOUT => return Err(Setback::Late),
+                Err(_) => {}
+            }
+        };
+        sent.map_err(|failed| self.note(index, member, failed))
+    }
+
+    /// Whether a replica has become silent and another is ready.
+    fn has_better(&self, index: usize) -> bool {
+        let replicas = &self.worker.shared.replicas;
+        !replicas.is_ready(index) && replicas.is_any_ready()
+    }
+
+    /// Takes a replica that failed out, at once: a probe says when it is back.
+    fn note(&mut self, index: usize, member: &Member, failed: Failed) -> Setback {
+        let replicas = &self.worker.shared.replicas;
+        match failed {
+            Failed::Unsent(request, why) => {
+                self.attempts -= 1;
+                if let Some(health) = health_after(&why) {
+                    replicas.note(index, health, &why);
+                    member.doubt.notify_one();
+                }
+                Setback::Unsent(request)
+            }
+            // The client's doing.
+            Failed::Lost(_) if self.fault.as_ref().is_some_and(|fault| fault.get().is_some()) => {
+                Setback::Lost
+            }
+            Failed::Lost(why) => {
+                self.fail(index, &why);
+                Setback::Lost
+            }
+        }
+    }
+
+    fn fail(&self, index: usize, why: &hyper::Error) {
+        let replicas = &self.worker.shared.replicas;
+        replicas.note(index, Health::Out, why);
+        let member = &replicas.members()[index];
+        member.figures.failed();
+        member.doubt.notify_one();
+    }
+
+    /// Keeps a reply back until it is whole, unless it is a stream or large.
+    async fn receive(
+        &self,
+        index: usize,
+        (reply, lease): (Response<Incoming>, Lease),
+        may_repeat: bool,
+    ) -> Result<Received, Setback> {
+        let (head, mut body) = reply.into_parts();
+        if reply::is_stream(&head.headers) {
+            return Ok(Received { index, head, body: Coming::Stream(body, lease) });
+        }
+        let kept = reply::keep(&mut body).await.map_err(|why| {
+            self.fail(index, &why);
+            Setback::Lost
+        })?;
+        if !kept.is_whole {
+            return Ok(Received { index, head, body: Coming::Rest(kept, body, lease) });
+        }
+        lease.give_back();
+        let is_leaving = head.status == StatusCode::SERVICE_UNAVAILABLE
+            && memchr::memmem::find(&kept.bytes, SHUTTING_DOWN).is_some();
+        if is_leaving && may_repeat && self.attempts < ATTEMPTS_MAX {
+            let replicas = &self.worker.shared.replicas;
+            replicas.note(index, Health::Out, &"it is stopping");
+            return Err(Setback::Lost);
+        }
+        Ok(Received { index, head, body: Coming::Whole(kept) })
+    }
+
+    fn pass_on(&self, received: Received, seat: Seat) -> Result<Response<ReplyBody>, Refusal> {
+        let shared = &self.worker.shared;
+        let Received { index, head, body } = received;
+        let body = match body {
+            Coming::Whole(kept) => ReplyBody::whole(kept.bytes),
+            Coming::Rest(kept, rest, lease) => {
+                ReplyBody::passing(kept.bytes, rest, lease, seat, None)
+            }
+            Coming::Stream(rest, lease) => {
+                let seat = shared.streams.take().ok_or(Refusal::new(Code::Overloaded))?;
+                let stopping = Some(shared.stopping.clone());
+                ReplyBody::passing(bytes::Bytes::new(), rest, lease, seat, stopping)
+            }
+        };
+        shared.replicas.members()[index].figures.replied(head.status);
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+/// What a failure to connect says about the replica; nothing when it may be our own, as without
+/// free file descriptors or ports.
+fn health_after(why: &io::Error) -> Option<Health> {
+    match why.kind() {
+        ErrorKind::TimedOut => Some(Health::Silent),
+        ErrorKind::ConnectionRefused
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::BrokenPipe
+        | ErrorKind::Other => Some(Health::Out),
+        _ => None,
+    }
+}
+
+/// A reply that is passed on now.
+struct Received {
+    index: usize,
+    head: hyper::http::response::Parts,
+    body: Coming,
+}
+
+enum Coming {
+    Whole(Kept),
+    Rest(Kept, Incoming, Lease),
+    Stream(Incoming, Lease),
+}
+
+/// The same request once more, if its body is kept.
+fn copy(request: &Request<Upload>) -> Option<Request<Upload>> {
+    let mut copy = Request::new(request.body().copy()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}

@@ -1,0 +1,275 @@
+//! What changes in a head on its way through: headers that concern one hop go, headers that only a
+//! gateway may set are its own, and the exchange has an id.
+//!
+//! Must never know which replica gets the request.
+
+use super::refusal::X_REQUEST_ID;
+use crate::ids::RequestId;
+use hyper::header::{
+    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::http::request;
+use hyper::{HeaderMap, Version};
+use std::net::{IpAddr, SocketAddr};
+
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// Of a request in HTTP/1.0 that names none.
+const NO_HOST: HeaderValue = HeaderValue::from_static("localhost");
+
+/// What the gateway says about a client, the same for all its requests.
+pub(super) struct Origin {
+    address: HeaderValue,
+    proto: HeaderValue,
+    forwarded: HeaderValue,
+}
+
+impl Origin {
+    /// Of a client at `peer`, who came over TLS or not.
+    pub(super) fn new(peer: SocketAddr, is_tls: bool) -> Origin {
+        let proto = if is_tls { "https" } else { "http" };
+        // A client of IPv4 on a socket of IPv6 is one of IPv4.
+        let address = peer.ip().to_canonical();
+        // RFC 7239, section 6: an address of IPv6 is put in brackets and quotes.
+        let forwarded = match address {
+            IpAddr::V4(v4) => format!("for={v4};proto={proto}"),
+            IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={proto}"),
+        };
+        let value =
+            |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"));
+        Origin {
+            address: value(&address.to_string()),
+            proto: HeaderValue::from_static(proto),
+            forwarded: value(&forwarded),
+        }
+    }
+}
+
+/// Makes the head of a request one that a replica may see; tells the id of the exchange.
+pub(super) fn request(head: &mut request::Parts, origin: &Origin) -> HeaderValue {
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    let headers = &mut head.headers;
+    remove(headers, is_not_for_replicas);
+    check_trace(headers);
+    headers.insert(X_FORWARDED_FOR, origin.address.clone());
+    headers.insert(X_FORWARDED_PROTO, origin.proto.clone());
+    headers.insert(FORWARDED, origin.forwarded.clone());
+    match headers.get(HOST).cloned() {
+        Some(host) => headers.insert(X_FORWARDED_HOST, host),
+        None => headers.insert(HOST, NO_HOST),
+    };
+    let id = request_id(headers);
+    headers.insert(X_REQUEST_ID, id.clone());
+    id
+}
+
+/// Makes the headers of a reply those that a client may see.
+pub(super) fn reply(headers: &mut HeaderMap, id: HeaderValue) {
+    remove(headers, is_of_one_hop);
+    if !headers.contains_key(X_REQUEST_ID) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+/// The client's own id if it is well formed, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let clients = headers.get(X_REQUEST_ID);
+    let text = clients.and_then(|value| value.to_str().ok());
+    match (clients, text) {
+        (Some(value), Some(text)) if crate::headers::is_request_id(text) => value.clone(),
+        // Every form of a request id is visible ASCII.
+        _ => HeaderValue::from_str(RequestId::of(None).as_str())
+            .unwrap_or(HeaderValue::from_static("-")),
+    }
+}
+
+fn remove(headers: &mut HeaderMap, goes: fn(&HeaderName) -> bool) {
+    // Most heads have nothing to remove, and looking costs no allocation.
+    while let Some(name) = headers.keys().find(|name| goes(name)).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// Headers between two neighbours (RFC 9110, section 7.6.1). Those that `Connection` names are
+/// among them: a request that names others was refused.
+fn is_of_one_hop(name: &HeaderName) -> bool {
+    match name.as_str().len() {
+        2 => name == TE,
+        7 => name == UPGRADE || name == TRAILER,
+        10 => name == CONNECTION || name == KEEP_ALIVE,
+        14 => name == HTTP2_SETTINGS,
+        16 => name == PROXY_CONNECTION,
+        17 => name == TRANSFER_ENCODING,
+        18 => name == PROXY_AUTHENTICATE,
+        19 => name == PROXY_AUTHORIZATION,
+        _ => false,
+    }
+}
+
+/// The same, and what only a gateway may say: nothing of it is believed from outside.
+fn is_not_for_replicas(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    is_of_one_hop(name)
+        || match text.len() {
+            6 => name == EXPECT,
+            9 => name == FORWARDED || name == X_REAL_IP,
+            length => length > 11 && text.starts_with("x-forwarded"),
+        }
+}
+
+/// A trace context goes on as it is, or not at all (W3C Trace Context, section 4.3).
+fn check_trace(headers: &mut HeaderMap) {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let (first, second) = (parents.next(), parents.next());
+    let is_good = match (first, second) {
+        (Some(parent), None) => is_traceparent(parent.as_bytes()),
+        _ => false,
+    };
+    if !is_good && (first.is_some() || headers.contains_key(TRACESTATE)) {
+        headers.remove(TRACEPARENT);
+        headers.remove(TRACESTATE);
+    }
+}
+
+/// `VERSION-TRACE-PARENT-FLAGS` in lower-case hexadecimal (section 3.2). Later versions may append.
+fn is_traceparent(value: &[u8]) -> bool {
+    let is_hex = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_id = |bytes: &[u8]| is_hex(bytes) && bytes.iter().any(|b| *b != b'0');
+    let Some((head, more)) = value.split_at_checked(55) else {
+        return false;
+    };
+    let dashes = [2, 35, 52].iter().all(|at| head[*at] == b'-');
+    let version = &head[..2];
+    let ends =
+        if version == b"00" { more.is_empty() } else { more.first().is_none_or(|b| *b == b'-') };
+    dashes
+        && ends
+        && is_hex(version)
+        && version != b"ff"
+        && is_id(&head[3..35])
+        && is_id(&head[36..52])
+        && is_hex(&head[53..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::Request;
+
+    fn forwarded(peer: &str, is_tls: bool, headers: &[(&str, &str)]) -> HeaderMap {
+        let mut request = Request::builder().uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        request_of(&mut head, peer, is_tls);
+        head.headers
+    }
+
+    fn request_of(head: &mut request::Parts, peer: &str, is_tls: bool) {
+        request(head, &Origin::new(peer.parse().unwrap(), is_tls));
+    }
+
+    #[test]
+    fn what_only_a_gateway_may_say_is_its_own() {
+        let headers = forwarded(
+            "192.0.2.7:1234",
+            true,
+            &[
+                ("host", "shop.example"),
+                ("forwarded", "for=evil"),
+                ("x-forwarded-for", "6.6.6.6"),
+                ("x-forwarded-for", "7.7.7.7"),
+                ("x-forwarded-proto", "gopher"),
+                ("x-forwarded-host", "evil"),
+                ("x-forwarded-port", "1"),
+                ("x-real-ip", "6.6.6.6"),
+                ("connection", "keep-alive, te"),
+                ("keep-alive", "timeout=5"),
+                ("te", "trailers"),
+                ("upgrade", "h2c"),
+                ("http2-settings", "AAA"),
+                ("proxy-authorization", "Basic x"),
+                ("transfer-encoding", "chunked"),
+                ("expect", "100-continue"),
+                ("authorization", "Bearer x"),
+            ],
+        );
+        let mut found: Vec<String> = headers
+            .iter()
+            .filter(|(name, _)| *name != X_REQUEST_ID)
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "authorization: Bearer x",
+                "forwarded: for=192.0.2.7;proto=https",
+                "host: shop.example",
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-host: shop.example",
+                "x-forwarded-proto: https",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_address_of_ipv6_is_written_as_the_headers_want_it() {
+        for (peer, plain, forwarded_as) in [
+            ("[2001:db8::7]:1", "2001:db8::7", "for=\"[2001:db8::7]\";proto=http"),
+            ("[::ffff:192.0.2.7]:1", "192.0.2.7", "for=192.0.2.7;proto=http"),
+        ] {
+            let headers = forwarded(peer, false, &[]);
+            assert_eq!(headers[X_FORWARDED_FOR], plain);
+            assert_eq!(headers[FORWARDED], forwarded_as);
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_kept_or_made() {
+        assert_eq!(forwarded("1.1.1.1:1", false, &[("x-request-id", "a.b")])[X_REQUEST_ID], "a.b");
+        for bad in ["", "a b", "a\"b"] {
+            let headers = forwarded("1.1.1.1:1", false, &[("x-request-id", bad)]);
+            let id = headers[X_REQUEST_ID].to_str().unwrap();
+            assert!(crate::headers::is_request_id(id) && id != bad, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_trace_goes_on_whole_or_not_at_all() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let keep = |parents: &[&str]| {
+            let mut headers = vec![("tracestate", "a=1")];
+            headers.extend(parents.iter().map(|parent| ("traceparent", *parent)));
+            let headers = forwarded("1.1.1.1:1", false, &headers);
+            assert_eq!(headers.contains_key(TRACEPARENT), headers.contains_key(TRACESTATE));
+            headers.contains_key(TRACEPARENT)
+        };
+        assert!(keep(&[good]));
+        assert!(keep(&[&format!("01{}-more", &good[2..])]));
+        for bad in [
+            &format!("{good}-more"),
+            &format!("ff{}", &good[2..]),
+            &good.to_uppercase(),
+            &good[..54],
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "",
+        ] {
+            assert!(!keep(&[bad]), "{bad}");
+        }
+        assert!(!keep(&[good, good]));
+        assert!(!keep(&[]));
+    }
+}

@@ -1,0 +1,102 @@
+//! Every limit of the gateway, by name, and what happens when it is reached.
+//!
+//! Knows numbers only.
+
+use crate::limits::{BATCH_BODY_BYTES_MAX, PUBLISH_BODY_BYTES_MAX};
+use std::time::Duration;
+
+/// Largest head of a request; a larger one is answered 431.
+pub const HEAD_BYTES_MAX: usize = crate::limits::HEAD_BYTES_MAX;
+/// Headers that the gateway adds to a request at most.
+pub(super) const HEADERS_ADDED_MAX: usize = 8;
+/// Most headers of a request; more are answered 431. With those added it is what a replica takes.
+pub const HEADERS_MAX: usize = crate::limits::HEADERS_MAX - HEADERS_ADDED_MAX;
+/// Largest body of a request; a larger one is answered 413. No replica takes a larger one.
+pub const BODY_BYTES_MAX: u64 = if BATCH_BODY_BYTES_MAX > PUBLISH_BODY_BYTES_MAX {
+    BATCH_BODY_BYTES_MAX as u64
+} else {
+    PUBLISH_BODY_BYTES_MAX as u64
+};
+/// Largest body of a request that is kept until it is answered, so that it can be sent again; a
+/// larger one is passed on as it comes, once.
+pub const KEPT_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of bodies that are kept at a time, in each thread; past it a body is answered 503.
+pub const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest reply that is read whole before any of it is passed on, so that a replica that dies
+/// meanwhile can be replaced by another.
+pub const KEPT_REPLY_BYTES_MAX: usize = 64 * 1024;
+/// Longest time that a reply which is not whole is kept back.
+pub const KEPT_REPLY_TIME_MAX: Duration = Duration::from_millis(250);
+/// Most replicas.
+pub const REPLICAS_MAX: usize = 64;
+/// Most times that one request is sent.
+pub const ATTEMPTS_MAX: u32 = 3;
+/// Longest time for a connection to a replica to be made; then another replica is tried.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time from a request to the head of its reply; then 502.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest silence of a replica in the middle of a reply, streams of events apart; then the
+/// connection is cut.
+pub const REPLY_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How often a request that waits for its reply looks whether its replica still answers probes.
+pub const DOUBT_EVERY: Duration = Duration::from_millis(500);
+/// Longest time that a request waits for some replica to come back; then 503.
+pub const REPLICA_WAIT: Duration = Duration::from_secs(1);
+/// Most requests that wait so, in each thread; one more is answered 503 at once.
+pub const WAITING_MAX: usize = 1_024;
+/// Time between two probes of a replica, up to a quarter more or less.
+pub const PROBE_EVERY: Duration = Duration::from_millis(250);
+/// Longest time for a replica to answer a probe; then it counts as silent.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Most unused connections that are kept to a replica, by each thread.
+pub const SPARE_CONNECTIONS_MAX: usize = 512;
+/// Longest time that an unused connection is kept; shorter than any replica's.
+pub const SPARE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often spare connections are looked through.
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Most bytes that are read ahead of a reply.
+pub(super) const REPLY_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// What is still read of a connection that was refused something, so that the refusal arrives:
+/// closing with unread bytes would reset it.
+pub(super) const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// Longest time for that.
+pub(super) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+
+const _: () = assert!(KEPT_BODY_BYTES_MAX as u64 <= BODY_BYTES_MAX);
+const _: () = assert!(KEPT_BODY_BYTES_MAX <= KEPT_BYTES_MAX);
+const _: () = assert!(REPLICAS_MAX <= u64::BITS as usize);
+
+/// The limits that an operator can set.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest time for a request's head to arrive, and longest silence between requests: the
+    /// connection is closed.
+    pub header_timeout: Duration,
+    /// Longest time for a whole body to arrive: 408, and the connection is closed.
+    pub body_timeout: Duration,
+    /// Longest time without the peer taking a byte of a reply: the connection is closed.
+    pub write_timeout: Duration,
+    /// Most connections; one more is told 503 and closed.
+    pub connections_max: usize,
+    /// Most requests that are with replicas; one more is answered 503 at once.
+    pub in_flight_max: usize,
+    /// Most streams of events; one more is answered 503.
+    pub streams_max: usize,
+    /// Most bodies that are passed on as they come; one more is answered 503.
+    pub uploads_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let limits = crate::limits::Limits::default();
+        Limits {
+            header_timeout: limits.header_timeout,
+            body_timeout: limits.body_timeout,
+            write_timeout: limits.write_timeout,
+            connections_max: limits.connections_max,
+            in_flight_max: 8_192,
+            streams_max: limits.streams_max,
+            uploads_max: 256,
+        }
+    }
+}

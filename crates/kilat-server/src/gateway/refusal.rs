@@ -1,0 +1,75 @@
+//! The gateway's own replies: why a request did not reach a replica, or no reply came back.
+
+use super::reply::ReplyBody;
+use super::strict::Reason;
+use crate::render;
+use bytes::Bytes;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use kilat_api::problem::{Code, MEDIA_TYPE, Problem};
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static(kilat_api::REQUEST_ID);
+pub(super) const X_NODE: HeaderName = HeaderName::from_static(kilat_api::NODE);
+/// Seconds after which a busy gateway may be asked again.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request is answered by the gateway itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    code: Code,
+    detail: Option<&'static str>,
+    /// What is left of the request would be read as the next one.
+    closes: bool,
+}
+
+impl Refusal {
+    /// The request was read to its end.
+    pub(super) const fn new(code: Code) -> Refusal {
+        Refusal { code, detail: None, closes: false }
+    }
+
+    /// The request can't be read to its end.
+    pub(super) const fn closing(code: Code) -> Refusal {
+        Refusal { code, detail: None, closes: true }
+    }
+
+    /// The same, with what happened.
+    pub(super) const fn because(self, detail: &'static str) -> Refusal {
+        Refusal { detail: Some(detail), ..self }
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The reply, in the name of `node`.
+    pub(super) fn reply(&self, node: &HeaderValue) -> Response<ReplyBody> {
+        let body = match self.detail {
+            None => Bytes::from_static(render::problem_body(self.code)),
+            Some(detail) => {
+                let problem = Problem::new(self.code).with_detail(detail);
+                // The document has string keys only, so rendering it can't fail.
+                serde_json::to_vec(&problem).unwrap_or_default().into()
+            }
+        };
+        let mut reply = Response::new(ReplyBody::whole(body));
+        let status = StatusCode::from_u16(self.code.status());
+        *reply.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(X_NODE, node.clone());
+        if self.code.status() == 503 {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Refusal {
+        Refusal::closing(reason.code()).because(reason.detail())
+    }
+}

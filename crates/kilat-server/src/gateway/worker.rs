@@ -1,0 +1,153 @@
+//! One thread of the gateway: its share of the clients and its own connections to the replicas, so
+//! that threads meet only where they count.
+
+use super::exchange::{self, Client};
+use super::figures::Figures;
+use super::forward::Origin;
+use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, SWEEP_EVERY};
+use super::pool::Pool;
+use super::replicas::Replicas;
+use super::tls::Tls;
+use super::upload::Store;
+use super::wire::{Refused, Wire};
+use crate::seats::{Seat, Seats};
+use hyper::header::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+/// What all threads share.
+pub(super) struct Shared {
+    pub(super) replicas: Arc<Replicas>,
+    pub(super) limits: Limits,
+    /// Name of the gateway, for its own replies.
+    pub(super) node: HeaderValue,
+    pub(super) store: Arc<Store>,
+    pub(super) in_flight: Seats,
+    pub(super) streams: Seats,
+    pub(super) waiting: Seats,
+    pub(super) figures: Figures,
+    pub(super) tls: Option<Tls>,
+    /// Turns `true` once, when the gateway begins to stop.
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// What the tasks of one thread share.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Arc<Pool>,
+}
+
+/// A client that was accepted.
+pub(super) struct Arrival {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) seat: Seat,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Worker {
+        let pool = Arc::new(Pool::new(shared.replicas.members().len()));
+        Worker { shared, pool }
+    }
+
+    /// Serves who arrives on this thread until nobody can arrive any more, then ends: what is in
+    /// flight within `drain`, the rest cut off.
+    pub(super) fn run(self, runtime: &Runtime, arrivals: mpsc::Receiver<Arrival>, drain: Drain) {
+        runtime.block_on(self.serve_all(arrivals, drain));
+    }
+
+    async fn serve_all(self, mut arrivals: mpsc::Receiver<Arrival>, drain: Drain) {
+        let worker = Arc::new(self);
+        let graceful = GracefulShutdown::new();
+        let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => admit(&worker, arrival, graceful.watcher()),
+                    None => break,
+                },
+                _ = sweeps.tick() => worker.pool.sweep(),
+            }
+        }
+        let deadline = *drain.borrow();
+        if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+            tracing::warn!("connections were still busy at the deadline and are cut off");
+        }
+    }
+}
+
+/// Longest time for what is in flight to end, known when the gateway begins to stop.
+pub(super) type Drain = watch::Receiver<Duration>;
+
+fn admit(worker: &Arc<Worker>, arrival: Arrival, watcher: Watcher) {
+    let Arrival { stream, seat } = arrival;
+    let worker = Arc::clone(worker);
+    tokio::spawn(async move {
+        if let Err(error) = welcome(worker, stream, watcher).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        drop(seat);
+    });
+}
+
+/// A connection whose peer leaves or breaks the protocol just ends: there is nobody left to tell.
+async fn welcome(
+    worker: Arc<Worker>,
+    stream: std::net::TcpStream,
+    watcher: Watcher,
+) -> io::Result<()> {
+    let peer = stream.peer_addr()?;
+    let stream = TcpStream::from_std(stream)?;
+    let timeout = worker.shared.limits.header_timeout;
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    match &worker.shared.tls {
+        None => {
+            // Who says nothing gets no buffers.
+            tokio::time::timeout(timeout, stream.readable()).await.map_err(late)??;
+            serve(&worker, peer, stream, watcher).await
+        }
+        Some(tls) => {
+            let stream =
+                tokio::time::timeout(timeout, tls.accept(stream)).await.map_err(late)??;
+            serve(&worker, peer, stream, watcher).await
+        }
+    }
+}
+
+async fn serve<S>(
+    worker: &Arc<Worker>,
+    peer: SocketAddr,
+    stream: S,
+    watcher: Watcher,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &worker.shared.limits;
+    let refused = Refused::default();
+    let wire = Wire::new(stream, Arc::clone(&refused), limits.write_timeout);
+    let origin = Origin::new(peer, worker.shared.tls.is_some());
+    let client = Arc::new(Client { origin, refused });
+    let service = service_fn(|request| {
+        let answer = exchange::answer(Arc::clone(worker), Arc::clone(&client), request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .half_close(false)
+        .serve_connection(TokioIo::new(wire), service);
+    watcher.watch(connection).await.map_err(io::Error::other)
+}

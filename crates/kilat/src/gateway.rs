@@ -1,0 +1,184 @@
+//! `kilat gateway`: one address in front of several servers.
+
+use crate::failure::Failure;
+use crate::lang::Lang;
+use crate::logging;
+use crate::serve::{DRAIN, StopSignals, bind};
+use clap::Args;
+use kilat_server::gateway::limits::REPLICAS_MAX;
+use kilat_server::gateway::{Gateway, Limits, Options, Replica, Tls};
+use rust_i18n::t;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// File descriptors besides two for each connection: one to the client, one to a replica.
+const FILES_BESIDES: u64 = 256;
+
+/// Where to listen, and to whom requests go.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    /// Address for HTTP, or for HTTPS with a certificate.
+    #[arg(long, env = "KILAT_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// A server that requests go to, as http://127.0.0.1:8081; may be repeated, or separated by commas.
+    #[arg(
+        long = "replica",
+        env = "KILAT_REPLICAS",
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true
+    )]
+    replicas: Vec<Replica>,
+    /// Address for the gateway's own /livez, /readyz and /metrics [default: none].
+    #[arg(long, env = "KILAT_ADMIN_LISTEN", value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
+    /// Certificates as PEM, the server's own first: with them clients speak TLS.
+    #[arg(long, env = "KILAT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key as PEM.
+    #[arg(long, env = "KILAT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Name of the gateway in its own replies.
+    #[arg(long, env = "KILAT_NODE", default_value = "gateway", value_name = "NAME")]
+    node: String,
+    /// Threads that serve [default: one a core].
+    #[arg(long, env = "KILAT_THREADS", value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: Option<u16>,
+    /// Most open connections.
+    #[arg(long, env = "KILAT_CONNECTIONS_MAX", default_value_t = 16_384, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections_max: u32,
+    /// Log lines on stderr: error, warn, info, debug or trace.
+    #[arg(long, env = "KILAT_LOG", default_value = "info", value_name = "LEVEL")]
+    log: String,
+    /// Log as JSON, one record a line.
+    #[arg(long, env = "KILAT_LOG_JSON", num_args = 0..=1, default_value_t = false,
+        default_missing_value = "true")]
+    log_json: bool,
+}
+
+/// Passes requests on until told to stop.
+///
+/// # Errors
+/// [`Failure`] with exit code 2 when it can't start as asked.
+pub(crate) fn run(args: GatewayArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    if args.replicas.len() > REPLICAS_MAX {
+        let given = args.replicas.len();
+        let text = t!("gateway.too_many", locale = lang.code(), given = given, most = REPLICAS_MAX);
+        return Err(Failure::usage(text));
+    }
+    let tls = args.tls(lang)?;
+    logging::start(&args.log, args.log_json)?;
+    let doors = Doors::open(&args, lang)?;
+    let options = Options {
+        limits: limits(args.connections_max),
+        threads: args.threads.map_or_else(cores, usize::from),
+        node: args.node,
+        replicas: args.replicas,
+        tls,
+    };
+    // The threads that serve have runtimes of their own; this one accepts, probes and waits.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(t!("gateway.no_threads", locale = lang.code(), error = e)))?;
+    runtime.block_on(serve(doors, options, lang))
+}
+
+/// The sockets to serve.
+struct Doors {
+    http: TcpListener,
+    admin: Option<TcpListener>,
+}
+
+impl Doors {
+    fn open(args: &GatewayArgs, lang: Lang) -> Result<Doors, Failure> {
+        let open = |address: SocketAddr, option: &str| {
+            bind(address).map_err(|error| cannot_listen(address, option, &error, lang))
+        };
+        let admin = args.admin_listen.map(|address| open(address, "--admin-listen"));
+        Ok(Doors { http: open(args.listen, "--listen")?, admin: admin.transpose()? })
+    }
+}
+
+async fn serve(doors: Doors, options: Options, lang: Lang) -> Result<ExitCode, Failure> {
+    // Before anybody is told that it is ready.
+    let stop = StopSignals::catch()?;
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    let gateway = Gateway::start(doors.http, doors.admin, options)
+        .map_err(|e| Failure::usage(t!("gateway.no_start", locale = lang.code(), error = e)))?;
+    let url = format!("{scheme}://{}", gateway.local_addr());
+    println!("{}", t!("gateway.ready", locale = lang.code(), url = url));
+    if let Some(admin) = gateway.admin_addr() {
+        let url = format!("http://{admin}");
+        println!("{}", t!("gateway.admin", locale = lang.code(), url = url));
+    }
+    stop.wait().await;
+    tracing::info!("stopping: finishing what is in flight");
+    gateway.shutdown(DRAIN).await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+impl GatewayArgs {
+    fn tls(&self, lang: Lang) -> Result<Option<Tls>, Failure> {
+        let (Some(certificates), Some(key)) = (&self.tls_cert, &self.tls_key) else {
+            return Ok(None);
+        };
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|error| {
+                let (file, locale) = (path.display(), lang.code());
+                Failure::usage(t!(
+                    "gateway.unreadable",
+                    locale = locale,
+                    file = file,
+                    error = error
+                ))
+            })
+        };
+        let tls = Tls::from_pem(&read(certificates)?, &read(key)?);
+        tls.map(Some).map_err(|error| {
+            Failure::usage(t!("gateway.bad_certificate", locale = lang.code(), error = error))
+        })
+    }
+}
+
+fn cannot_listen(address: SocketAddr, option: &str, error: &std::io::Error, lang: Lang) -> Failure {
+    let locale = lang.code();
+    Failure::usage(match error.kind() {
+        ErrorKind::AddrInUse => {
+            t!("gateway.in_use", locale = locale, address = address, option = option)
+        }
+        _ => t!(
+            "gateway.no_address",
+            locale = locale,
+            address = address,
+            option = option,
+            error = error
+        ),
+    })
+}
+
+/// As many connections as the system has file descriptors for, at most those asked for: one more is
+/// then told so, where otherwise it would wait in vain.
+fn limits(connections_max: u32) -> Limits {
+    let asked = u64::from(connections_max);
+    // On a system that says nothing, nothing is known to be lacking.
+    let files = rlimit::increase_nofile_limit(2 * asked + FILES_BESIDES).unwrap_or(u64::MAX);
+    let given = asked.min(files.saturating_sub(FILES_BESIDES) / 2).max(1);
+    if given < asked {
+        tracing::warn!(
+            asked,
+            given,
+            "the limit of open files (ulimit -n) allows fewer connections"
+        );
+    }
+    Limits { connections_max: usize::try_from(given).unwrap_or(usize::MAX), ..Limits::default() }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
