@@ -4,7 +4,9 @@
 //! committer's release publishes at most one state a sale and batch.
 
 use crate::Sale;
+use crate::watchers::Watchers;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use tokio::sync::watch;
 
@@ -12,9 +14,43 @@ use tokio::sync::watch;
 #[derive(Default)]
 pub struct Board {
     sales: RwLock<BTreeMap<String, watch::Sender<Sale>>>,
+    watchers: Watchers<Sale>,
+    /// The ledger is elsewhere.
+    is_copy: bool,
+    /// The ledger elsewhere does not tell its states at the moment.
+    is_cut_off: AtomicBool,
 }
 
 impl Board {
+    /// The board of a replica, which shows what it was told and nothing at first.
+    pub(crate) fn copy() -> Board {
+        Board { is_copy: true, is_cut_off: AtomicBool::new(true), ..Board::default() }
+    }
+
+    /// Whether the ledger is elsewhere, so that the states here may be behind it.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.is_copy
+    }
+
+    /// Whether new states arrive; if not, those shown may be of some time ago.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !self.is_cut_off.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_live(&self, live: bool) {
+        self.is_cut_off.store(!live, Ordering::Release);
+    }
+
+    /// Tells `watcher` every state there is, and each new one until it returns `false`. Around
+    /// this call it may be told a newer state before an older one.
+    pub(crate) fn watch(&self, watcher: impl Fn(&Sale) -> bool + Send + Sync + Clone + 'static) {
+        self.watchers.add(Box::new(watcher.clone()));
+        self.sales().iter().for_each(|sale| {
+            watcher(sale);
+        });
+    }
+
     /// Follows a sale; a slow follower sees the latest state, not each one.
     #[must_use]
     pub fn follow(&self, sale: &str) -> Option<watch::Receiver<Sale>> {
@@ -44,6 +80,11 @@ impl Board {
 
     /// Shows a state that is durable.
     pub(crate) fn publish(&self, view: Sale) {
+        self.show(view.clone());
+        self.watchers.tell(&view);
+    }
+
+    fn show(&self, view: Sale) {
         if let Some(state) =
             self.sales.read().unwrap_or_else(PoisonError::into_inner).get(&view.terms.id)
         {

@@ -11,7 +11,7 @@ use crate::release::Release;
 use crate::snapshots::{SNAPSHOT_BYTES, Snapshots};
 use crate::spare::SpareBuffers;
 use crate::work::{self, Work};
-use crate::{Clock, Handle, Sale};
+use crate::{Clock, Handle, OrderHasher, Sale};
 use kilat_eventlog::Opened;
 use kilat_journal::{
     Committer, DataDirectory, Directory, DirectoryError, LogReader, SnapshotError,
@@ -132,6 +132,11 @@ impl Engine {
         self.events.recovery()
     }
 
+    /// Names the data directory, for its whole life.
+    pub(crate) fn id(&self) -> [u8; 16] {
+        self.directory.identity().id
+    }
+
     /// The data directory, locked for as long as the engine lives.
     #[must_use]
     pub fn data(&self) -> &std::path::Path {
@@ -194,8 +199,11 @@ fn start_ledger(
     alarm: &Alarm,
 ) -> Result<(Handle, JoinHandle<()>), StartError> {
     let (intake, board) = (Arc::new(Intake::new(work::LIMITS)), Arc::new(Board::default()));
-    let handle =
-        Handle { intake: Arc::clone(&intake), board: Arc::clone(&board), prints: recovered.prints };
+    let handle = Handle {
+        intake: Arc::clone(&intake),
+        board: Arc::clone(&board),
+        hasher: OrderHasher::here(recovered.prints),
+    };
     let committer =
         Committer::spawn(recovered.journal, alarm.for_committer()).map_err(StartError::Threads)?;
     let snapshots =

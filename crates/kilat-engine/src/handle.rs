@@ -4,8 +4,8 @@ use crate::board::Board;
 use crate::intake::Intake;
 use crate::query::{OwnedOrder, Page, Query, Reply};
 use crate::work::Work;
-use crate::{Change, Orders, Placed, PlacedCallback, Sale, Unavailable};
-use kilat_ledger::{Fingerprinter, OrderId, Outcome, Time};
+use crate::{Change, OrderHasher, Orders, Placed, PlacedCallback, Sale, Unavailable};
+use kilat_ledger::{OrderId, Outcome, Time};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -14,14 +14,14 @@ use tokio::sync::oneshot;
 pub struct Handle {
     pub(crate) intake: Arc<Intake<Work>>,
     pub(crate) board: Arc<Board>,
-    pub(crate) prints: Fingerprinter,
+    pub(crate) hasher: OrderHasher,
 }
 
 impl Handle {
     /// What hashes customers and keys for this ledger.
     #[must_use]
-    pub fn fingerprinter(&self) -> Fingerprinter {
-        self.prints
+    pub fn hasher(&self) -> OrderHasher {
+        self.hasher
     }
 
     /// The latest durable state of every sale, readable without the queue.
@@ -64,6 +64,15 @@ impl Handle {
         self.ask(|reply| Work::Query(Query::Sale { sale, reply })).await
     }
 
+    /// A sale as it stands for callers who were told of it by others: from the board where the
+    /// ledger is in this process, where the board is never behind a reply; else by asking.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn current(&self, sale: &str) -> Result<Option<Sale>, Unavailable> {
+        if self.board.is_copy() { self.sale(sale).await } else { Ok(self.board.sale(sale)) }
+    }
+
     /// Every sale, in the order of creation.
     ///
     /// # Errors
@@ -93,8 +102,12 @@ impl Handle {
         self.ask(|reply| Work::Query(Query::Orders { page, reply })).await
     }
 
-    async fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, Unavailable> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Reply<T>) -> Work,
+    ) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
+        let reply = Box::new(move |result| drop(reply.send(result)));
         self.intake.put(work(reply)).map_err(|(_, why)| why)?;
         answer.await.unwrap_or(Err(Unavailable::Failed))
     }

@@ -1,4 +1,4 @@
-//! A bounded queue before a committing thread.
+//! A bounded queue before the thread that carries work out, here or by sending it on.
 //!
 //! A lock and a condition: one lock a group, not one a request, and the
 //! thread takes all there is at once. Knows nothing of what it queues.
@@ -35,11 +35,11 @@ pub(crate) struct Waiting<W> {
     pub(crate) since: Instant,
 }
 
-/// What the committing thread found when it looked.
+/// What the taking thread found when it looked.
 pub(crate) enum Waited {
     /// Work of this weight and size waits.
     Work { weight: usize, bytes: usize },
-    /// Nothing came until the deadline.
+    /// Nothing came until the deadline, or the thread was nudged.
     Deadline,
     /// No more will come, and all is taken.
     Closed,
@@ -57,14 +57,26 @@ struct State<W> {
     weight: usize,
     bytes: usize,
     closed: bool,
-    /// The committing thread waits for the first arrival.
+    /// Nothing is taken for now, and why.
+    suspended: Option<Unavailable>,
+    /// The taking thread should look around though nothing came.
+    nudged: bool,
+    /// The taking thread waits for the first arrival.
     taker_waits: bool,
 }
 
 impl<W: Queued> Intake<W> {
     pub(crate) fn new(limits: IntakeLimits) -> Self {
         let queue = VecDeque::new();
-        let state = State { queue, weight: 0, bytes: 0, closed: false, taker_waits: false };
+        let state = State {
+            queue,
+            weight: 0,
+            bytes: 0,
+            closed: false,
+            suspended: None,
+            nudged: false,
+            taker_waits: false,
+        };
         Intake { limits, state: Mutex::new(state), arrived: Condvar::new() }
     }
 
@@ -73,6 +85,9 @@ impl<W: Queued> Intake<W> {
         let mut state = self.lock();
         if state.closed {
             return Err((work, Unavailable::ShuttingDown));
+        }
+        if let Some(why) = state.suspended {
+            return Err((work, why));
         }
         let (weight, bytes) = (state.weight + work.weight(), state.bytes + work.frame_bytes_max());
         let fits_a_batch = work.weight() <= self.limits.batch_weight_max
@@ -106,6 +121,9 @@ impl<W: Queued> Intake<W> {
             if state.closed {
                 return Waited::Closed;
             }
+            if std::mem::take(&mut state.nudged) {
+                return Waited::Deadline;
+            }
             state.taker_waits = true;
             state = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => return Waited::Deadline,
@@ -135,6 +153,43 @@ impl<W: Queued> Intake<W> {
             state.bytes -= next_bytes;
             batch.extend(state.queue.pop_front());
         }
+    }
+
+    /// Makes the taking thread look around now.
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.arrived.notify_all();
+    }
+
+    /// Refuses what comes from now on with this reason, until [`Intake::resume`].
+    pub(crate) fn suspend(&self, why: Unavailable) {
+        self.lock().suspended = Some(why);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.lock().suspended = None;
+    }
+
+    /// Answers what has waited for longer than `wait` with the reason.
+    pub(crate) fn give_up(&self, wait: Duration, why: Unavailable) {
+        let mut given_up = Vec::new();
+        let mut state = self.lock();
+        while state.queue.front().is_some_and(|oldest| oldest.since.elapsed() >= wait) {
+            if let Some(Waiting { work, .. }) = state.queue.pop_front() {
+                state.weight -= work.weight();
+                state.bytes -= work.frame_bytes_max();
+                given_up.push(work);
+            }
+        }
+        drop(state);
+        given_up.into_iter().for_each(|work| work.refuse(why));
+    }
+
+    /// Sleeps for `pause` or until a stop; says whether there was one.
+    pub(crate) fn sleep(&self, pause: Duration) -> bool {
+        let open = |state: &mut State<W>| !state.closed;
+        let slept = self.arrived.wait_timeout_while(self.lock(), pause, open);
+        slept.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
     /// Takes no more; what is queued will still be carried out.

@@ -21,48 +21,58 @@ mod batcher;
 mod board;
 mod change;
 mod clock;
+mod core;
 mod embedded;
 mod events;
 mod handle;
 mod intake;
 mod meters;
 mod orders;
+mod protocol;
 mod query;
 mod recovery;
 mod release;
+mod remote;
 mod sale;
 mod snapshots;
+mod socket;
 mod spare;
 mod verify;
+mod watchers;
 mod work;
 
 pub use alarm::OnFailure;
 pub use board::Board;
 pub use change::{Change, OrderRef};
 pub use clock::Clock;
+pub use core::{Core, CoreOptions};
 pub use embedded::{Engine, Options, StartError};
 pub use events::{
-    EventRecovery, Events, Forgotten, ProjectorState, PublishedCallback, SALE_TOPIC_PREFIX,
+    EventRecovery, Events, Forgotten, ProjectorState, PublishedCallback, ReadError,
+    SALE_TOPIC_PREFIX,
 };
 pub use handle::Handle;
 pub use kilat_eventlog::{
     Content, Counters as EventCounters, ForgetRule, NewEvent, Page as EventPage, Publication,
-    PushError, ReadError, StoredEvent, TopicCount, Verdict, Verified as EventsVerified,
+    PushError, StoredEvent, TopicCount, Verdict, Verified as EventsVerified,
 };
 use kilat_journal::ReserveError;
 pub use kilat_ledger::{
-    Counters, Fingerprinter, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState,
-    SaleSwitch, SaleTerms, Time,
+    Counters, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState, SaleSwitch,
+    SaleTerms, Time,
 };
-pub use orders::{OrderText, Orders, Placed, PlacedCallback};
+pub use orders::{OrderHasher, OrderText, Orders, Placed, PlacedCallback};
 pub use query::{OwnedOrder, Page};
 pub use recovery::Recovery;
+pub use remote::{ConnectError, Remote, RemoteOptions};
 pub use sale::Sale;
+pub use socket::{AddressError, CoreAddress, CoreListener};
 pub use verify::{Verified, verify};
 
 /// Why the engine did not take or finish a command. Nothing was changed.
 ///
-/// Every variant but [`Unavailable::Failed`] is safe to retry later with the same key.
+/// So it is except with [`Unavailable::Failed`] and [`Unavailable::Unknown`], where that is not
+/// known. With the same key all are safe to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// The queue is full or the command waited too long: retry after a moment.
@@ -77,6 +87,16 @@ pub enum Unavailable {
     /// The event log has as many topics as it can have: publish to one that there is.
     #[error("no more topics can be made, publish to one that there is")]
     TooManyTopics,
+    /// The core can't be reached and nothing was changed: retry after a moment.
+    #[error("the core can't be reached, try again in a moment")]
+    Away,
+    /// The core did not answer in time and what became of the command is unknown: retry with the
+    /// same key.
+    #[error(
+        "the core's answer did not come, what became of the command is not known; try again with \
+         the same key"
+    )]
+    Unknown,
     /// The journal failed and what became of the command is unknown: retry with the same key.
     #[error(
         "the journal failed, what became of the command is not known; try again with the same key"

@@ -9,6 +9,35 @@ use kilat_ledger::{Fingerprinter, OrderId, Outcome, PlaceOrder, Prints, Time};
 /// Most bytes of an order's fact beside its texts.
 const FACT_BYTES_MAX: usize = 64;
 
+/// What hashes customers and keys for the ledger behind a [`Handle`](crate::Handle).
+#[derive(Clone, Copy, Debug)]
+pub struct OrderHasher(Where);
+
+#[derive(Clone, Copy, Debug)]
+enum Where {
+    /// The ledger is in this process, and so is its key.
+    Here(Fingerprinter),
+    /// The ledger is elsewhere and hashes for itself: its key does not travel.
+    Elsewhere(Prints),
+}
+
+impl OrderHasher {
+    pub(crate) fn here(prints: Fingerprinter) -> OrderHasher {
+        OrderHasher(Where::Here(prints))
+    }
+
+    pub(crate) fn elsewhere() -> OrderHasher {
+        OrderHasher(Where::Elsewhere(Fingerprinter::new([0; 16]).prints("", "", "")))
+    }
+
+    fn prints(&self, text: &OrderText<'_>) -> Prints {
+        match self.0 {
+            Where::Here(prints) => prints.prints(text.sale, text.customer, text.key),
+            Where::Elsewhere(nothing) => nothing,
+        }
+    }
+}
+
 /// Orders to place, each decided by itself.
 #[derive(Default)]
 pub struct Orders {
@@ -33,13 +62,13 @@ impl Orders {
     /// Adds an order. Hashes here, on the sender's thread, to spare the batcher.
     pub fn push(
         &mut self,
-        hasher: Fingerprinter,
+        hasher: OrderHasher,
         id: OrderId,
         request: &OrderText<'_>,
         quantity: u32,
         hold: bool,
     ) {
-        let prints = hasher.prints(request.sale, request.customer, request.key);
+        let prints = hasher.prints(request);
         let start = self.offset();
         self.text.push_str(request.sale);
         let sale_end = self.offset();

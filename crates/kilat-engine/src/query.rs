@@ -2,7 +2,6 @@
 
 use crate::{Sale, Unavailable};
 use kilat_ledger::{Ledger, Order, OrderId};
-use tokio::sync::oneshot;
 
 /// An order together with whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +12,8 @@ pub struct OwnedOrder {
     pub customer: String,
 }
 
-/// Where the answer goes once it may leave.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
+/// Where the answer goes once it may leave. It only passes the answer on.
+pub(crate) type Reply<T> = Box<dyn FnOnce(Result<T, Unavailable>) + Send>;
 
 /// A read.
 pub(crate) enum Query {
@@ -65,10 +64,10 @@ impl Query {
     /// Tells the caller that there will be no answer.
     pub(crate) fn refuse(self, why: Unavailable) {
         match self {
-            Query::Sale { reply, .. } => drop(reply.send(Err(why))),
-            Query::Sales { reply } => drop(reply.send(Err(why))),
-            Query::Order { reply, .. } => drop(reply.send(Err(why))),
-            Query::Orders { reply, .. } => drop(reply.send(Err(why))),
+            Query::Sale { reply, .. } => reply(Err(why)),
+            Query::Sales { reply } => reply(Err(why)),
+            Query::Order { reply, .. } => reply(Err(why)),
+            Query::Orders { reply, .. } => reply(Err(why)),
         }
     }
 }
@@ -77,10 +76,10 @@ impl Answer {
     /// Sends what was seen, or why it may not be told. A caller who left is no fault.
     pub(crate) fn send(self, durable: Result<(), Unavailable>) {
         match self {
-            Answer::Sale(reply, value) => drop(reply.send(durable.map(|()| value))),
-            Answer::Sales(reply, value) => drop(reply.send(durable.map(|()| value))),
-            Answer::Order(reply, value) => drop(reply.send(durable.map(|()| value))),
-            Answer::Orders(reply, value) => drop(reply.send(durable.map(|()| value))),
+            Answer::Sale(reply, value) => reply(durable.map(|()| value)),
+            Answer::Sales(reply, value) => reply(durable.map(|()| value)),
+            Answer::Order(reply, value) => reply(durable.map(|()| value)),
+            Answer::Orders(reply, value) => reply(durable.map(|()| value)),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Settled {
     fn send(self, durable: Result<(), Unavailable>) {
         match self {
             Settled::Orders(placed, done) => done(durable.map(|()| placed)),
-            Settled::Change(outcome, reply) => drop(reply.send(durable.map(|()| outcome))),
+            Settled::Change(outcome, reply) => reply(durable.map(|()| outcome)),
             Settled::Read(answer) => answer.send(durable),
         }
     }

@@ -42,7 +42,7 @@ impl Queued for Work {
     fn refuse(self, why: Unavailable) {
         match self {
             Work::Orders { done, .. } => done(Err(why)),
-            Work::Change { reply, .. } => drop(reply.send(Err(why))),
+            Work::Change { reply, .. } => reply(Err(why)),
             Work::Query(query) => query.refuse(why),
         }
     }

@@ -148,6 +148,13 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl Publication {
+    /// An empty publication on its way to a log elsewhere: to be read with
+    /// [`Publication::events`] there, never to be stored as it is.
+    #[must_use]
+    pub fn in_transit() -> Self {
+        Self::new(Printer::new(&[0; 16]), Origin::Published)
+    }
+
     pub(crate) fn new(printer: Printer, origin: Origin) -> Self {
         Self {
             printer,
@@ -212,6 +219,17 @@ impl Publication {
     #[must_use]
     pub fn frame_bytes_max(&self) -> usize {
         self.records.len() + self.bodies.len() + self.events.len() * ENTRY_BYTES
+    }
+
+    /// The events in the order in which they were added.
+    pub fn events(&self) -> impl Iterator<Item = NewEvent<'_>> {
+        (0..self.len()).map(|index| {
+            let Prepared { topic, id, content, body, .. } = self.event(index);
+            let topic = &*self.topics.names[topic as usize];
+            // It was pushed as a text.
+            let id = str::from_utf8(id).unwrap_or_default();
+            NewEvent { topic, id, content, body }
+        })
     }
 
     /// Says whose events these are.

@@ -23,7 +23,9 @@ use kilat_api::order::{
 use kilat_api::problem::{Code, FieldFault, Problem};
 use kilat_api::schema;
 use kilat_api::text::{CUSTOMER_CHARS_MAX, is_printable};
-use kilat_engine::{Change, Order, OrderRef, OrderText, Orders, Outcome, OwnedOrder, Page, Placed};
+use kilat_engine::{
+    Change, Order, OrderRef, OrderText, Orders, Outcome, OwnedOrder, Page, Placed, Unavailable,
+};
 use serde::Deserialize;
 use std::time::Instant;
 
@@ -111,7 +113,7 @@ pub(crate) async fn buy(
     hold: bool,
 ) -> Result<(Order, bool), Fault> {
     let mut orders = Orders::default();
-    orders.push(app.handle.fingerprinter(), ids::order_id(), text, quantity, hold);
+    orders.push(app.handle.hasher(), ids::order_id(), text, quantity, hold);
     let placed = app.handle.place_all(orders).await?;
     match placed.outcomes().first() {
         Some(Outcome::Order { order, replayed }) => Ok((order.at(placed.at), *replayed)),
@@ -181,7 +183,7 @@ fn read_batch(app: &App, caller: &Caller, sale: &str, bytes: &[u8]) -> Result<Or
     if !request.orders.iter().all(|order| caller.may_act_for(&order.customer)) {
         return Err(for_another());
     }
-    let prints = app.handle.fingerprinter();
+    let prints = app.handle.hasher();
     let mut group = app.groups.take();
     for BatchOrder { key, customer, quantity, hold } in &request.orders {
         group.push(prints, ids::order_id(), &OrderText { sale, customer, key }, *quantity, *hold);
@@ -298,7 +300,9 @@ async fn settle(
         _ => return Err(Code::Internal.into()),
     };
     // The outcome does not say whose order it is; orders are never removed.
-    let owned = app.handle.order(sale, id).await?.ok_or(Code::Internal)?;
+    let owned = app.handle.order(sale, id).await;
+    // What was asked is done, which a refusal would deny: asked again, it is said.
+    let owned = owned.map_err(|_| Unavailable::Unknown)?.ok_or(Code::Internal)?;
     let response = reply::raw(StatusCode::OK, order_body(app, &order, sale, &owned.customer));
     Ok(reply::mark_replayed(response, replayed))
 }

@@ -102,6 +102,8 @@ pub(crate) const fn unavailable(why: Unavailable) -> Code {
         Unavailable::StorageFull => Code::StorageFull,
         Unavailable::ShuttingDown => Code::ShuttingDown,
         Unavailable::TooManyTopics => Code::TooManyTopics,
+        Unavailable::Away => Code::CoreUnreachable,
+        Unavailable::Unknown => Code::OutcomeUnknown,
         Unavailable::Failed => Code::Internal,
     }
 }
@@ -134,7 +136,7 @@ impl IntoResponse for Fault {
             Code::RequestTimeout | Code::TooLarge => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            _ if matches!(code.status(), 429 | 503) => {
+            _ if matches!(code.status(), 429 | 503 | 504) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}

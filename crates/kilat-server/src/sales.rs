@@ -122,7 +122,8 @@ pub(crate) async fn list(State(app): State<App>) -> Response {
     responses((status = 200, description = "The sale and its stock.", body = SaleReply)),
 )]
 pub(crate) async fn get(State(app): State<App>, names: Names) -> Result<Response, Fault> {
-    reply_sale(&app, names.sale()?, StatusCode::OK)
+    let sale = app.handle.current(names.sale()?).await?.ok_or(Code::SaleNotFound)?;
+    Ok(reply::json(StatusCode::OK, &show::sale(&sale, app.now())))
 }
 
 /// Audit a sale
@@ -136,10 +137,11 @@ pub(crate) async fn get(State(app): State<App>, names: Names) -> Result<Response
     responses((status = 200, description = "The figures, and whether they balance.", body = Audit)),
 )]
 pub(crate) async fn audit(State(app): State<App>, names: Names) -> Result<Response, Fault> {
-    let sale = app.handle.board().sale(names.sale()?).ok_or(Code::SaleNotFound)?;
+    let sale = app.handle.current(names.sale()?).await?.ok_or(Code::SaleNotFound)?;
     Ok(reply::json(StatusCode::OK, &show::audit(&sale)))
 }
 
+/// The sale after a change: what this replica was told before the change was acknowledged.
 fn reply_sale(app: &App, sale: &str, status: StatusCode) -> Result<Response, Fault> {
     let sale = app.handle.board().sale(sale).ok_or(Code::SaleNotFound)?;
     Ok(reply::json(status, &show::sale(&sale, app.now())))

@@ -4,7 +4,9 @@ use super::reclaimer::Bell;
 use super::work::Work;
 use super::{Forgotten, GROUP_BYTES_MAX, PublishedCallback};
 use crate::intake::{Intake, Queued as _, Waited, Waiting};
+use crate::query::Reply;
 use crate::spare::SpareBuffers;
+use crate::watchers::Watchers;
 use crate::{Clock, QUEUE_WAIT_MS_MAX, Unavailable};
 use kilat_eventlog::{
     ForgetRule, GROUP_HEADER_BYTES, Publication, Refusal, Staged, Verdict, Writer,
@@ -14,7 +16,7 @@ use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram,
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// From this many waiting bytes on, the next group is decided while the last one is being
 /// committed. Smaller ones wait and let others join, see the ledger's batcher.
@@ -37,6 +39,7 @@ pub(super) struct Grouper {
 pub(super) struct Release {
     spare: SpareBuffers,
     ends: watch::Sender<u64>,
+    watchers: Arc<Watchers<u64>>,
     bell: Arc<Bell>,
     meters: Meters,
 }
@@ -143,28 +146,23 @@ impl Grouper {
     }
 
     /// A rule has a frame of its own.
-    fn forget(
-        &mut self,
-        rule: &ForgetRule,
-        reply: oneshot::Sender<Result<Forgotten, Unavailable>>,
-    ) {
+    fn forget(&mut self, rule: &ForgetRule, reply: Reply<Forgotten>) {
         if let Some(why) = self.no_room(0) {
-            // A caller who left is no fault; here and below.
-            let _ = reply.send(Err(why));
+            reply(Err(why));
             return;
         }
         let (below, staged) = match self.writer.forget(rule, self.clock.now().as_millis()) {
             Ok(forgotten) => forgotten,
             Err(error) => {
                 tracing::error!(%error, "nothing was forgotten");
-                let _ = reply.send(Err(Unavailable::Failed));
+                reply(Err(Unavailable::Failed));
                 return;
             }
         };
         let release = Arc::clone(&self.release);
         self.commit(staged, false, move |_| {
             release.bell.rule();
-            let _ = reply.send(Ok(Forgotten { below }));
+            reply(Ok(Forgotten { below }));
         });
     }
 
@@ -200,7 +198,11 @@ impl Grouper {
 }
 
 impl Release {
-    pub(super) fn new(ends: watch::Sender<u64>, bell: Arc<Bell>) -> Release {
+    pub(super) fn new(
+        ends: watch::Sender<u64>,
+        watchers: Arc<Watchers<u64>>,
+        bell: Arc<Bell>,
+    ) -> Release {
         describe_counter!("kilat_event_groups_total", "Groups of publications committed");
         describe_histogram!("kilat_event_group_events", "Events of a group, duplicates included");
         describe_histogram!("kilat_event_fsync_seconds", "Time until the device has a group");
@@ -209,7 +211,7 @@ impl Release {
             group_events: histogram!("kilat_event_group_events"),
             fsync_seconds: histogram!("kilat_event_fsync_seconds"),
         };
-        Release { spare: SpareBuffers::default(), ends, bell, meters }
+        Release { spare: SpareBuffers::default(), ends, watchers, bell, meters }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^52 nanoseconds")]
@@ -224,6 +226,7 @@ impl Release {
     /// that a reader can't see yet.
     fn answer(&self, mut outgoing: Outgoing, end: u64) {
         self.ends.send_if_modified(|known| std::mem::replace(known, end) != end);
+        self.watchers.tell(&end);
         outgoing.0.drain(..).for_each(|(verdicts, done)| done(Ok(verdicts)));
     }
 }

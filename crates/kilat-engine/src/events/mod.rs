@@ -13,6 +13,7 @@
 mod copies;
 mod fact;
 mod grouper;
+mod log;
 mod projector;
 mod reclaimer;
 mod start;
@@ -20,19 +21,20 @@ mod work;
 
 use crate::Unavailable;
 use crate::intake::Intake;
-use kilat_eventlog::{Counters, ForgetRule, Origin, Page, Publication, ReadError, Reader};
-use kilat_eventlog::{TopicCount, Verdict};
-use kilat_journal::Directory;
+use crate::protocol::events::LogState;
+use kilat_eventlog::{Counters, ForgetRule, Page, Publication, TopicCount, Verdict};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
-use work::Work;
 
 pub(crate) use copies::{Copies, Originals};
+pub use log::ReadError;
+pub(crate) use log::{Log, RemoteLog};
 pub(crate) use projector::DurableEnd;
 pub use projector::ProjectorState;
 pub use start::EventRecovery;
 pub(crate) use start::{EVENTS, EVENTS_INDEX, EventThreads, Outbox, open};
+pub(crate) use work::{LIMITS, Work};
 
 /// The topics of this prefix are the sales' own: nothing is published to them from outside.
 pub const SALE_TOPIC_PREFIX: &str = "sale.";
@@ -49,12 +51,10 @@ pub type PublishedCallback = Box<dyn FnOnce(Result<Vec<Verdict>, Unavailable>) +
 /// A way to the event log. Clones share the same queue.
 #[derive(Clone)]
 pub struct Events {
-    intake: Arc<Intake<Work>>,
-    reader: Reader<Directory>,
-    ends: watch::Receiver<u64>,
-    projector: Arc<ProjectorState>,
-    at_start: Counters,
-    started: Instant,
+    pub(crate) intake: Arc<Intake<Work>>,
+    pub(crate) log: Log,
+    pub(crate) ends: watch::Receiver<u64>,
+    pub(crate) projector: Arc<ProjectorState>,
 }
 
 /// What a rule to forget came to.
@@ -68,7 +68,7 @@ impl Events {
     /// An empty publication, to be filled by whoever publishes.
     #[must_use]
     pub fn publication(&self) -> Publication {
-        self.reader.publication(Origin::Published)
+        self.log.publication()
     }
 
     /// Looks `publication` up in the index and queues it. `done` is called exactly once: with
@@ -77,7 +77,7 @@ impl Events {
     ///
     /// This reads files when an event may be an old duplicate.
     pub fn publish_with(&self, mut publication: Publication, done: PublishedCallback) {
-        match self.reader.look_up(&mut publication) {
+        match self.log.look_up(&mut publication) {
             Ok(()) => self.hand_over(publication, done),
             Err(error) => {
                 tracing::error!(%error, "the index of events can't be read");
@@ -89,7 +89,7 @@ impl Events {
     /// As [`Events::publish_with`], for threads that must not wait for a file: the index is
     /// searched by the thread that commits.
     pub fn hand_over(&self, publication: Publication, done: PublishedCallback) {
-        self.intake.put_or_refuse(Work::Publish { publication: Box::new(publication), done });
+        self.put(Work::Publish { publication: Box::new(publication), done });
     }
 
     /// As [`Events::publish_with`], awaiting the verdicts.
@@ -103,8 +103,12 @@ impl Events {
         result.await.unwrap_or(Err(Unavailable::Failed))
     }
 
+    pub(crate) fn put(&self, work: Work) {
+        self.intake.put_or_refuse(work);
+    }
+
     /// Events in the order stored, of one topic or of all, with offsets greater than `after`.
-    /// Reads files.
+    /// Reads files, or waits for who does.
     ///
     /// # Errors
     /// [`ReadError`]
@@ -115,31 +119,52 @@ impl Events {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Page, ReadError> {
-        self.reader.read(topic, after, limit, bytes_max)
+        self.log.read(topic, after, limit, bytes_max)
     }
 
-    /// Every topic with the number of its events.
-    #[must_use]
-    pub fn topics(&self) -> Vec<TopicCount> {
-        self.reader.topics()
+    /// Every topic with the number of its events. May wait for the core.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn topics(&self) -> Result<Vec<TopicCount>, ReadError> {
+        self.log.topics()
     }
 
     /// What was ever delivered.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.reader.counters()
+        self.log.counters()
     }
 
-    /// What had been delivered when this process started.
+    /// What had been delivered when the log was opened.
     #[must_use]
     pub fn counters_at_start(&self) -> Counters {
-        self.at_start
+        self.log.at_start()
     }
 
-    /// When this process opened the log.
+    /// When the process that holds the log opened it.
     #[must_use]
     pub fn started(&self) -> Instant {
-        self.started
+        self.log.started()
+    }
+
+    /// All of this in one, for a replica.
+    pub(crate) fn state(&self) -> LogState {
+        let open: Duration = self.started().elapsed();
+        LogState {
+            // First, so that a reader never finds fewer events than it was told of.
+            end: *self.ends.borrow(),
+            counters: self.counters(),
+            at_start: self.counters_at_start(),
+            open_ms: u64::try_from(open.as_millis()).unwrap_or(u64::MAX),
+            projector_frame: self.projector.frame(),
+            projector_halted: self.projector.halted(),
+        }
+    }
+
+    /// Calls `watcher` after every commit until it returns `false`.
+    pub(crate) fn watch(&self, watcher: impl Fn() -> bool + Send + 'static) {
+        self.log.watch(Box::new(move |_| watcher()));
     }
 
     /// How many events there are; changes after every commit.
@@ -161,6 +186,10 @@ impl Events {
     /// [`Unavailable`]
     pub async fn forget(&self, rule: ForgetRule) -> Result<Forgotten, Unavailable> {
         let (reply, answer) = oneshot::channel();
+        // A caller who left is no fault.
+        let reply = Box::new(move |result| {
+            let _ = reply.send(result);
+        });
         self.intake.put(Work::Forget { rule, reply }).map_err(|(_, why)| why)?;
         answer.await.unwrap_or(Err(Unavailable::Failed))
     }

@@ -16,7 +16,7 @@ use kilat_journal::{Directory, FrameInfo, LogReader};
 use kilat_ledger::{Fact, FactKind, Facts};
 use metrics::{Gauge, describe_gauge, gauge};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// Bytes of events after which a publication is sent.
@@ -33,12 +33,12 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ProjectorState {
     frame: AtomicU64,
-    halted: OnceLock<String>,
+    halted: Mutex<Option<String>>,
 }
 
 impl ProjectorState {
-    pub(super) fn starting_after(frame: u64) -> ProjectorState {
-        ProjectorState { frame: AtomicU64::new(frame), halted: OnceLock::new() }
+    pub(crate) fn starting_after(frame: u64) -> ProjectorState {
+        ProjectorState { frame: AtomicU64::new(frame), halted: Mutex::default() }
     }
 
     /// The last frame of the ledger's journal whose facts are all in the event log.
@@ -49,8 +49,14 @@ impl ProjectorState {
 
     /// Why no more facts are copied. The sale goes on; an operator has to look.
     #[must_use]
-    pub fn halted(&self) -> Option<&str> {
-        self.halted.get().map(String::as_str)
+    pub fn halted(&self) -> Option<String> {
+        self.halted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Facts up to this frame are copied, or no more are and why.
+    pub(crate) fn set(&self, frame: u64, halted: Option<String>) {
+        self.frame.store(frame, Ordering::Relaxed);
+        *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = halted;
     }
 }
 
@@ -162,8 +168,7 @@ impl Projector {
         if let Err(End::Halted(why)) = self.follow() {
             tracing::error!(why, "the sale's facts are not copied to the event log any more");
             self.meters.halted.set(1.0);
-            // This thread is the only one that sets it, and it sets it once.
-            let _ = self.state.halted.set(why);
+            self.state.set(self.state.frame(), Some(why));
         }
     }
 
@@ -261,7 +266,13 @@ impl Projector {
                     }
                 }
                 Err(why @ Unavailable::TooManyTopics) => return Err(End::Halted(why.to_string())),
-                Err(Unavailable::ShuttingDown | Unavailable::Failed) => return Err(End::Stopped),
+                // The log is in this process: it is never away.
+                Err(
+                    Unavailable::ShuttingDown
+                    | Unavailable::Failed
+                    | Unavailable::Away
+                    | Unavailable::Unknown,
+                ) => return Err(End::Stopped),
             }
         }
     }

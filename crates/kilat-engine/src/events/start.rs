@@ -2,11 +2,13 @@
 
 use super::Events;
 use super::grouper::{Grouper, Release};
+use super::log::{LocalLog, Log};
 use super::projector::{DurableEnd, Meters, Projector, ProjectorState};
 use super::reclaimer::{self, Bell};
 use super::work;
 use crate::alarm::Alarm;
 use crate::intake::Intake;
+use crate::watchers::Watchers;
 use crate::{Clock, StartError};
 use kilat_eventlog::{Opened, Options, Recovery};
 use kilat_journal::{Committer, DataDirectory, Directory, LogReader};
@@ -72,12 +74,13 @@ impl EventThreads {
         let (ends_tx, ends) = watch::channel(reader.end());
         let state = Arc::new(ProjectorState::starting_after(reader.ledger_cursor()));
         let bell = Arc::new(Bell::default());
+        let watchers = Arc::new(Watchers::default());
         let grouper = Grouper {
             clock: Clock::start(Time::from_millis(writer.last_received_ms())),
             writer,
             intake: Arc::clone(&intake),
             committer,
-            release: Arc::new(Release::new(ends_tx, Arc::clone(&bell))),
+            release: Arc::new(Release::new(ends_tx, Arc::clone(&watchers), Arc::clone(&bell))),
         };
         let projector = Projector {
             facts: outbox.facts,
@@ -90,14 +93,9 @@ impl EventThreads {
         };
         let (forgetting, rung) = (reader.clone(), Arc::clone(&bell));
         let failing = Arc::clone(&intake);
-        let events = Events {
-            intake,
-            at_start: reader.counters(),
-            reader,
-            ends,
-            projector: state,
-            started: Instant::now(),
-        };
+        let log =
+            LocalLog { at_start: reader.counters(), reader, started: Instant::now(), watchers };
+        let events = Events { intake, log: Log::Local(log), ends, projector: state };
         let ledger_end = outbox.end;
         let mut threads = EventThreads { events, recovery, ledger_end, bell, running: Vec::new() };
         threads.guarded(alarm, move || grouper.run(), move || failing.fail())?;

@@ -5,10 +5,10 @@ use super::{
 };
 use crate::Unavailable;
 use crate::intake::{IntakeLimits, Queued};
+use crate::query::Reply;
 use kilat_eventlog::{ForgetRule, Publication};
-use tokio::sync::oneshot;
 
-pub(super) const LIMITS: IntakeLimits = IntakeLimits {
+pub(crate) const LIMITS: IntakeLimits = IntakeLimits {
     queue_weight_max: QUEUE_EVENTS_MAX,
     queue_bytes_max: QUEUE_EVENT_BYTES_MAX,
     batch_weight_max: QUEUE_EVENTS_MAX,
@@ -16,9 +16,9 @@ pub(super) const LIMITS: IntakeLimits = IntakeLimits {
 };
 
 /// Something for the grouping thread to do, with where the result goes.
-pub(super) enum Work {
+pub(crate) enum Work {
     Publish { publication: Box<Publication>, done: PublishedCallback },
-    Forget { rule: ForgetRule, reply: oneshot::Sender<Result<Forgotten, Unavailable>> },
+    Forget { rule: ForgetRule, reply: Reply<Forgotten> },
 }
 
 impl Queued for Work {
@@ -39,7 +39,7 @@ impl Queued for Work {
     fn refuse(self, why: Unavailable) {
         match self {
             Work::Publish { done, .. } => done(Err(why)),
-            Work::Forget { reply, .. } => drop(reply.send(Err(why))),
+            Work::Forget { reply, .. } => reply(Err(why)),
         }
     }
 }

@@ -1,63 +1,65 @@
 //! Every caller gets one answer, whatever happens.
 
-use crate::sale::{SALE, confirm, create, open, ordered, place, refused, with_sale};
+use crate::node::{Backend, Way as _, everywhere};
+use crate::sale::{SALE, confirm, create, ordered, place, refused};
 use kilat_engine::{OrderStatus, Outcome, Page, Refusal, Unavailable};
 
-#[tokio::test]
-async fn buyers_get_what_there_is_and_not_one_more() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = with_sale(directory.path(), 10).await;
+everywhere! {
+    buyers_get_what_there_is_and_not_one_more,
+    a_replay_gives_the_first_order_with_its_current_status,
+    a_hold_lapses_by_itself_and_its_unit_is_sold_again,
+    a_page_of_orders_goes_on_where_the_last_one_ended,
+    after_the_stop_callers_are_told_so_and_those_before_it_are_served,
+    more_than_the_queue_holds_is_refused_at_once,
+}
+
+async fn buyers_get_what_there_is_and_not_one_more(backend: Backend) {
+    let node = backend.with_sale(10).await;
     let buyers: Vec<String> = (0..100).map(|n| format!("buyer-{n}")).collect();
-    let outcomes = futures(buyers.iter().map(|key| place(&engine, key, false))).await;
+    let outcomes = futures(buyers.iter().map(|key| place(&node, key, false))).await;
     let sold = outcomes.iter().filter(|o| ordered(*o.as_ref().unwrap()).is_some()).count();
     let refused =
         outcomes.iter().filter(|o| refused(*o.as_ref().unwrap()) == Some(Refusal::SoldOut)).count();
     assert_eq!((sold, refused), (10, 90));
-    let sale = engine.handle().sale(SALE).await.unwrap().unwrap();
+    let sale = node.handle().sale(SALE).await.unwrap().unwrap();
     assert_eq!((sale.counters.available, sale.counters.sold), (0, 10));
-    assert_eq!(engine.handle().board().sale(SALE).unwrap().counters, sale.counters);
+    assert_eq!(node.handle().board().sale(SALE).unwrap().counters, sale.counters);
 }
 
-#[tokio::test]
-async fn a_replay_gives_the_first_order_with_its_current_status() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = with_sale(directory.path(), 10).await;
-    let (held, replayed) = ordered(place(&engine, "budi", true).await.unwrap()).unwrap();
+async fn a_replay_gives_the_first_order_with_its_current_status(backend: Backend) {
+    let node = backend.with_sale(10).await;
+    let (held, replayed) = ordered(place(&node, "budi", true).await.unwrap()).unwrap();
     assert!(!replayed);
-    assert!(matches!(confirm(&engine, held).await, Outcome::Order { replayed: false, .. }));
-    let again = place(&engine, "budi", true).await.unwrap();
+    assert!(matches!(confirm(&node, held).await, Outcome::Order { replayed: false, .. }));
+    let again = place(&node, "budi", true).await.unwrap();
     assert_eq!(ordered(again), Some((held, true)));
     assert!(
         matches!(again, Outcome::Order { order, .. } if order.status == OrderStatus::Confirmed)
     );
-    let key_reused = place(&engine, "budi", false).await.unwrap();
+    let key_reused = place(&node, "budi", false).await.unwrap();
     assert_eq!(refused(key_reused), Some(Refusal::KeyReused));
 }
 
-#[tokio::test]
-async fn a_hold_lapses_by_itself_and_its_unit_is_sold_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = open(directory.path());
-    create(&engine, 1, 1).await;
-    let (held, _) = ordered(place(&engine, "slow", true).await.unwrap()).unwrap();
-    assert_eq!(refused(place(&engine, "next", false).await.unwrap()), Some(Refusal::SoldOut));
-    let mut sale = engine.handle().board().follow(SALE).unwrap();
+async fn a_hold_lapses_by_itself_and_its_unit_is_sold_again(backend: Backend) {
+    let node = backend.open();
+    create(&node, 1, 1).await;
+    let (held, _) = ordered(place(&node, "slow", true).await.unwrap()).unwrap();
+    assert_eq!(refused(place(&node, "next", false).await.unwrap()), Some(Refusal::SoldOut));
+    let mut sale = node.handle().board().follow(SALE).unwrap();
     sale.wait_for(|sale| sale.counters.expired == 1).await.unwrap();
-    assert_eq!(refused(confirm(&engine, held).await), Some(Refusal::HoldExpired));
-    assert!(ordered(place(&engine, "next", false).await.unwrap()).is_some());
+    assert_eq!(refused(confirm(&node, held).await), Some(Refusal::HoldExpired));
+    assert!(ordered(place(&node, "next", false).await.unwrap()).is_some());
 }
 
-#[tokio::test]
-async fn a_page_of_orders_goes_on_where_the_last_one_ended() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = with_sale(directory.path(), 100).await;
+async fn a_page_of_orders_goes_on_where_the_last_one_ended(backend: Backend) {
+    let node = backend.with_sale(100).await;
     for n in 0..25 {
-        place(&engine, &format!("buyer-{n:02}"), false).await.unwrap();
+        place(&node, &format!("buyer-{n:02}"), false).await.unwrap();
     }
     let (mut after, mut seen) = (0, Vec::new());
     loop {
         let page = Page { sale: SALE.into(), customer: None, after, limit: 10 };
-        let orders = engine.handle().orders(page).await.unwrap().unwrap();
+        let orders = node.handle().orders(page).await.unwrap().unwrap();
         let Some(last) = orders.last() else { break };
         after = last.order.sequence;
         seen.extend(orders.into_iter().map(|o| o.customer));
@@ -65,30 +67,26 @@ async fn a_page_of_orders_goes_on_where_the_last_one_ended() {
     assert_eq!(seen, (0..25).map(|n| format!("buyer-{n:02}")).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn after_the_stop_callers_are_told_so_and_those_before_it_are_served() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = with_sale(directory.path(), 10).await;
-    let handle = engine.handle().clone();
-    let early = place(&engine, "early", false);
+async fn after_the_stop_callers_are_told_so_and_those_before_it_are_served(backend: Backend) {
+    let mut node = backend.with_sale(10).await;
+    let handle = node.handle().clone();
+    let early = place(&node, "early", false);
     let (early, ()) = tokio::join!(early, async {});
     assert!(ordered(early.unwrap()).is_some());
-    engine.stop();
+    node.stop();
     assert_eq!(handle.sales().await.unwrap_err(), Unavailable::ShuttingDown);
 }
 
-#[tokio::test]
-async fn more_than_the_queue_holds_is_refused_at_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = with_sale(directory.path(), 10).await;
+async fn more_than_the_queue_holds_is_refused_at_once(backend: Backend) {
+    let node = backend.with_sale(10).await;
     let mut orders = kilat_engine::Orders::default();
     for n in 0..=kilat_engine::QUEUE_COMMANDS_MAX {
         let key = format!("{n}");
         let text = kilat_engine::OrderText { sale: SALE, customer: &key, key: &key };
         let id = kilat_engine::OrderId::from_bits(n as u128);
-        orders.push(engine.handle().fingerprinter(), id, &text, 1, false);
+        orders.push(node.handle().hasher(), id, &text, 1, false);
     }
-    let Err(why) = engine.handle().place_all(orders).await else { panic!("taken") };
+    let Err(why) = node.handle().place_all(orders).await else { panic!("taken") };
     assert_eq!(why, Unavailable::Overloaded);
 }
 

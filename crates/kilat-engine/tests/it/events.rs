@@ -1,12 +1,20 @@
 //! The event log through the engine: verdicts, restarts, and the copy of the sale's facts.
 
+use crate::node::{Backend, Way, everywhere};
 use crate::sale::{open, ordered, place, with_sale};
 use kilat_engine::{
     Content, Engine, EventCounters, ForgetRule, NewEvent, StartError, StoredEvent, Verdict,
 };
 
+everywhere! {
+    an_event_is_stored_once_whatever_happens_between,
+    who_waits_for_events_is_woken_before_the_reply,
+    forgotten_bodies_are_gone_and_their_ids_stay,
+    each_fact_is_copied_once_over_restarts,
+}
+
 /// Publishes `(topic, id, body)` as one publication.
-async fn publish(engine: &Engine, events: &[(&str, &str, &str)]) -> Vec<Verdict> {
+async fn publish(engine: &impl Way, events: &[(&str, &str, &str)]) -> Vec<Verdict> {
     let mut publication = engine.events().publication();
     for (topic, id, body) in events {
         let content = Content::of(body.as_bytes());
@@ -15,91 +23,78 @@ async fn publish(engine: &Engine, events: &[(&str, &str, &str)]) -> Vec<Verdict>
     engine.events().publish(publication).await.unwrap()
 }
 
-fn read(engine: &Engine, topic: Option<&str>) -> Vec<StoredEvent> {
+fn read(engine: &impl Way, topic: Option<&str>) -> Vec<StoredEvent> {
     engine.events().read(topic, None, 10_000, usize::MAX).unwrap().events
 }
 
-#[tokio::test]
-async fn an_event_is_stored_once_whatever_happens_between() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = open(directory.path());
+async fn an_event_is_stored_once_whatever_happens_between(backend: Backend) {
+    let mut node = backend.open();
     let events = [("a", "1", "x"), ("a", "2", "x"), ("b", "1", "x"), ("a", "1", "x")];
-    let verdicts = publish(&engine, &events).await;
+    let verdicts = publish(&node, &events).await;
     let expected =
         [Verdict::Stored(0), Verdict::Stored(1), Verdict::Stored(2), Verdict::Duplicate(0)];
     assert_eq!(verdicts, expected);
-    engine.stop();
-    let engine = open(directory.path());
-    assert_eq!(publish(&engine, &[("a", "2", "x")]).await, [Verdict::Duplicate(1)]);
-    assert_eq!(publish(&engine, &[("b", "1", "y")]).await, [Verdict::Conflict(2)]);
+    node.restart();
+    assert_eq!(publish(&node, &[("a", "2", "x")]).await, [Verdict::Duplicate(1)]);
+    assert_eq!(publish(&node, &[("b", "1", "y")]).await, [Verdict::Conflict(2)]);
     let counters =
         EventCounters { received: 6, unique: 3, duplicates: 2, conflicts: 1, projected: 0 };
-    assert_eq!(engine.events().counters(), counters);
-    assert_eq!(engine.events().counters_at_start().received, 4);
-    let topics = engine.events().topics();
+    assert_eq!(node.events().counters(), counters);
+    assert_eq!(node.events().counters_at_start().received, 4);
+    let topics = node.events().topics().unwrap();
     let topics: Vec<_> = topics.iter().map(|topic| (&*topic.topic, topic.events)).collect();
     assert_eq!(topics, [("a", 2), ("b", 1)]);
-    assert_eq!(read(&engine, Some("a")).len(), 2);
-    assert_eq!(read(&engine, None).len(), 3);
+    assert_eq!(read(&node, Some("a")).len(), 2);
+    assert_eq!(read(&node, None).len(), 3);
 }
 
-#[tokio::test]
-async fn who_waits_for_events_is_woken_before_the_reply() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = open(directory.path());
-    let mut ends = engine.events().ends();
+async fn who_waits_for_events_is_woken_before_the_reply(backend: Backend) {
+    let node = backend.open();
+    let mut ends = node.events().ends();
     assert_eq!(*ends.borrow_and_update(), 0);
-    publish(&engine, &[("a", "1", "x")]).await;
+    publish(&node, &[("a", "1", "x")]).await;
     assert!(ends.has_changed().unwrap());
     assert_eq!(*ends.borrow_and_update(), 1);
-    publish(&engine, &[("a", "1", "x")]).await;
+    publish(&node, &[("a", "1", "x")]).await;
     assert!(!ends.has_changed().unwrap(), "a duplicate is no new event");
 }
 
-#[tokio::test]
-async fn forgotten_bodies_are_gone_and_their_ids_stay() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = open(directory.path());
-    publish(&engine, &[("a", "1", "x"), ("b", "1", "x")]).await;
+async fn forgotten_bodies_are_gone_and_their_ids_stay(backend: Backend) {
+    let mut node = backend.open();
+    publish(&node, &[("a", "1", "x"), ("b", "1", "x")]).await;
     let rule = ForgetRule { topic: Some("a".into()), ..ForgetRule::default() };
-    assert_eq!(engine.events().forget(rule).await.unwrap().below, 2);
-    let mut engine = Some(engine);
+    assert_eq!(node.events().forget(rule).await.unwrap().below, 2);
     for _ in ["before", "after a restart"] {
-        let running = engine.take().unwrap_or_else(|| open(directory.path()));
-        let bodies: Vec<_> = read(&running, None).into_iter().map(|event| event.body).collect();
+        let bodies: Vec<_> = read(&node, None).into_iter().map(|event| event.body).collect();
         assert_eq!(bodies, [None, Some(b"x".to_vec())]);
-        assert_eq!(publish(&running, &[("a", "1", "x")]).await, [Verdict::Duplicate(0)]);
-        running.stop();
+        assert_eq!(publish(&node, &[("a", "1", "x")]).await, [Verdict::Duplicate(0)]);
+        node.restart();
     }
 }
 
 /// Waits until the copy has come to the ledger's end, which has `facts` facts.
-async fn copied(engine: &Engine, facts: u64) -> Vec<StoredEvent> {
-    let mut ends = engine.events().ends();
-    ends.wait_for(|_| engine.events().counters().projected >= facts).await.unwrap();
-    read(engine, Some("sale.sale"))
+async fn copied(node: &impl Way, facts: u64) -> Vec<StoredEvent> {
+    let mut ends = node.events().ends();
+    ends.wait_for(|_| node.events().counters().projected >= facts).await.unwrap();
+    read(node, Some("sale.sale"))
 }
 
-#[tokio::test]
-async fn each_fact_is_copied_once_over_restarts() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = with_sale(directory.path(), 100).await;
+async fn each_fact_is_copied_once_over_restarts(backend: Backend) {
+    let mut node = backend.with_sale(100).await;
     let mut facts = 1;
-    let mut engine = Some(engine);
     for life in 0..3 {
-        let running = engine.take().unwrap_or_else(|| open(directory.path()));
         for n in 0..10 {
             let buyer = format!("buyer-{life}-{n}");
-            assert!(ordered(place(&running, &buyer, false).await.unwrap()).is_some());
+            assert!(ordered(place(&node, &buyer, false).await.unwrap()).is_some());
             facts += 1;
         }
-        let events = copied(&running, facts).await;
+        let events = copied(&node, facts).await;
         let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
         let expected: Vec<_> = (1..=facts).map(|n| format!("sale/{n}")).collect();
         assert_eq!(ids, expected);
-        assert_eq!(running.events().counters().received, 0, "copies are no deliveries");
-        assert_eq!(running.events().projector().halted(), None);
-        running.stop();
+        assert_eq!(node.events().counters().received, 0, "copies are no deliveries");
+        assert_eq!(node.events().projector().halted(), None);
+        node.restart();
     }
 }
 

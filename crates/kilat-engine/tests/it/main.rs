@@ -10,5 +10,6 @@
 
 mod answers;
 mod events;
+mod node;
 mod restart;
 mod sale;

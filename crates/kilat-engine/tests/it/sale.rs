@@ -1,5 +1,6 @@
 //! A sale on an engine in a temporary directory, for the other modules.
 
+use crate::node::Way;
 use kilat_engine::{
     Change, Engine, Options, OrderId, OrderRef, OrderText, Orders, Outcome, Refusal, SaleTerms,
     Unavailable,
@@ -20,24 +21,29 @@ pub(crate) async fn with_sale(path: &Path, supply: u64) -> Engine {
     engine
 }
 
-pub(crate) async fn create(engine: &Engine, supply: u64, hold_seconds: u32) -> Outcome {
+pub(crate) async fn create(way: &impl Way, supply: u64, hold_seconds: u32) -> Outcome {
     let terms =
         Box::new(SaleTerms { id: SALE.into(), supply, hold_seconds, ..SaleTerms::default() });
-    engine.handle().change(Change::CreateSale { terms }).await.unwrap().0
+    way.handle().change(Change::CreateSale { terms }).await.unwrap().0
 }
 
 /// One order, as a customer called like its key would place it.
-pub(crate) async fn place(engine: &Engine, key: &str, hold: bool) -> Result<Outcome, Unavailable> {
-    let mut orders = Orders::default();
+pub(crate) async fn place(way: &impl Way, key: &str, hold: bool) -> Result<Outcome, Unavailable> {
     let id = OrderId::from_bits(key.bytes().fold(1, |sum, b| sum * 257 + u128::from(b)));
-    let text = OrderText { sale: SALE, customer: key, key };
-    orders.push(engine.handle().fingerprinter(), id, &text, 1, hold);
-    engine.handle().place_all(orders).await.map(|placed| placed.outcomes()[0])
+    way.handle().place_all(order(way, id, key, hold)).await.map(|placed| placed.outcomes()[0])
 }
 
-pub(crate) async fn confirm(engine: &Engine, order: OrderId) -> Outcome {
+/// A group of one order.
+pub(crate) fn order(way: &impl Way, id: OrderId, key: &str, hold: bool) -> Orders {
+    let mut orders = Orders::default();
+    let text = OrderText { sale: SALE, customer: key, key };
+    orders.push(way.handle().hasher(), id, &text, 1, hold);
+    orders
+}
+
+pub(crate) async fn confirm(way: &impl Way, order: OrderId) -> Outcome {
     let order = OrderRef { sale: SALE.into(), order, by: None };
-    engine.handle().change(Change::ConfirmOrder(order)).await.unwrap().0
+    way.handle().change(Change::ConfirmOrder(order)).await.unwrap().0
 }
 
 pub(crate) fn refused(outcome: Outcome) -> Option<Refusal> {

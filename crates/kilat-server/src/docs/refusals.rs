@@ -8,9 +8,22 @@ use crate::router::{Route, Takes};
 use kilat_api::problem::Code;
 
 /// An engine that could not decide or record.
-const WRITES: &[Code] = &[Code::Overloaded, Code::StorageFull, Code::ShuttingDown, Code::Internal];
+const WRITES: &[Code] = &[
+    Code::Overloaded,
+    Code::StorageFull,
+    Code::ShuttingDown,
+    Code::CoreUnreachable,
+    Code::OutcomeUnknown,
+    Code::Internal,
+];
 /// An engine that could not be asked.
-const READS: &[Code] = &[Code::Overloaded, Code::ShuttingDown, Code::Internal];
+const READS: &[Code] = &[
+    Code::Overloaded,
+    Code::ShuttingDown,
+    Code::CoreUnreachable,
+    Code::OutcomeUnknown,
+    Code::Internal,
+];
 
 /// The rules of the sale, for one order.
 const ORDER: &[Code] = &[
@@ -27,7 +40,7 @@ const ORDER: &[Code] = &[
 #[rustfmt::skip]
 const OWN: &[(&str, &str, &[&[Code]])] = &[
     ("POST", "/v1/sales", &[&[Code::SaleExists], WRITES]),
-    ("GET", "/v1/sales/{sale}", &[&[Code::SaleNotFound]]),
+    ("GET", "/v1/sales/{sale}", &[&[Code::SaleNotFound], READS]),
     ("PATCH", "/v1/sales/{sale}", &[&[Code::SaleNotFound, Code::KeyReused, Code::Closed], WRITES]),
     ("POST", "/v1/sales/{sale}/orders", &[&[Code::Forbidden], ORDER, WRITES]),
     ("POST", "/v1/sales/{sale}/orders:batch", &[&[Code::Forbidden, Code::SaleNotFound], WRITES]),
@@ -38,13 +51,13 @@ const OWN: &[(&str, &str, &[&[Code]])] = &[
     ("POST", "/v1/sales/{sale}/orders/{order}/cancel",
         &[&[Code::SaleNotFound, Code::OrderNotFound, Code::Expired, Code::OrderConfirmed], WRITES]),
     ("GET", "/v1/sales/{sale}/stream", &[&[Code::SaleNotFound]]),
-    ("GET", "/v1/sales/{sale}/audit", &[&[Code::SaleNotFound]]),
+    ("GET", "/v1/sales/{sale}/audit", &[&[Code::SaleNotFound], READS]),
     ("POST", "/publish", &[WRITES]),
-    ("GET", "/events", &[&[Code::Forbidden, Code::Invalid, Code::Internal]]),
+    ("GET", "/events", &[&[Code::Forbidden, Code::Invalid], READS]),
     ("GET", "/events/stream", &[&[Code::Forbidden, Code::Invalid]]),
     ("POST", "/events/forget", &[WRITES]),
-    ("GET", "/topics", &[&[Code::Invalid, Code::Internal]]),
-    ("GET", "/stats", &[&[Code::Internal]]),
+    ("GET", "/topics", &[&[Code::Invalid], READS]),
+    ("GET", "/stats", &[READS]),
     ("GET", "/readyz", &[WRITES]),
     ("GET", "/healthz", &[WRITES]),
     ("GET", "/docs/{file}", &[&[Code::NotFound]]),

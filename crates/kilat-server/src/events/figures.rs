@@ -1,6 +1,6 @@
 //! `GET /topics` and `GET /stats`: how many events there are, and of what.
 
-use super::{apart, invalid, query};
+use super::{apart, invalid, query, unreadable};
 use crate::auth::Caller;
 use crate::limits::PAGE_TOPICS_DEFAULT;
 use crate::problem::Fault;
@@ -53,7 +53,7 @@ pub(crate) async fn topics(
         return Err(invalid("limit", format!("must be from 1 to {PAGE_TOPICS_MAX}")));
     }
     let reading = app.clone();
-    let read = move || Ok(visible(&reading, &caller, after.as_deref(), limit));
+    let read = move || visible(&reading, &caller, after.as_deref(), limit);
     let (topics, more) = apart(&app, read).await?;
     let next = topics.last().filter(|_| more > 0).map(|last| last.topic.clone());
     Ok(reply::json(StatusCode::OK, &TopicsReply { topics, next }))
@@ -65,8 +65,8 @@ fn visible(
     caller: &Caller,
     after: Option<&str>,
     limit: usize,
-) -> (Vec<TopicCount>, usize) {
-    let mut topics = app.events.topics();
+) -> Result<(Vec<TopicCount>, usize), Fault> {
+    let mut topics = app.events.topics().map_err(|error| unreadable(&error))?;
     topics.retain(|topic| {
         after.is_none_or(|after| &*topic.topic > after)
             && (*caller == Caller::Admin || !is_sale_topic(&topic.topic))
@@ -78,7 +78,7 @@ fn visible(
         topic: topic.topic.to_string(),
         count: topic.events,
     };
-    (topics.into_iter().map(shown).collect(), more)
+    Ok((topics.into_iter().map(shown).collect(), more))
 }
 
 /// Count what was ever published
@@ -98,14 +98,16 @@ pub(crate) async fn stats(
 ) -> Result<Response, Fault> {
     let reading = app.clone();
     apart(&reading, move || {
-        let (topics, topics_more) = visible(&app, &caller, None, STATS_TOPICS_MAX);
+        let (topics, topics_more) = visible(&app, &caller, None, STATS_TOPICS_MAX)?;
         let (now, before) = (app.events.counters(), app.events.counters_at_start());
+        // A core that was started again between the two has counted on.
+        let since = |now: u64, before: u64| now.saturating_sub(before);
         let runtime = EventCounters {
-            received: now.received - before.received,
-            unique: now.unique - before.unique,
-            duplicates: now.duplicates - before.duplicates,
-            conflicts: now.conflicts - before.conflicts,
-            projected: now.projected - before.projected,
+            received: since(now.received, before.received),
+            unique: since(now.unique, before.unique),
+            duplicates: since(now.duplicates, before.duplicates),
+            conflicts: since(now.conflicts, before.conflicts),
+            projected: since(now.projected, before.projected),
         };
         let Runtime {
             total_events_received,

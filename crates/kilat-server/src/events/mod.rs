@@ -43,8 +43,13 @@ fn invalid(field: &str, message: impl Into<String>) -> Fault {
 
 /// A log that can't be read: what is wrong is for the operator.
 fn unreadable(error: &ReadError) -> Fault {
-    tracing::error!(%error, "the event log can't be read");
-    Code::Internal.into()
+    match error {
+        ReadError::Core(why) => (*why).into(),
+        ReadError::Log(error) => {
+            tracing::error!(%error, "the event log can't be read");
+            Code::Internal.into()
+        }
+    }
 }
 
 /// Runs what reads files where nobody else waits for it: a few at a time, since each thread keeps

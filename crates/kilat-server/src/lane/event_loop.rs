@@ -306,7 +306,7 @@ impl EventLoop {
         };
         let text =
             OrderText { sale: order.sale, customer: &order.request.customer, key: order.key };
-        let prints = self.setup.app.handle.fingerprinter();
+        let prints = self.setup.app.handle.hasher();
         self.group.push(
             prints,
             crate::ids::order_id(),

@@ -95,7 +95,7 @@ impl Envelope {
         let status =
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         out.extend_from_slice(status.canonical_reason().unwrap_or("Refused").as_bytes());
-        let busy = matches!(code.status(), 429 | 503);
+        let busy = matches!(code.status(), 429 | 503 | 504);
         self.head(out, if busy { PROBLEM_RETRY } else { PROBLEM }, body.len(), request_id);
         out.extend_from_slice(body);
         code.as_str()

@@ -61,7 +61,11 @@ impl Text {
             Code::OrderNotFound => self.no_such_order,
             Code::KeyReused => self.key_reused,
             Code::Forbidden => self.foreign,
-            Code::Overloaded | Code::StorageFull | Code::TooManyRequests => self.busy,
+            Code::Overloaded
+            | Code::StorageFull
+            | Code::TooManyRequests
+            | Code::CoreUnreachable
+            | Code::OutcomeUnknown => self.busy,
             Code::ShuttingDown => self.stopping,
             Code::Malformed
             | Code::Invalid

@@ -1,0 +1,161 @@
+//! A ledger and an event log to be asked, wherever they are: what every backend must do is asked
+//! of each of them in the same words.
+
+use crate::sale::{create, open};
+use kilat_engine::{
+    Core, CoreAddress, CoreListener, CoreOptions, Engine, Events, Handle, Outcome, Remote,
+    RemoteOptions,
+};
+use std::path::Path;
+use std::time::Duration;
+
+/// Long enough for anything that will happen, so that a test that waits in vain fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const SECRET: &[u8] = b"the secret of the tests, 32 bytes";
+pub(crate) const HANDOVER: &str = "what replicas are given";
+
+/// Runs each of these once for every backend.
+macro_rules! everywhere {
+    ($($test:ident),+ $(,)?) => {
+        mod here {
+            $(#[tokio::test] async fn $test() { super::$test(crate::node::Backend::Here).await; })+
+        }
+        mod behind_a_core {
+            $(#[tokio::test] async fn $test() { super::$test(crate::node::Backend::Core).await; })+
+        }
+    };
+}
+pub(crate) use everywhere;
+
+/// Who can be asked.
+pub(crate) trait Way {
+    fn handle(&self) -> &Handle;
+    fn events(&self) -> &Events;
+}
+
+impl Way for Engine {
+    fn handle(&self) -> &Handle {
+        self.handle()
+    }
+
+    fn events(&self) -> &Events {
+        self.events()
+    }
+}
+
+impl Way for Remote {
+    fn handle(&self) -> &Handle {
+        self.handle()
+    }
+
+    fn events(&self) -> &Events {
+        self.events()
+    }
+}
+
+/// Where ledger and event log are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// In this process.
+    Here,
+    /// Behind a core.
+    Core,
+}
+
+/// A backend that runs, in a directory of its own.
+pub(crate) struct Node {
+    remote: Option<Remote>,
+    served: Option<Served>,
+    directory: tempfile::TempDir,
+    backend: Backend,
+}
+
+/// An engine, and the core in front of it if there is one.
+struct Served {
+    engine: Engine,
+    core: Option<Core>,
+}
+
+impl Backend {
+    pub(crate) fn open(self) -> Node {
+        let directory = tempfile::tempdir().unwrap();
+        let served = Served::start(directory.path(), self);
+        let remote = (self == Backend::Core).then(|| replica(&socket(directory.path())));
+        Node { remote, served: Some(served), directory, backend: self }
+    }
+
+    pub(crate) async fn with_sale(self, supply: u64) -> Node {
+        let node = self.open();
+        let created = create(&node, supply, 60).await;
+        assert!(matches!(created, Outcome::SaleCreated), "{created:?}");
+        node
+    }
+}
+
+impl Served {
+    fn start(directory: &Path, backend: Backend) -> Served {
+        let engine = open(&directory.join("data"));
+        let core = (backend == Backend::Core).then(|| core(&engine, &socket(directory)));
+        Served { engine, core }
+    }
+
+    fn stop(self) {
+        if let Some(core) = self.core {
+            core.stop(PATIENCE);
+        }
+        self.engine.stop();
+    }
+}
+
+impl Node {
+    /// Stops the ledger and starts it again; replicas stay.
+    pub(crate) fn restart(&mut self) {
+        self.served.take().unwrap().stop();
+        self.served = Some(Served::start(self.directory.path(), self.backend));
+    }
+
+    /// Stops what is nearest to the caller.
+    pub(crate) fn stop(&mut self) {
+        match self.remote.take() {
+            Some(remote) => remote.stop(),
+            None => self.served.take().unwrap().stop(),
+        }
+    }
+}
+
+impl Way for Node {
+    fn handle(&self) -> &Handle {
+        match &self.remote {
+            Some(remote) => remote.handle(),
+            None => self.served.as_ref().unwrap().engine.handle(),
+        }
+    }
+
+    fn events(&self) -> &Events {
+        match &self.remote {
+            Some(remote) => remote.events(),
+            None => self.served.as_ref().unwrap().engine.events(),
+        }
+    }
+}
+
+pub(crate) fn socket(directory: &Path) -> CoreAddress {
+    CoreAddress::Unix(directory.join("core.sock"))
+}
+
+/// A core in front of `engine`.
+pub(crate) fn core(engine: &Engine, address: &CoreAddress) -> Core {
+    let listener = CoreListener::bind(address).unwrap();
+    let options = CoreOptions { secret: SECRET.to_vec(), handover: HANDOVER.to_owned() };
+    Core::start(engine, listener, options).unwrap()
+}
+
+pub(crate) fn options(core: &CoreAddress) -> RemoteOptions {
+    let secret = Some(SECRET.to_vec());
+    RemoteOptions { core: core.clone(), secret, name: "test".to_owned(), patience: PATIENCE }
+}
+
+/// A replica of the core at `address`.
+pub(crate) fn replica(address: &CoreAddress) -> Remote {
+    Remote::connect(options(address)).unwrap()
+}
