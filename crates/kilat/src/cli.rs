@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Pass requests on to several servers in turn, and to others when one fails.
     Gateway(crate::gateway::GatewayArgs),
+    /// Hold ledger and event log for replicas, which are `serve` with `--ledger` and `--events`.
+    Core(CoreArgs),
     /// Storm a sale with buyers, then prove that it held.
     Attack(crate::attack::AttackArgs),
     /// Feed events from JSON Lines into the event log, with retries.
@@ -70,6 +72,12 @@ pub(crate) struct ServeArgs {
     /// Directory that holds the ledger, made on first start [default: ./kilat-data].
     #[arg(long, env = "KILAT_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Where the ledger is: core://HOST:PORT or core:///PATH/TO/SOCKET [default: in --data].
+    #[arg(long, env = "KILAT_LEDGER", value_name = "URL")]
+    pub(crate) ledger: Option<String>,
+    /// Where the event log is; the same core as the ledger [default: in --data].
+    #[arg(long, env = "KILAT_EVENTS", value_name = "URL")]
+    pub(crate) events: Option<String>,
     /// Settings file; unknown keys are refused.
     #[arg(long, env = "KILAT_CONFIG", value_name = "FILE.toml")]
     pub(crate) config: Option<PathBuf>,
@@ -138,6 +146,49 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) publish_token: Option<String>,
     /// Secret from which cookie keys are derived.
+    #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
+    pub(crate) secret: Option<String>,
+}
+
+/// Where and how to hold the state for replicas.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct CoreArgs {
+    /// Where replicas come: unix:///PATH for those of this user on this machine, or tcp://HOST:PORT
+    /// [default: core.sock in --data].
+    #[arg(long, env = "KILAT_CORE_LISTEN", value_name = "URL")]
+    pub(crate) listen: Option<String>,
+    /// Directory that holds the ledger and the event log, made on first start
+    /// [default: ./kilat-data].
+    #[arg(long, env = "KILAT_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address on this machine for HTTP, with metrics and health [default: none].
+    #[arg(long, env = "KILAT_CORE_ADMIN", value_name = "ADDR")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Settings file; unknown keys are refused.
+    #[arg(long, env = "KILAT_CONFIG", value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of this process in replies [default: the host's name].
+    #[arg(long, env = "KILAT_NODE", value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Log lines on stderr: error, warn, info, debug or trace [default: info].
+    #[arg(long, env = "KILAT_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Log as JSON, one record a line.
+    #[arg(long, env = "KILAT_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) log_json: Option<bool>,
+    /// Print the settings in force, without secrets, and stop.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Admin token, at least 32 characters; otherwise kept in the data directory.
+    #[arg(
+        long,
+        env = "KILAT_ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) admin_token: Option<String>,
+    /// Secret that replicas over TCP prove to know.
     #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
     pub(crate) secret: Option<String>,
 }

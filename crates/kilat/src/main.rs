@@ -5,6 +5,7 @@
 
 mod attack;
 mod cli;
+mod core;
 mod demo;
 mod events;
 mod failure;
@@ -46,6 +47,7 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
         Command::Up(args) => serve::run(args, Mode::Up, lang),
         Command::Serve(args) => serve::run(args, Mode::Serve, lang),
         Command::Gateway(args) => gateway::run(args, lang),
+        Command::Core(args) => core::run(args, lang),
         Command::Attack(args) => attack::run(args, lang),
         Command::Publish(args) => publish::run(args, lang),
         Command::Stress(args) => stress::run(args, lang),

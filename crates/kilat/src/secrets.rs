@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::settings::SECRET_CHARS_MIN;
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,6 +39,42 @@ impl Secrets {
         let secret = secret.map_or_else(|| read_or_make(&data.join(SECRET_FILE)), Ok)?;
         Ok(Secrets { admin_token, secret, admin_token_file })
     }
+
+    /// For replicas of the same user on this machine.
+    pub(crate) fn to_hand_over(&self) -> String {
+        let (admin_token, secret) = (self.admin_token.clone(), self.secret.clone());
+        // Two strings can always be written.
+        serde_json::to_string(&Handover { admin_token, secret }).unwrap_or_default()
+    }
+
+    /// A replica's secrets: what was given wins over what its core handed over.
+    ///
+    /// # Errors
+    /// [`Failure`] when there are none.
+    pub(crate) fn of_replica(
+        handover: &str,
+        admin_token: Option<String>,
+        secret: Option<String>,
+    ) -> Result<Secrets, Failure> {
+        let handed: Option<Handover> = serde_json::from_str(handover).ok();
+        let (token, key) = handed.map_or((None, None), |h| (Some(h.admin_token), Some(h.secret)));
+        let missing = || {
+            Failure::usage(
+                "the core handed no secrets over: give this replica the core's, as KILAT_SECRET \
+                 and KILAT_ADMIN_TOKEN",
+            )
+        };
+        let admin_token = admin_token.or(token).ok_or_else(missing)?;
+        let secret = secret.or(key).ok_or_else(missing)?;
+        Ok(Secrets { admin_token, secret, admin_token_file: None })
+    }
+}
+
+/// What a core hands over to replicas on its machine.
+#[derive(Deserialize, Serialize)]
+struct Handover {
+    admin_token: String,
+    secret: String,
 }
 
 /// The admin token for a client on the same machine: given, or from the data directory.

@@ -6,7 +6,7 @@ use crate::lang::Lang;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{demo, logging, lookup};
-use kilat_engine::Engine;
+use kilat_engine::{Engine, Events, Handle, Remote, RemoteOptions};
 use kilat_server::lookup::Lookups;
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
 use rust_i18n::t;
@@ -16,10 +16,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Longest time for requests in flight to end after a signal to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+/// Longest wait for the core at the start.
+const CORE_PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code when the journal failed: what is on disk is known only after a new start.
 const JOURNAL_FAILED: i32 = 1;
 
@@ -49,17 +52,68 @@ pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, F
     // The ports first: when another process has one, nothing on disk is touched.
     let http = listen(settings.listen)?;
     let doors = Doors { http, lookups: settings.lookup_listen.listen(lang)? };
-    let engine = open(&settings.data)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.workers())
-        .enable_all()
-        .build()
-        .map_err(|e| {
-            Failure::failed(format!(
-                "threads can't be started ({e}); free resources and start again"
-            ))
-        })?;
-    runtime.block_on(serve(settings, doors, engine, mode, lang))
+    let backend = Backend::open(&settings)?;
+    runtime(&settings)?.block_on(serve(settings, doors, backend, mode, lang))
+}
+
+/// Threads for everything that waits.
+pub(crate) fn runtime(settings: &Settings) -> Result<Runtime, Failure> {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.worker_threads(settings.workers()).enable_all().build().map_err(|e| {
+        Failure::failed(format!("threads can't be started ({e}); free resources and start again"))
+    })
+}
+
+/// Where ledger and event log are.
+enum Backend {
+    /// In the data directory, in this process.
+    Here(Engine),
+    /// Behind a core; this process holds no state.
+    Core(Remote),
+}
+
+impl Backend {
+    fn open(settings: &Settings) -> Result<Backend, Failure> {
+        let Some(core) = &settings.core else {
+            return open(&settings.data).map(Backend::Here);
+        };
+        let remote = Remote::connect(RemoteOptions {
+            core: core.clone(),
+            secret: settings.secret.clone().map(String::into_bytes),
+            name: settings.node.clone(),
+            patience: CORE_PATIENCE,
+        });
+        remote.map(Backend::Core).map_err(Failure::usage)
+    }
+
+    fn handle(&self) -> &Handle {
+        match self {
+            Backend::Here(engine) => engine.handle(),
+            Backend::Core(remote) => remote.handle(),
+        }
+    }
+
+    fn events(&self) -> &Events {
+        match self {
+            Backend::Here(engine) => engine.events(),
+            Backend::Core(remote) => remote.events(),
+        }
+    }
+
+    fn secrets(&self, settings: &Settings) -> Result<Secrets, Failure> {
+        let (admin_token, secret) = (settings.admin_token.clone(), settings.secret.clone());
+        match self {
+            Backend::Here(_) => Secrets::load(&settings.data, admin_token, secret),
+            Backend::Core(remote) => Secrets::of_replica(remote.handover(), admin_token, secret),
+        }
+    }
+
+    fn stop(self) {
+        match self {
+            Backend::Here(engine) => engine.stop(),
+            Backend::Core(remote) => remote.stop(),
+        }
+    }
 }
 
 /// The sockets to serve.
@@ -71,16 +125,15 @@ struct Doors {
 async fn serve(
     settings: Settings,
     doors: Doors,
-    engine: Engine,
+    backend: Backend,
     mode: Mode,
     lang: Lang,
 ) -> Result<ExitCode, Failure> {
     // Before anybody is told that it is ready: from here on a signal ends it in good order.
     let stop = StopSignals::catch()?;
-    let secrets =
-        Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
+    let secrets = backend.secrets(&settings)?;
     if mode == Mode::Up {
-        demo::ensure(engine.handle()).await?;
+        demo::ensure(backend.handle()).await?;
     }
     let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
     let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
@@ -97,18 +150,20 @@ async fn serve(
         limits,
         lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
     };
-    let (handle, events) = (engine.handle().clone(), engine.events().clone());
+    let (handle, events) = (backend.handle().clone(), backend.events().clone());
     let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;
     let server = Server::start(doors.http, options, handle, events)
         .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
     let address = server.local_addr();
-    tracing::info!(%address, node = settings.node, data = %settings.data.display(), "ready");
+    let core = settings.core.as_ref().map(ToString::to_string);
+    let data = core.is_none().then(|| settings.data.display().to_string());
+    tracing::info!(%address, node = settings.node, data, core, "ready");
     announce(mode, lang, address, &settings.data, &secrets);
     lookups.iter().for_each(|lookups| lookup::announce_beside(lookups, lang));
     stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");
     drain(server, lookups).await;
-    engine.stop();
+    backend.stop();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -126,7 +181,7 @@ async fn drain(server: Server, lookups: Option<Lookups>) {
 /// Connections that the system keeps for us until they are accepted.
 const BACKLOG: i32 = 4_096;
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     bind(address).map_err(|error| {
         Failure::usage(match error.kind() {
             std::io::ErrorKind::AddrInUse => {
@@ -148,7 +203,7 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Opens the data directory and says what recovery found.
-fn open(data: &Path) -> Result<Engine, Failure> {
+pub(crate) fn open(data: &Path) -> Result<Engine, Failure> {
     let options = kilat_engine::Options::new(data.to_owned(), Box::new(|why| end_at_once(&why)));
     let engine = Engine::start(options).map_err(Failure::usage)?;
     let found = engine.recovery();

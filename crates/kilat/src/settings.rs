@@ -1,8 +1,9 @@
 //! Settings of a server: flags over environment over file over defaults.
 
-use crate::cli::ServeArgs;
+use crate::cli::{CoreArgs, ServeArgs};
 use crate::failure::Failure;
 use crate::lookup::Beside;
+use kilat_engine::CoreAddress;
 use kilat_server::is_node_name;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,12 +12,19 @@ use std::path::{Path, PathBuf};
 /// Shortest token or secret, in characters: 32 hexadecimal digits are 128 bits.
 pub(crate) const SECRET_CHARS_MIN: usize = 32;
 
+/// Socket of a core in its data directory, unless another address is given.
+const CORE_SOCKET: &str = "core.sock";
+
 /// The settings file. Every key may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
+    ledger: Option<String>,
+    events: Option<String>,
+    core_listen: Option<String>,
+    core_admin: Option<SocketAddr>,
     node: Option<String>,
     open_to_strangers: Option<bool>,
     lanes: Option<usize>,
@@ -37,6 +45,13 @@ struct File {
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
+    ledger: Option<String>,
+    events: Option<String>,
+    core_listen: Option<String>,
+    pub(crate) core_admin: Option<SocketAddr>,
+    /// Where ledger and event log are, if not in the data directory.
+    #[serde(skip)]
+    pub(crate) core: Option<CoreAddress>,
     pub(crate) node: String,
     pub(crate) open_to_strangers: bool,
     pub(crate) lanes: usize,
@@ -64,12 +79,17 @@ impl Settings {
     /// [`Failure::usage`] that names the setting and the remedy.
     pub(crate) fn resolve(args: ServeArgs) -> Result<Settings, Failure> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
-        let settings = Settings {
+        let mut settings = Settings {
             listen: args
                 .listen
                 .or(file.listen)
                 .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)),
             data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from("./kilat-data")),
+            ledger: args.ledger.or(file.ledger),
+            events: args.events.or(file.events),
+            core_listen: file.core_listen,
+            core_admin: file.core_admin,
+            core: None,
             node: args.node.or(file.node).unwrap_or_else(host_name),
             open_to_strangers: args.open_to_strangers.or(file.open_to_strangers).unwrap_or(false),
             lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
@@ -84,8 +104,90 @@ impl Settings {
             publish_token: args.publish_token.or(file.publish_token),
             secret: args.secret.or(file.secret),
         };
+        settings.core = settings.find_core()?;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// Puts a core's layers together: those of a server, with a core's own addresses.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub(crate) fn of_core(args: CoreArgs) -> Result<Settings, Failure> {
+        let CoreArgs { listen, data, admin, config, node, log, log_json, .. } = args;
+        let CoreArgs { admin_token, secret, .. } = args;
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let common = ServeArgs {
+            data,
+            config,
+            node,
+            log,
+            log_json,
+            admin_token,
+            secret,
+            ..ServeArgs::default()
+        };
+        let mut settings = Settings::resolve(ServeArgs { listen: Some(nowhere), ..common })?;
+        if settings.core.is_some() {
+            return Err(Failure::usage(
+                "a core holds ledger and event log itself: leave out ledger and events",
+            ));
+        }
+        settings.core_listen = listen.or(settings.core_listen);
+        settings.core_admin = admin.or(settings.core_admin);
+        if let Some(admin) = settings.core_admin
+            && !admin.ip().is_loopback()
+        {
+            return Err(Failure::usage(format!(
+                "{admin} can be reached by others, and a core's own HTTP is for this machine: give \
+                 an address like 127.0.0.1:8081"
+            )));
+        }
+        Ok(settings)
+    }
+
+    /// Where replicas come.
+    ///
+    /// # Errors
+    /// [`Failure::usage`] when that is no address.
+    pub(crate) fn core_listen(&self) -> Result<CoreAddress, Failure> {
+        match &self.core_listen {
+            Some(address) => address.parse().map_err(Failure::usage),
+            None => {
+                let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
+                Ok(CoreAddress::Unix(data.join(CORE_SOCKET)))
+            }
+        }
+    }
+
+    /// The core behind this replica, if it is one.
+    fn find_core(&self) -> Result<Option<CoreAddress>, Failure> {
+        let parse = |url: &String| url.parse::<CoreAddress>().map_err(Failure::usage);
+        let ledger = self.ledger.as_ref().map(parse).transpose()?;
+        let events = self.events.as_ref().map(parse).transpose()?;
+        match (&ledger, &events) {
+            (None, None) => {}
+            (Some(ledger), Some(events)) if ledger == events => {}
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage(
+                    "ledger and events name different cores: give both the same address",
+                ));
+            }
+            _ => {
+                return Err(Failure::usage(
+                    "only one of ledger and events is behind a core: give --ledger and --events \
+                     the same address, or neither",
+                ));
+            }
+        }
+        let needs_secrets = matches!(ledger, Some(CoreAddress::Tcp(_)));
+        if needs_secrets && (self.secret.is_none() || self.admin_token.is_none()) {
+            return Err(Failure::usage(
+                "a core over TCP hands no secrets over: give this replica the core's, as \
+                 KILAT_SECRET and KILAT_ADMIN_TOKEN",
+            ));
+        }
+        Ok(ledger)
     }
 
     /// Threads of the full lane.
@@ -230,6 +332,35 @@ mod tests {
         check(ServeArgs { connections_max: Some(0), ..args() }, "connections_max");
         check(ServeArgs { node: Some("a b".into()), ..args() }, "node");
         check(ServeArgs { config: Some("/nonexistent".into()), ..args() }, "can't be read");
+    }
+
+    #[test]
+    fn a_replica_has_one_core_and_over_tcp_its_secrets() {
+        let given = |url: &str| Some(url.to_owned());
+        let secret = || given("0123456789abcdef0123456789abcdef");
+        let args = |ledger: &str, events: &str| ServeArgs {
+            ledger: Some(ledger.to_owned()).filter(|url| !url.is_empty()),
+            events: Some(events.to_owned()).filter(|url| !url.is_empty()),
+            ..ServeArgs::default()
+        };
+        check(args("core:///a", ""), "only one of");
+        check(args("", "core:///a"), "only one of");
+        check(args("core:///a", "core:///b"), "different cores");
+        check(args("core", "core"), "core://host:port");
+        check(args("core://a:1", "core://a:1"), "KILAT_SECRET");
+        check(
+            ServeArgs { secret: secret(), ..args("core://a:1", "core://a:1") },
+            "KILAT_ADMIN_TOKEN",
+        );
+        let both = ServeArgs {
+            secret: secret(),
+            admin_token: secret(),
+            ..args("core://a:1", "core://a:1")
+        };
+        assert!(Settings::resolve(both).unwrap().core.is_some());
+        assert!(Settings::resolve(args("core:///a", "unix:///a")).unwrap().core.is_some());
+        let core = CoreArgs { admin: "0.0.0.0:1".parse().ok(), ..CoreArgs::default() };
+        assert!(Settings::of_core(core).unwrap_err().to_string().contains("127.0.0.1"));
     }
 
     #[test]

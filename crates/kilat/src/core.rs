@@ -1,0 +1,115 @@
+//! `kilat core`: an engine behind a socket, for replicas that hold no state.
+
+use crate::cli::CoreArgs;
+use crate::failure::Failure;
+use crate::lang::Lang;
+use crate::logging;
+use crate::secrets::Secrets;
+use crate::serve::{DRAIN, StopSignals, listen, open, runtime};
+use crate::settings::Settings;
+use kilat_engine::{Core, CoreAddress, CoreListener, CoreOptions, Engine};
+use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
+use rust_i18n::t;
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// [`Failure`] with exit code 2 when it can't start as asked.
+pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let print_config = args.print_config;
+    let settings = Settings::of_core(args)?;
+    let address = settings.core_listen()?;
+    if print_config {
+        print!("{}", settings.print()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::start(&settings.log, settings.log_json)?;
+    // Before the engine, which looks its meters up once.
+    Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
+    let admin = settings.core_admin.map(listen).transpose()?;
+    // Its lock makes sure that the socket in the data directory is nobody else's.
+    let engine = open(&settings.data)?;
+    let listener = CoreListener::bind(&address).map_err(|error| unusable(&address, &error))?;
+    runtime(&settings)?.block_on(serve(settings, engine, listener, admin, lang))
+}
+
+fn unusable(address: &CoreAddress, error: &std::io::Error) -> Failure {
+    Failure::usage(match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!(
+                "{address} is in use by another process: stop it or choose another address with --listen"
+            )
+        }
+        _ => format!(
+            "{address} can't be listened on ({error}): choose another address with --listen"
+        ),
+    })
+}
+
+async fn serve(
+    settings: Settings,
+    engine: Engine,
+    listener: CoreListener,
+    admin: Option<TcpListener>,
+    lang: Lang,
+) -> Result<ExitCode, Failure> {
+    // Before anybody is told that it is ready: from here on a signal ends it in good order.
+    let stop = StopSignals::catch()?;
+    let secrets =
+        Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
+    let options = CoreOptions {
+        secret: secrets.secret.clone().into_bytes(),
+        handover: secrets.to_hand_over(),
+    };
+    let core = Core::start(&engine, listener, options)
+        .map_err(|e| Failure::failed(format!("the core can't start: {e}")))?;
+    let admin = admin.map(|admin| start_admin(admin, &settings, &engine, &secrets)).transpose()?;
+    let address = core.address().clone();
+    tracing::info!(%address, data = %settings.data.display(), "ready");
+    announce(&address, admin.as_ref(), &secrets, lang);
+    stop.wait().await;
+    tracing::info!("stopping: answering what is in flight");
+    if let Some(admin) = admin {
+        admin.shutdown(DRAIN).await;
+    }
+    core.stop(DRAIN);
+    engine.stop();
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// On stdout, for people and for whoever waits for it.
+fn announce(address: &CoreAddress, admin: Option<&Server>, secrets: &Secrets, lang: Lang) {
+    let locale = lang.code();
+    if let Some(admin) = admin {
+        let url = format!("http://{}", admin.local_addr());
+        println!("{}", t!("core.admin", locale = locale, url = url));
+    }
+    if let Some(file) = &secrets.admin_token_file {
+        println!("{}", t!("serve.token", locale = locale, file = file.display()));
+    }
+    println!("{}", t!("core.ready", locale = locale, url = address));
+}
+
+/// The core's own HTTP, for metrics and health; it can do all that a replica can.
+fn start_admin(
+    listener: TcpListener,
+    settings: &Settings,
+    engine: &Engine,
+    secrets: &Secrets,
+) -> Result<Server, Failure> {
+    let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
+    let options = kilat_server::Options {
+        node: settings.node.clone(),
+        access: Access::new(Some(&secrets.admin_token), settings.api_token.as_deref(), None)
+            .with_publish_token(settings.publish_token.as_deref()),
+        secret: secrets.secret.clone().into_bytes(),
+        behind_tls: settings.behind_tls,
+        limits,
+        lanes: LaneOptions { threads: 0, ..LaneOptions::default() },
+    };
+    Server::start(listener, options, engine.handle().clone(), engine.events().clone())
+        .map_err(|e| Failure::failed(format!("the core's own HTTP can't start: {e}")))
+}
