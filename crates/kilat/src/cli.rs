@@ -30,8 +30,13 @@ pub(crate) enum LangArg {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the whole system on this machine, with a demo sale on first start.
-    Up(ServeArgs),
+    /// Run the whole system on this machine: gateway, replicas and core, with a demo sale on first
+    /// start.
+    Up(crate::up::UpArgs),
+    /// Show the processes of `up`.
+    Ps(crate::up::PsArgs),
+    /// Kill a process of `up`, as a rehearsal: it comes back.
+    Kill(crate::up::KillArgs),
     /// Run one process with its own ledger: the simplest and fastest way to sell for real.
     Serve(ServeArgs),
     /// Pass requests on to several servers in turn, and to others when one fails.
@@ -164,6 +169,9 @@ pub(crate) struct CoreArgs {
     /// Address on this machine for HTTP, with metrics and health [default: none].
     #[arg(long, env = "KILAT_CORE_ADMIN", value_name = "ADDR")]
     pub(crate) admin: Option<SocketAddr>,
+    /// Make the demo sale if there is no sale at all.
+    #[arg(long, hide = true)]
+    pub(crate) demo_sale: bool,
     /// Settings file; unknown keys are refused.
     #[arg(long, env = "KILAT_CONFIG", value_name = "FILE.toml")]
     pub(crate) config: Option<PathBuf>,

@@ -3,10 +3,10 @@
 use crate::cli::CoreArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
-use crate::logging;
 use crate::secrets::Secrets;
 use crate::serve::{DRAIN, StopSignals, listen, open, runtime};
 use crate::settings::Settings;
+use crate::{demo, logging};
 use kilat_engine::{Core, CoreAddress, CoreListener, CoreOptions, Engine};
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
 use rust_i18n::t;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 /// # Errors
 /// [`Failure`] with exit code 2 when it can't start as asked.
 pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
-    let print_config = args.print_config;
+    let (print_config, demo_sale) = (args.print_config, args.demo_sale);
     let settings = Settings::of_core(args)?;
     let address = settings.core_listen()?;
     if print_config {
@@ -31,8 +31,12 @@ pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let admin = settings.core_admin.map(listen).transpose()?;
     // Its lock makes sure that the socket in the data directory is nobody else's.
     let engine = open(&settings.data)?;
+    let runtime = runtime(&settings)?;
+    if demo_sale {
+        runtime.block_on(demo::ensure(engine.handle()))?;
+    }
     let listener = CoreListener::bind(&address).map_err(|error| unusable(&address, &error))?;
-    runtime(&settings)?.block_on(serve(settings, engine, listener, admin, lang))
+    runtime.block_on(serve(settings, engine, listener, admin, lang))
 }
 
 fn unusable(address: &CoreAddress, error: &std::io::Error) -> Failure {

@@ -20,6 +20,7 @@ mod secrets;
 mod serve;
 mod settings;
 mod stress;
+mod up;
 mod verify;
 
 rust_i18n::i18n!("locales", fallback = "en");
@@ -29,7 +30,6 @@ use cli::{Cli, Command, HealthArgs};
 use failure::Failure;
 use kilat_client::health::Probe;
 use lang::Lang;
-use serve::Mode;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ use std::time::Duration;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    up::end_with_keeper();
     let cli = Cli::parse();
     let lang = lang::choose(cli.lang);
     run(cli.command, lang).unwrap_or_else(|failure| failure.report())
@@ -44,8 +45,10 @@ fn main() -> ExitCode {
 
 fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
     match command {
-        Command::Up(args) => serve::run(args, Mode::Up, lang),
-        Command::Serve(args) => serve::run(args, Mode::Serve, lang),
+        Command::Up(args) => up::run(args, lang),
+        Command::Ps(args) => up::ps(&args, lang),
+        Command::Kill(args) => up::kill(&args, lang),
+        Command::Serve(args) => serve::run(args, lang),
         Command::Gateway(args) => gateway::run(args, lang),
         Command::Core(args) => core::run(args, lang),
         Command::Attack(args) => attack::run(args, lang),

@@ -1,11 +1,11 @@
-//! `kilat serve` and `kilat up`: an engine, a server in front of it, and their end.
+//! `kilat serve`: an engine, a server in front of it, and their end.
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::{demo, logging, lookup};
+use crate::{logging, lookup};
 use kilat_engine::{Engine, Events, Handle, Remote, RemoteOptions};
 use kilat_server::lookup::Lookups;
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
@@ -26,20 +26,11 @@ const CORE_PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code when the journal failed: what is on disk is known only after a new start.
 const JOURNAL_FAILED: i32 = 1;
 
-/// Which of the two commands runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// One process, no demo sale.
-    Serve,
-    /// The whole system, with a demo sale on first start.
-    Up,
-}
-
 /// Runs until told to stop.
 ///
 /// # Errors
 /// [`Failure`] with exit code 2 when it can't start as asked.
-pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let print_config = args.print_config;
     let settings = Settings::resolve(args)?;
     if print_config {
@@ -53,7 +44,7 @@ pub(crate) fn run(args: ServeArgs, mode: Mode, lang: Lang) -> Result<ExitCode, F
     let http = listen(settings.listen)?;
     let doors = Doors { http, lookups: settings.lookup_listen.listen(lang)? };
     let backend = Backend::open(&settings)?;
-    runtime(&settings)?.block_on(serve(settings, doors, backend, mode, lang))
+    runtime(&settings)?.block_on(serve(settings, doors, backend, lang))
 }
 
 /// Threads for everything that waits.
@@ -126,15 +117,11 @@ async fn serve(
     settings: Settings,
     doors: Doors,
     backend: Backend,
-    mode: Mode,
     lang: Lang,
 ) -> Result<ExitCode, Failure> {
     // Before anybody is told that it is ready: from here on a signal ends it in good order.
     let stop = StopSignals::catch()?;
     let secrets = backend.secrets(&settings)?;
-    if mode == Mode::Up {
-        demo::ensure(backend.handle()).await?;
-    }
     let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
     let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
     let options = kilat_server::Options {
@@ -158,7 +145,7 @@ async fn serve(
     let core = settings.core.as_ref().map(ToString::to_string);
     let data = core.is_none().then(|| settings.data.display().to_string());
     tracing::info!(%address, node = settings.node, data, core, "ready");
-    announce(mode, lang, address, &settings.data, &secrets);
+    announce(lang, address, &secrets);
     lookups.iter().for_each(|lookups| lookup::announce_beside(lookups, lang));
     stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");
@@ -242,15 +229,9 @@ fn end_at_once(why: &str) {
 }
 
 /// On stdout, for people and for whoever waits for it.
-fn announce(mode: Mode, lang: Lang, address: SocketAddr, data: &Path, secrets: &Secrets) {
-    let url = format!("http://{address}");
-    let locale = lang.code();
-    if mode == Mode::Serve {
-        println!("{}", t!("serve.ready", locale = locale, url = url));
-    } else {
-        let attack = format!("kilat attack --url {url} --data {}", data.display());
-        println!("{}", t!("up.banner", locale = locale, url = url, attack = attack));
-    }
+fn announce(lang: Lang, address: SocketAddr, secrets: &Secrets) {
+    let (url, locale) = (format!("http://{address}"), lang.code());
+    println!("{}", t!("serve.ready", locale = locale, url = url));
     if let Some(file) = &secrets.admin_token_file {
         println!("{}", t!("serve.token", locale = locale, file = file.display()));
     }

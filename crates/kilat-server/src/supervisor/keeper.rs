@@ -25,7 +25,7 @@ enum End {
     /// It is to be stopped; it may still run.
     Asked(Option<Life>),
     /// By itself, or killed; ready for so long, if it ever was.
-    Over { was_ready: Option<Duration>, why: String },
+    Over { was_ready: Option<Duration>, exit_code: Option<i32>, why: String },
 }
 
 impl Keeper {
@@ -41,6 +41,7 @@ impl Keeper {
             state: State::Waiting,
             restarts: 0,
             why: None,
+            exit_code: None,
         });
         (Keeper { spec, patience, log, status }, seen)
     }
@@ -58,18 +59,16 @@ impl Keeper {
         }
         let mut backoff = Backoff::default();
         loop {
-            let (was_ready, why) = match self.live(&mut kills, &stop).await {
+            let (was_ready, exit_code, why) = match self.live(&mut kills, &stop).await {
                 End::Asked(life) => return self.end(life).await,
-                End::Over { was_ready, why } => (was_ready, why),
+                End::Over { was_ready, exit_code, why } => (was_ready, exit_code, why),
             };
             tracing::warn!(name = self.spec.name, why, "a process ended and is started again");
             self.tell(|status| {
-                *status = Status {
-                    pid: None,
-                    state: State::Restarting,
-                    why: Some(why),
-                    ..status.clone()
-                };
+                status.pid = None;
+                status.state = State::Restarting;
+                status.exit_code = exit_code;
+                status.why = Some(why);
             });
             tokio::select! {
                 () = sleep(backoff.after(was_ready)) => {}
@@ -95,7 +94,7 @@ impl Keeper {
             Ok(life) => life,
             Err(error) => {
                 let why = format!("can't be started ({error})");
-                return End::Over { was_ready: None, why };
+                return End::Over { was_ready: None, exit_code: None, why };
             }
         };
         let pid = life.pid();
@@ -106,9 +105,9 @@ impl Keeper {
         let mut pulse = Pulse::new(self.patience);
         loop {
             tokio::select! {
-                how = life.end() => {
+                (exit_code, how) = life.end() => {
                     let why = pulse.told.take().unwrap_or(how);
-                    return End::Over { was_ready: pulse.was_ready(), why };
+                    return End::Over { was_ready: pulse.was_ready(), exit_code, why };
                 }
                 () = stop.cancelled() => return End::Asked(Some(life)),
                 Some(()) = kills.recv() => life.kill(),

@@ -1,6 +1,6 @@
 //! One process, from its start to its end.
 //!
-//! Its output is read line by line, so that a process that says much can't block on it.
+//! Its log is read line by line, so that a process that says much can't block on it.
 
 use super::{LogLine, Spec};
 use futures_util::StreamExt;
@@ -37,12 +37,10 @@ impl Life {
         command.env_clear().envs(spec.environment.iter().map(|(name, value)| (name, value)));
         // A group of its own: Ctrl-C in a terminal reaches the supervisor, which ends them in order.
         command.process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What is said on stdout is for whoever starts it by hand.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let last_words = Arc::new(Mutex::new(String::new()));
-        if let Some(pipe) = child.stdout.take() {
-            tokio::spawn(tell(pipe, spec.name.clone(), Arc::clone(log), Arc::default()));
-        }
         let listener = child.stderr.take().map(|pipe| {
             tokio::spawn(tell(pipe, spec.name.clone(), Arc::clone(log), Arc::clone(&last_words)))
         });
@@ -54,18 +52,20 @@ impl Life {
         self.child.id()
     }
 
-    /// Waits for its end; says how it ended and what it said last.
-    pub(super) async fn end(&mut self) -> String {
-        let how = match self.child.wait().await {
-            Ok(status) => told(status),
-            Err(error) => format!("lost ({error})"),
+    /// Waits for its end; gives its exit code, and says how it ended and what it said last.
+    pub(super) async fn end(&mut self) -> (Option<i32>, String) {
+        let (code, how) = match self.child.wait().await {
+            Ok(status) => (status.code(), told(status)),
+            Err(error) => (None, format!("lost ({error})")),
         };
         if let Some(listener) = self.listener.take() {
             // Its own children may hold the pipe open for longer.
             let _ = timeout(LAST_WORDS, listener).await;
         }
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.is_empty() { how } else { format!("{how}: {words}") }
+        // What one said that was killed has nothing to do with its end.
+        let is_told = code.is_some_and(|code| code != 0) && !words.is_empty();
+        (code, if is_told { format!("{how}: {words}") } else { how })
     }
 
     /// Ends it as a crash would; [`Life::end`] sees it.

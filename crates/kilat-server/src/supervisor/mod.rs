@@ -73,8 +73,10 @@ pub struct Status {
     pub state: State,
     /// Starts after the first one.
     pub restarts: u64,
-    /// Why it ended last, or why it is not ready; one sentence.
+    /// How it ended last; one sentence.
     pub why: Option<String>,
+    /// The code that it ended with last, if it was not killed.
+    pub exit_code: Option<i32>,
 }
 
 /// How a process is.

@@ -84,7 +84,7 @@ fn runs(pid: u32) -> bool {
 #[tokio::test]
 async fn what_is_killed_comes_back_and_all_end_when_asked() {
     let world = World::new();
-    let supervisor = world.start(vec![world.spec("web-1", "echo hello; exec sleep 1000")]);
+    let supervisor = world.start(vec![world.spec("web-1", "echo hello >&2; exec sleep 1000")]);
     let panel = supervisor.panel();
     panel.all_ready().await;
     let first = until(&panel, 0, |status| status.state == State::Ready).await;

@@ -1,0 +1,178 @@
+//! `kilat up`: a gateway, replicas and a core as processes of their own, kept running.
+//!
+//! It holds no state and serves no request itself: killed, it takes its processes with it, and
+//! whatever was acknowledged is in the core's data directory.
+
+mod keeper;
+mod panel;
+mod plan;
+
+pub(crate) use keeper::end_with_keeper;
+pub(crate) use panel::{KillArgs, PsArgs, kill, ps};
+
+use crate::cli::ServeArgs;
+use crate::failure::Failure;
+use crate::lang::Lang;
+use crate::logging;
+use crate::secrets::ADMIN_TOKEN_FILE;
+use crate::serve::StopSignals;
+use crate::settings::Settings;
+use clap::Args;
+use kilat_server::supervisor::{self, LogLine, Panel, Patience, Status, Supervisor};
+use plan::Plan;
+use rust_i18n::t;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The socket of `kilat ps` and `kilat kill`, in the data directory.
+const CONTROL_SOCKET: &str = "up.sock";
+/// Exit code of a process that can't start as it was asked to.
+const USAGE: i32 = 2;
+/// Between two looks at processes that start for the first time.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What to run, and where.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Processes that serve requests, behind one address.
+    #[arg(long, default_value_t = 3, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=16))]
+    replicas: u16,
+    /// Certificates as PEM, the server's own first: with them buyers speak TLS.
+    #[arg(long, env = "KILAT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key as PEM.
+    #[arg(long, env = "KILAT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// [`Failure`] with exit code 2 when it can't start as asked.
+pub(crate) fn run(args: UpArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let print_config = args.serve.print_config;
+    // Five processes that each tell of their start would bury what matters.
+    let child_log = args.serve.log.clone().unwrap_or_else(|| "warn".to_owned());
+    let node = args.serve.node.clone().unwrap_or_else(|| "web".to_owned());
+    let settings = Settings::resolve(args.serve)?;
+    if print_config {
+        print!("{}", settings.print()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if settings.core.is_some() {
+        return Err(Failure::usage(t!("up.ledger", locale = lang.code())));
+    }
+    logging::start(&settings.log, settings.log_json)?;
+    let tls = args.tls_cert.zip(args.tls_key);
+    let plan = Plan { replicas: args.replicas, node, tls, child_log, settings: &settings };
+    // One thread: processes die with the thread that started them.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format!("a thread can't be started ({e})")))?
+        .block_on(keep(&plan, lang))
+}
+
+async fn keep(plan: &Plan<'_>, lang: Lang) -> Result<ExitCode, Failure> {
+    // Before anybody is told that it is ready: from here on a signal ends it in good order.
+    let stop = StopSignals::catch()?;
+    let data = prepare(&plan.settings.data, lang).await?;
+    let specs = plan.specs(&data)?;
+    let url = plan.url(&specs);
+    let supervisor = Supervisor::start(specs, Patience::default(), &prefixed());
+    let panel = supervisor.panel();
+    let mut stop = std::pin::pin!(stop.wait());
+    let started = tokio::select! {
+        started = first_start(&panel) => started,
+        () = &mut stop => {
+            supervisor.stop().await;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let kept = match started {
+        Ok(()) => attend(plan, &data, &url, panel, stop, lang).await,
+        refused => refused,
+    };
+    supervisor.stop().await;
+    kept.map(|()| ExitCode::SUCCESS)
+}
+
+/// Tells people where to go, and answers `kilat ps` and `kilat kill`, until `stop`.
+async fn attend(
+    plan: &Plan<'_>,
+    data: &Path,
+    url: &str,
+    panel: Panel,
+    stop: impl Future<Output = ()>,
+    lang: Lang,
+) -> Result<(), Failure> {
+    announce(&panel.status(), url, plan.settings, lang);
+    // Not before: the core accepts only a directory that is new or its own.
+    let control = supervisor::listen(&data.join(CONTROL_SOCKET), panel)
+        .map_err(|e| Failure::failed(format!("the control socket can't be made ({e})")))?;
+    stop.await;
+    tracing::info!("stopping: the gateway first, the core last");
+    control.abort();
+    Ok(())
+}
+
+/// Makes the data directory and makes sure that nobody else keeps processes for it.
+async fn prepare(data: &Path, lang: Lang) -> Result<PathBuf, Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    let shown = data.display();
+    let cannot = |e| Failure::usage(format!("{shown} can't be made ({e}): choose another --data"));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(cannot)?;
+    let data = data.canonicalize().map_err(cannot)?;
+    let control = data.join(CONTROL_SOCKET);
+    match supervisor::ask(&control, &supervisor::Order::Status).await {
+        Err(supervisor::ControlError::NotRunning) => Ok(data),
+        _ => Err(Failure::usage(t!("up.runs", locale = lang.code(), data = shown))),
+    }
+}
+
+/// Waits until all are ready for the first time. What can't start as it was asked to now would
+/// not start later either.
+async fn first_start(panel: &Panel) -> Result<(), Failure> {
+    let refused = async {
+        loop {
+            let mut all = panel.status().into_iter();
+            if let Some(status) = all.find(|status| status.exit_code == Some(USAGE)) {
+                return status;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = panel.all_ready() => Ok(()),
+        Status { name, why, .. } = refused => {
+            Err(Failure::usage(format!("{name} {}", why.unwrap_or_default())))
+        }
+    }
+}
+
+/// Lines of the processes' logs, on stderr, each behind its name.
+fn prefixed() -> LogLine {
+    Arc::new(|name, line| {
+        // A log that can't be written must not end the processes.
+        let _ = writeln!(std::io::stderr(), "{name:8}| {line}");
+    })
+}
+
+/// On stdout, for people and for whoever waits for it.
+fn announce(all: &[Status], url: &str, settings: &Settings, lang: Lang) {
+    let data = settings.data.display();
+    let attack = format!("kilat attack --url {url} --data {data}");
+    let locale = lang.code();
+    println!("{}", t!("up.banner", locale = locale, url = url, attack = attack, data = data));
+    println!("{}", panel::table(all, lang));
+    if settings.admin_token.is_none() {
+        let file = settings.data.join(ADMIN_TOKEN_FILE);
+        println!("{}", t!("serve.token", locale = locale, file = file.display()));
+    }
+}

@@ -1,0 +1,107 @@
+//! `kilat ps` and `kilat kill`: how the processes of `kilat up` are, and what happens when one
+//! dies.
+
+use super::CONTROL_SOCKET;
+use crate::events::print;
+use crate::failure::Failure;
+use crate::lang::Lang;
+use clap::Args;
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use kilat_server::supervisor::{ControlError, Order, Reply, State, Status, ask};
+use rust_i18n::t;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Whose processes to show.
+#[derive(Debug, Args)]
+pub(crate) struct PsArgs {
+    /// The data directory of `kilat up`.
+    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which process to kill.
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// Its name, as `kilat ps` shows it.
+    name: String,
+    /// The data directory of `kilat up`.
+    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// Shows how the processes are; exit code 1 when one is not ready.
+///
+/// # Errors
+/// [`Failure`] when nothing runs there.
+pub(crate) fn ps(args: &PsArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let Reply::Status(all) = order(&args.data, &Order::Status, lang)? else {
+        return Err(Failure::failed(t!("ps.broken", locale = lang.code())));
+    };
+    print(&if args.json { as_json(&all) } else { format!("{}\n", table(&all, lang)) })?;
+    let is_well = all.iter().all(|status| status.state == State::Ready);
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Kills a process as a crash would.
+///
+/// # Errors
+/// [`Failure`] when nothing runs there, or nothing of that name.
+pub(crate) fn kill(args: &KillArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let (name, locale) = (&args.name, lang.code());
+    match order(&args.data, &Order::Kill(name.clone()), lang)? {
+        Reply::Killed(true) => {
+            print(&format!("{}\n", t!("kill.done", locale = locale, name = name)))
+        }
+        _ => Err(Failure::usage(t!("kill.nobody", locale = locale, name = name))),
+    }
+}
+
+fn order(data: &std::path::Path, order: &Order, lang: Lang) -> Result<Reply, Failure> {
+    let socket = data.join(CONTROL_SOCKET);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|e| Failure::failed(format!("a thread can't be started ({e})")))?;
+    runtime.block_on(ask(&socket, order)).map_err(|error| match error {
+        ControlError::NotRunning => {
+            Failure::usage(t!("ps.nothing", locale = lang.code(), data = data.display()))
+        }
+        ControlError::Broken(why) => Failure::failed(why),
+    })
+}
+
+fn as_json(all: &[Status]) -> String {
+    format!("{}\n", serde_json::json!({ "processes": all }))
+}
+
+/// The processes in the order of their start.
+pub(super) fn table(all: &[Status], lang: Lang) -> Table {
+    let text = |key: &str| t!(key, locale = lang.code()).into_owned();
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    let heads = ["ps.name", "ps.pid", "ps.address", "ps.state", "ps.restarts", "ps.why"];
+    table.set_header(heads.map(text));
+    for status in all {
+        let state = match status.state {
+            State::Waiting => "ps.waiting",
+            State::Starting => "ps.starting",
+            State::Ready => "ps.ready",
+            State::Silent => "ps.silent",
+            State::Restarting => "ps.restarting",
+            State::Stopped => "ps.stopped",
+        };
+        table.add_row([
+            status.name.clone(),
+            status.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+            status.address.clone(),
+            text(state),
+            status.restarts.to_string(),
+            status.why.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
