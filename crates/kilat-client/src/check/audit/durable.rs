@@ -147,8 +147,10 @@ impl Flusher {
                 state.synced = bytes;
                 state.synced_records = records;
             });
-            (self.on_durable)(&findings);
-            findings.clear();
+            if !findings.is_empty() {
+                (self.on_durable)(&findings);
+                findings.clear();
+            }
         }
         Ok(())
     }

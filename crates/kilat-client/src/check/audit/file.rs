@@ -26,6 +26,8 @@ const WRITE_BYTES: usize = 32 * 1024;
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
 /// First and longest pause between two looks at the lock.
 const LOCK_PAUSE: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
+/// Looks at the lock by one who only reads.
+const LOCK_LOOKS_MAX: u32 = 500;
 /// Bytes at the end of the own last append by which the file is known again.
 const MARK_BYTES: usize = 48;
 
@@ -64,7 +66,7 @@ pub(super) struct LogFile {
     fence: Option<Fence>,
 }
 
-/// The exclusive lock, until it is dropped.
+/// A lock, until it is dropped.
 pub(super) struct Guard<'a>(&'a File);
 
 impl Drop for Guard<'_> {
@@ -75,12 +77,18 @@ impl Drop for Guard<'_> {
 }
 
 /// Tells whether a line takes a run over.
-pub(super) type Fence = Box<dyn Fn(&[u8]) -> bool + Send>;
+type Fence = Box<dyn Fn(&[u8]) -> bool + Send>;
 
 impl LogFile {
-    /// A log of which nothing has been examined yet.
-    pub(super) fn new(medium: Arc<dyn Medium>) -> LogFile {
-        LogFile { medium, end: 0, mark: Vec::new(), fence: None }
+    /// A log of which the first `end` bytes have been examined: whole lines.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub(super) fn new(medium: Arc<dyn Medium>, end: u64) -> Result<LogFile, Failure> {
+        let mut mark = vec![0; usize::try_from(end).map_or(MARK_BYTES, |end| end.min(MARK_BYTES))];
+        let from = end - mark.len() as u64;
+        medium.file().read_exact_at(&mut mark, from).map_err(Failure::Read)?;
+        Ok(LogFile { medium, end, mark, fence: None })
     }
 
     pub(super) fn medium(&self) -> Arc<dyn Medium> {
@@ -92,8 +100,8 @@ impl LogFile {
     }
 
     /// From now on an append fails when somebody else has appended such a line.
-    pub(super) fn set_fence(&mut self, fence: Fence) {
-        self.fence = Some(fence);
+    pub(super) fn set_fence(&mut self, fence: impl Fn(&[u8]) -> bool + Send + 'static) {
+        self.fence = Some(Box::new(fence));
     }
 
     /// Appends whole lines, all of them or none.
@@ -103,12 +111,17 @@ impl LogFile {
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Failure> {
         let medium = self.medium();
         let _guard = lock(medium.file())?;
-        let size = self.catch_up(medium.file())?;
+        let size = self.catch_up()?;
         self.write(size, lines)
     }
 
-    /// Looks at what others appended since; returns the size of the file.
-    fn catch_up(&mut self, file: &File) -> Result<u64, Failure> {
+    /// Looks at what others appended since, cuts what one of them left when it died, and returns
+    /// the size of the file. The lock must be held.
+    ///
+    /// # Errors
+    /// [`Failure::Replaced`] and [`Failure::Superseded`].
+    pub(super) fn catch_up(&self) -> Result<u64, Failure> {
+        let file = self.file();
         let size = file.metadata().map_err(Failure::Read)?.len();
         if size < self.end {
             return Err(Failure::Replaced);
@@ -160,7 +173,7 @@ impl LogFile {
 fn write_all(medium: &dyn Medium, bytes: &[u8]) -> io::Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
-        match medium.write(&rest[..rest.len().min(WRITE_BYTES)]) {
+        match medium.write(first_piece(rest)) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => rest = &rest[written..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -168,6 +181,15 @@ fn write_all(medium: &dyn Medium, bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whole lines if possible: whatever dies between two writes, the device included, then leaves
+/// whole lines behind.
+fn first_piece(bytes: &[u8]) -> &[u8] {
+    match bytes.get(..WRITE_BYTES) {
+        None => bytes,
+        Some(piece) => memchr::memrchr(b'\n', piece).map_or(piece, |at| &piece[..=at]),
+    }
 }
 
 /// Waits for the exclusive lock, but not for ever: its holder may be stopped.
@@ -188,6 +210,18 @@ pub(super) fn lock(file: &File) -> Result<Guard<'_>, Failure> {
         }
         pause = (pause * 2).min(LOCK_PAUSE.1);
     }
+}
+
+/// Takes the shared lock if it can be had soon.
+pub(super) fn lock_shared(file: &File) -> Option<Guard<'_>> {
+    for _ in 0..LOCK_LOOKS_MAX {
+        match file.try_lock_shared() {
+            Ok(()) => return Some(Guard(file)),
+            Err(TryLockError::Error(_)) => return None,
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE.1),
+        }
+    }
+    None
 }
 
 /// Where a log is, and which file was there when it was opened.

@@ -1,19 +1,18 @@
 //! What a file is, judged by its first bytes: nothing is ever appended to, or cut from, a file
 //! that is no log.
 
+use super::seed;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Bytes of the beginning by which a log is known.
 const HEAD_BYTES: usize = 512;
-/// How every record begins; the run's id follows.
-const RECORD: &[u8] = b"{\"run\":\"";
-const RUN_ID_BYTES: usize = 36;
+/// How every record begins; the run's id follows, of so many bytes.
+pub(super) const RECORD: &[u8] = b"{\"run\":\"";
+pub(super) const RUN_ID_BYTES: usize = 36;
 /// After the id.
 const NUMBER: &[u8] = b"\",\"n\":";
-/// How the seed's log begins.
-const HEADER: &[u8] = b"--- ";
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +49,8 @@ fn of_head(head: &[u8]) -> Kind {
         return Kind::Json;
     }
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let started = super::seed::STARTED.as_bytes();
-    if line.starts_with(HEADER) && memchr::memmem::find(line, started).is_some() {
+    let started = seed::STARTED.as_bytes();
+    if line.starts_with(seed::HEADER.as_bytes()) && memchr::memmem::find(line, started).is_some() {
         return Kind::Seed;
     }
     // A first line is shorter than the head, so this is all there is.

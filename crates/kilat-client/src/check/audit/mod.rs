@@ -13,27 +13,39 @@
 //! | `file` | whole appends under the file's lock |
 //! | `tail` | what stands at the end after a death |
 //! | `records`, `chain`, `escape`, `stamp` | JSON Lines |
+//! | `lines`, `record`, `strand` | JSON Lines, read back |
+//! | `resume` | what a run that is continued has done |
 //! | `seed` | the seed's text |
+//! | [`verify()`] | whether a log holds |
 //! | `seen` | which ids have been seen |
 
 mod chain;
 mod durable;
 mod escape;
+#[cfg(test)]
+mod failing;
 mod failure;
 mod file;
+#[cfg(test)]
+mod golden;
 mod kind;
 mod lines;
 mod open;
+mod record;
 mod records;
+mod resume;
 mod seed;
 mod seen;
 mod stamp;
+mod strand;
 mod tail;
+mod verify;
 mod writer;
 
 pub use records::Counts;
 pub use seed::SeedWords;
 pub use seen::Seen;
+pub use verify::{Checked, RunChecked, RunState, verify};
 
 use super::finding::{Finding, Id};
 use crate::{ClientError, Lang};
@@ -121,7 +133,7 @@ pub struct RunFacts {
     pub total: Option<u64>,
 }
 
-/// Called with findings as soon as they are durable, in the order in which they are in the log,
+/// Called with one finding or more as soon as they are durable, in the order in which they are in the log,
 /// on a thread of the log. While it runs nothing else becomes durable.
 pub type OnDurable = Box<dyn FnMut(&[Finding]) + Send>;
 

@@ -3,11 +3,13 @@
 use super::durable::Durability;
 use super::failure::Failure;
 use super::file::{self, LogFile, Medium, Place};
-use super::records::Records;
+use super::records::{Origin, PROGRAM, Records};
+use super::resume::Past;
 use super::seed::SeedText;
 use super::writer::{Lines, Writer};
 use super::{
-    Audit, AuditOptions, Format, OnDurable, QUEUE_ENTRIES_MAX, Resumed, RunFacts, RunId, kind, tail,
+    Audit, AuditOptions, Counts, Format, OnDurable, QUEUE_ENTRIES_MAX, Resumed, RunFacts, RunId,
+    Seen, kind, record, tail,
 };
 use crate::ClientError;
 use jiff::Timestamp;
@@ -16,7 +18,7 @@ use kind::Kind;
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use tokio::sync::mpsc;
@@ -54,8 +56,8 @@ pub(super) fn open_with(
 ) -> Result<(Audit, Resumed), ClientError> {
     let AuditOptions { path, format, overwrite, resume, run, on_durable } = options;
     let lang = run.lang;
-    let begun = Opening { path: &path, format: &format, overwrite, resume, run: &run };
-    begun.begin(medium).and_then(|begun| start(begun, &path, &run, on_durable)).map_err(|stop| {
+    let opening = Opening { path: &path, format: &format, overwrite, resume, run: &run };
+    opening.begin(medium).and_then(|begun| start(begun, &path, &run, on_durable)).map_err(|stop| {
         match stop {
             Stop::Usage(key, why) => {
                 let why: &dyn Display = &why;
@@ -87,34 +89,76 @@ struct Begun {
 
 impl Opening<'_> {
     fn begin(&self, medium: impl Fn(File) -> Arc<dyn Medium>) -> Result<Begun, Stop> {
+        self.check()?;
         for _ in 0..OPENINGS_MAX {
             let file = open_file(self.path)?;
             let place = Place::of(self.path, &file).map_err(unusable)?;
-            let medium = medium(file);
-            let _guard = file::lock(medium.file())?;
-            // Whoever replaced it since did so while nobody was looking.
-            if place.holds() {
-                return self.begin_locked(&medium, place);
+            match self.begin_in(&medium(file), place) {
+                // It was replaced between two looks at it.
+                Err(Stop::Failure(Failure::Replaced | Failure::Moved)) => {}
+                begun => return begun,
             }
         }
         Err(Failure::Moved.into())
     }
 
-    fn begin_locked(&self, medium: &Arc<dyn Medium>, place: Place) -> Result<Begun, Stop> {
+    fn check(&self) -> Result<(), Stop> {
+        let wrong = |key| Err(Stop::Usage(key, String::new()));
+        match self.format {
+            _ if self.resume && self.overwrite => wrong("audit.resume_overwrite"),
+            Format::Seed(_) if self.resume => wrong("audit.resume_seed"),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin_in(&self, medium: &Arc<dyn Medium>, place: Place) -> Result<Begun, Stop> {
+        let guard = file::lock(medium.file())?;
+        if !place.holds() {
+            return Err(Failure::Moved.into());
+        }
         let size = self.make_ready(medium)?;
+        let log = LogFile::new(Arc::clone(medium), size)?;
         let directory = directory_of(self.path).map_err(unusable)?;
-        let resumed = Resumed {
-            seen: super::Seen::new(&directory),
-            root: None,
-            done: super::Counts::default(),
+        if !self.resume {
+            return self.first(log, size, None, place, &directory);
+        }
+        // Reading a long log takes seconds, in which others must be able to write.
+        drop(guard);
+        let mut past = Past::read(medium.file(), size, self.run, &directory)?;
+        let _guard = file::lock(medium.file())?;
+        let size = log.catch_up()?;
+        if let Some(past) = &mut past {
+            past.read_on(medium.file(), size)?;
+        }
+        medium.sync().map_err(Failure::Sync)?;
+        self.first(log, size, past, place, &directory)
+    }
+
+    /// Appends the first lines; the lock is held.
+    fn first(
+        &self,
+        mut log: LogFile,
+        size: u64,
+        past: Option<Past>,
+        place: Place,
+        directory: &Path,
+    ) -> Result<Begun, Stop> {
+        let (origin, resumed) = match past {
+            Some(past) => past.into_origin(),
+            None => {
+                let (seen, done) = (Seen::new(directory), Counts::default());
+                (None, Resumed { seen, root: None, done })
+            }
         };
-        let mut first = Vec::new();
-        let lines = self.first_lines(&mut first);
-        let mut log = LogFile::new(Arc::clone(medium));
-        log.write(size, &first)?;
+        let mut bytes = Vec::new();
+        let lines = self.first_lines(origin.as_ref(), &mut bytes);
+        if matches!(lines, Lines::Json(_)) {
+            log.set_fence(record::fence(resumed.root.unwrap_or(lines.run())));
+        }
+        log.write(size, &bytes)?;
         // A file that nobody finds by its name after a power cut is lost, however durable.
-        File::open(&directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
-        Ok(Begun { log, place, lines, bytes: first.len(), resumed })
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
+        Ok(Begun { log, place, lines, bytes: bytes.len(), resumed })
     }
 
     /// Makes the file a log that ends with a whole line, all of it durable; returns its size.
@@ -134,21 +178,30 @@ impl Opening<'_> {
             file.set_len(0).map_err(unusable)?;
             return Ok(0);
         }
-        let size = tail::mend(file).map_err(Failure::Read)?;
-        if size > 0 {
-            // What the first record follows, it calls durable; and what is resumed must be.
-            medium.sync().map_err(Failure::Sync)?;
+        let size = file.metadata().map_err(unusable)?.len();
+        if size == 0 {
+            return Ok(0);
         }
-        Ok(size)
+        // What the first record follows, it calls durable, and what is resumed must be. After a
+        // flush that failed, the kernel may still show what the device never took.
+        medium.sync().map_err(Failure::Sync)?;
+        let tail = size.saturating_sub(tail::TAIL_BYTES_MAX);
+        rustix::fs::fadvise(file, tail, None, rustix::fs::Advice::DontNeed)
+            .map_err(|errno| Failure::Read(errno.into()))?;
+        let end = tail::end(file, size).map_err(Failure::Read)?;
+        if end < size {
+            file.set_len(end).map_err(Failure::Read)?;
+        }
+        Ok(end)
     }
 
-    fn first_lines(&self, out: &mut Vec<u8>) -> Lines {
+    fn first_lines(&self, origin: Option<&Origin>, out: &mut Vec<u8>) -> Lines {
         let now = Timestamp::now();
         let run = RunId::new();
         match self.format {
             Format::Json => {
                 let mut records = Records::new(run);
-                records.start(self.run, None, now, out);
+                records.start(PROGRAM, self.run, origin, now, out);
                 Lines::Json(records)
             }
             Format::Seed(words) => {
@@ -173,7 +226,7 @@ fn open_file(path: &Path) -> Result<File, Stop> {
 }
 
 /// Where the file itself is; the name may be a link.
-fn directory_of(path: &Path) -> io::Result<std::path::PathBuf> {
+fn directory_of(path: &Path) -> io::Result<PathBuf> {
     let path = path.canonicalize()?;
     Ok(path.parent().unwrap_or(&path).to_owned())
 }

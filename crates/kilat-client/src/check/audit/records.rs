@@ -8,6 +8,8 @@ use jiff::Timestamp;
 
 /// Version of the format.
 pub(super) const FORMAT: u32 = 1;
+/// What writes them.
+pub(super) const PROGRAM: &str = concat!("kilat ", env!("CARGO_PKG_VERSION"));
 /// Longest message that is written whole, in bytes; a longer one is cut and ends with `…`.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
@@ -85,9 +87,10 @@ impl Records {
         self.sum
     }
 
-    /// The first record.
+    /// The first record, written by the program `by`.
     pub(super) fn start(
         &mut self,
+        by: &str,
         facts: &RunFacts,
         origin: Option<&Origin>,
         at: Timestamp,
@@ -95,7 +98,7 @@ impl Records {
     ) {
         let from = self.open(b"start", out);
         number(b"format", u64::from(FORMAT), out);
-        string(b"by", concat!("kilat ", env!("CARGO_PKG_VERSION")), out);
+        string(b"by", by, out);
         string(b"profile", &facts.profile, out);
         string(b"url", &facts.url, out);
         string(b"lang", facts.lang.code(), out);

@@ -10,6 +10,10 @@ use std::time::Duration;
 
 /// In the first line of every run, after the header's name.
 pub(super) const STARTED: &str = " Log Started: ";
+/// How the first line begins.
+pub(super) const HEADER: &str = "--- ";
+/// Before the address that a worker asks.
+pub(super) const SENDS: &str = "Mengirim permintaan ke ";
 /// How times read, in local time.
 const STAMP: &str = "%Y-%m-%d %H:%M:%S.%6f";
 
@@ -20,7 +24,7 @@ pub struct SeedWords {
     pub header: String,
     /// What is begun: `Memulai 5 {all} secara concurrent.`
     pub all: String,
-    /// What one worker does: `Memulai {each} SKU-001`, with its colon: `pengecekan untuk SKU:`.
+    /// What one worker does: `Memulai {each}: SKU-001`.
     pub each: String,
     /// What is done at the end: `Semua {done} selesai dalam 0.60 detik.`
     pub done: String,
@@ -43,7 +47,7 @@ impl SeedText {
         let SeedWords { header, all, .. } = &self.words;
         let stamp = self.stamp(at);
         let header = format!("{header}{STARTED}{stamp}");
-        out.extend_from_slice(b"--- ");
+        out.extend_from_slice(HEADER.as_bytes());
         escape::plain(&header, out);
         out.extend_from_slice(b" ---\n");
         let number = total.map(|total| format!("{total} ")).unwrap_or_default();
@@ -52,20 +56,20 @@ impl SeedText {
 
     /// A worker begins with an id.
     pub(super) fn began(&self, index: u64, id: &Id, at: Timestamp, out: &mut Vec<u8>) {
-        let text = format!("Memulai {} {}", self.words.each, id.as_str());
+        let text = format!("Memulai {}: {}", self.words.each, id.as_str());
         self.worker(index, at, &text, out);
     }
 
     /// It sends its request.
     pub(super) fn sent(&self, index: u64, url: &str, at: Timestamp, out: &mut Vec<u8>) {
-        self.worker(index, at, &format!("Mengirim permintaan ke {url}"), out);
+        self.worker(index, at, &format!("{SENDS}{url}"), out);
     }
 
     /// It is done.
     pub(super) fn ended(&self, finding: &Finding, out: &mut Vec<u8>) {
         let at = finding.began_at.checked_add(finding.elapsed).unwrap_or(finding.began_at);
         self.worker(finding.index, at, &finding.message, out);
-        let text = format!("Selesai {} {}", self.words.each, finding.id.as_str());
+        let text = format!("Selesai {}: {}", self.words.each, finding.id.as_str());
         self.worker(finding.index, at, &text, out);
     }
 

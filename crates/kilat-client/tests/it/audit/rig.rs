@@ -15,15 +15,15 @@ pub(crate) type Told = Arc<Mutex<Vec<String>>>;
 
 /// A directory with a log in it.
 pub(crate) struct Rig {
-    pub(crate) directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
     pub(crate) path: PathBuf,
 }
 
 impl Rig {
     pub(crate) fn new() -> Rig {
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let path = directory.path().join("kilat-check-stock.jsonl");
-        Rig { directory, path }
+        let _directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let path = _directory.path().join("kilat-check-stock.jsonl");
+        Rig { _directory, path }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -55,7 +55,7 @@ pub(crate) fn seed_words() -> SeedWords {
     SeedWords {
         header: "Stock Checker".to_owned(),
         all: "pengecekan stok produk".to_owned(),
-        each: "pengecekan untuk SKU:".to_owned(),
+        each: "pengecekan untuk SKU".to_owned(),
         done: "pengecekan stok".to_owned(),
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn open(options: AuditOptions) -> (Audit, Resumed) {
 }
 
 pub(crate) fn refusal(options: AuditOptions) -> ClientError {
-    Audit::open(options).err().expect("a refusal")
+    Audit::open(options).err().unwrap()
 }
 
 pub(crate) fn record(audit: &Audit, ids: &[&str]) {
@@ -103,4 +103,19 @@ pub(crate) fn record(audit: &Audit, ids: &[&str]) {
 pub(crate) fn finish(audit: Audit) -> Sealed {
     let elapsed = Duration::from_millis(600);
     audit.finish(Ending { complete: true, requests: 5, elapsed, ..Ending::default() }).unwrap()
+}
+
+/// The ids that have ended, in the order of the log.
+pub(crate) fn ids(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let records = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    records
+        .filter_map(|record: serde_json::Value| record["id"].as_str().map(str::to_owned))
+        .collect()
+}
+
+pub(crate) fn tempfile_with(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
 }

@@ -1,0 +1,128 @@
+//! A run goes on by id where another stopped, and the other stops for good.
+
+use super::rig::{Rig, finding, finish, ids, open, options, record, refusal};
+use kilat_client::check::Id;
+use kilat_client::check::audit::{AuditOptions, Entry, Format, verify};
+use kilat_client::{ClientError, Lang};
+
+fn resuming(rig: &Rig) -> AuditOptions {
+    AuditOptions { resume: true, ..options(&rig.path) }
+}
+
+/// Leaves a run without an end.
+fn interrupt(options: AuditOptions, ids: &[&str]) {
+    let rig_told = std::sync::mpsc::channel();
+    let (told, count) = (rig_told.0, ids.len());
+    let mut left = count;
+    let on_durable = Box::new(move |findings: &[kilat_client::check::Finding]| {
+        left -= findings.len();
+        if left == 0 {
+            told.send(()).unwrap();
+        }
+    });
+    let (audit, _) = open(AuditOptions { on_durable, ..options });
+    record(&audit, ids);
+    rig_told.1.recv().unwrap();
+}
+
+#[test]
+fn only_what_has_not_ended_is_left() {
+    let rig = Rig::new();
+    interrupt(options(&rig.path), &["a", "b \"\n\u{1f600}"]);
+    interrupt(resuming(&rig), &["c"]);
+    let (audit, mut resumed) = open(resuming(&rig));
+    assert_eq!((resumed.done.found, resumed.done.total()), (3, 3));
+    for (id, new) in [("a", false), ("b \"\n\u{1f600}", false), ("c", false), ("d", true)] {
+        assert_eq!(resumed.seen.insert(id.as_bytes()).unwrap(), new, "{id}");
+    }
+    record(&audit, &["d"]);
+    finish(audit);
+    let lines = rig.lines();
+    let root = &lines[0]["run"];
+    assert_eq!(&lines[3]["resumes"]["root"], root);
+    assert_eq!(
+        (&lines[5]["resumes"]["root"], &lines[5]["resumes"]["run"]),
+        (root, &lines[3]["run"])
+    );
+    assert_eq!(lines[5]["resumes"]["sum"], lines[4]["sum"]);
+    assert_eq!(ids(&rig.path), ["a", "b \"\n\u{1f600}", "c", "d"]);
+    let checked = verify(&rig.path, None, Lang::English).unwrap();
+    assert!(checked.holds(), "{}", checked.text(Lang::English));
+    assert_eq!((checked.runs, checked.open_runs), (3, 0));
+}
+
+#[test]
+fn another_profile_or_address_is_another_run() {
+    let rig = Rig::new();
+    interrupt(options(&rig.path), &["a"]);
+    let mut other = resuming(&rig);
+    other.run.url = "http://elsewhere/".to_owned();
+    let (audit, resumed) = open(other);
+    assert_eq!((resumed.root, resumed.done.total()), (None, 0));
+    finish(audit);
+    // The newest that fits is still the first.
+    let (audit, resumed) = open(resuming(&rig));
+    assert_eq!(resumed.done.total(), 1);
+    finish(audit);
+}
+
+#[test]
+fn the_run_that_is_continued_writes_no_more() {
+    let rig = Rig::new();
+    let (old, _) = open(options(&rig.path));
+    record(&old, &["a"]);
+    let (new, _) = open(resuming(&rig));
+    record(&old, &["b"]);
+    record(&new, &["c"]);
+    let ending = kilat_client::check::audit::Ending::default();
+    let error = old.finish(ending).unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Storage(why) if why.contains("another process")),
+        "{error}"
+    );
+    finish(new);
+    let checked = verify(&rig.path, None, Lang::English).unwrap();
+    assert!(checked.holds(), "{}", checked.text(Lang::English));
+    assert!(!ids(&rig.path).contains(&"b".to_owned()));
+}
+
+#[test]
+fn two_runs_of_their_own_do_not_disturb_each_other() {
+    let rig = Rig::new();
+    let (one, _) = open(options(&rig.path));
+    let (two, _) = open(options(&rig.path));
+    for number in 0..200 {
+        let audit = if number % 3 == 0 { &one } else { &two };
+        audit.record_blocking(Entry::Ended(finding(number, &format!("{number}")))).unwrap();
+    }
+    finish(one);
+    finish(two);
+    let checked = verify(&rig.path, None, Lang::English).unwrap();
+    assert!(checked.holds(), "{}", checked.text(Lang::English));
+    assert_eq!((checked.runs, checked.counts.total()), (2, 200));
+}
+
+#[test]
+fn what_can_not_be_resumed_says_so() {
+    let rig = Rig::new();
+    interrupt(options(&rig.path), &["a", "b"]);
+    let both = AuditOptions { overwrite: true, ..resuming(&rig) };
+    let text = AuditOptions { format: Format::Seed(super::rig::seed_words()), ..resuming(&rig) };
+    for (options, part) in [(both, "exclude"), (text, "seed's text")] {
+        assert!(matches!(refusal(options), ClientError::Usage(why) if why.contains(part)));
+    }
+    let changed = rig.text().replacen("\"id\":\"a\"", "\"id\":\"z\"", 1);
+    std::fs::write(&rig.path, &changed).unwrap();
+    assert!(matches!(refusal(resuming(&rig)), ClientError::Usage(why) if why.contains("line 2")));
+    assert_eq!(rig.text(), changed);
+}
+
+#[test]
+fn without_anything_to_resume_a_run_begins() {
+    let rig = Rig::new();
+    let (audit, resumed) = open(resuming(&rig));
+    assert_eq!(resumed.root, None);
+    record(&audit, &[Id::new("a").unwrap().as_str()]);
+    finish(audit);
+    assert_eq!(ids(&rig.path), ["a"]);
+}

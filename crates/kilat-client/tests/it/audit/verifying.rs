@@ -1,0 +1,125 @@
+//! What `verify` sees, and what it says.
+
+use super::rig::{Rig, finish, open, options, record, seed_words, tempfile_with};
+use kilat_client::check::audit::{AuditOptions, Format, RunState, verify};
+use kilat_client::{ClientError, Lang};
+
+/// A log of format 1, whose bytes never change.
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/audit-1.jsonl");
+const GOLDEN_SEAL: &str = "a81337416d0e9d733625093d9c0d96fb";
+
+#[test]
+fn the_golden_log_holds_for_ever() {
+    let checked = verify(GOLDEN.as_ref(), Some(GOLDEN_SEAL), Lang::English).unwrap();
+    assert!(checked.holds(), "{}", checked.text(Lang::English));
+    assert_eq!((checked.runs, checked.lines, checked.sealed), (2, 8, Some(true)));
+    let states: Vec<RunState> = checked.newest.iter().map(|run| run.state).collect();
+    assert_eq!(states, [RunState::Continued, RunState::Complete]);
+    assert_eq!(checked.newest[1].seal(), GOLDEN_SEAL);
+}
+
+#[test]
+fn a_seal_belongs_to_one_run() {
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    record(&audit, &["a"]);
+    let seal = finish(audit).seal.unwrap();
+    for (given, holds) in [
+        (seal.clone(), true),
+        (seal.to_uppercase(), true),
+        (seal.replace(|c: char| c.is_ascii_digit(), "0"), false),
+        ("nonsense".to_owned(), false),
+    ] {
+        let checked = verify(&rig.path, Some(&given), Lang::English).unwrap();
+        assert_eq!(checked.holds(), holds, "{given}");
+    }
+}
+
+/// Lines of a log taken, doubled or moved: what `verify` says of each.
+fn check(change: impl Fn(&mut Vec<&str>), wanted: &[&str]) {
+    let rig = Rig::new();
+    for ids in [["a", "b", "c"], ["d", "e", "f"]] {
+        let (audit, _) = open(options(&rig.path));
+        record(&audit, &ids);
+        finish(audit);
+    }
+    let text = rig.text();
+    let mut lines: Vec<&str> = text.lines().collect();
+    change(&mut lines);
+    let changed = tempfile_with(&(lines.join("\n") + "\n"));
+    let checked = verify(changed.path(), None, Lang::English).unwrap();
+    let said = checked.text(Lang::English);
+    assert_eq!(checked.faults, wanted.len() as u64, "{said}");
+    for part in wanted {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+}
+
+#[test]
+fn every_change_of_lines_is_named() {
+    let remove = |at: usize| {
+        move |lines: &mut Vec<&str>| {
+            lines.remove(at);
+        }
+    };
+    check(|_| (), &[]);
+    check(remove(2), &["line 3: records 2 to 2", "line 4: run"]);
+    check(remove(0), &["line 1: the first record"]);
+    check(remove(4), &[]);
+    check(|lines| lines.insert(3, lines[2]), &["line 4: record 2"]);
+    check(|lines| lines.swap(1, 2), &["line 2: records 1 to 1", "line 3: record 1", "line 5: run"]);
+    check(|lines| lines.push(lines[5]), &["line 11: run"]);
+    check(|lines| lines.push(lines[6]), &["line 11: record 1"]);
+    check(|lines| lines.insert(1, "{}"), &["line 2 is not a record"]);
+    check(|lines| lines.insert(1, ""), &["line 2 is not a record"]);
+    let moved = |lines: &mut Vec<&str>| {
+        let start = lines.remove(5);
+        lines.insert(0, start);
+    };
+    check(moved, &[]);
+}
+
+#[test]
+fn runs_that_end_say_how() {
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    record(&audit, &["a"]);
+    let reason = "stopped by its user".to_owned();
+    audit.finish(kilat_client::check::audit::Ending { reason, ..Default::default() }).unwrap();
+    let checked = verify(&rig.path, None, Lang::Indonesian).unwrap();
+    assert_eq!(checked.newest[0].state, RunState::Incomplete);
+    assert!(checked.text(Lang::Indonesian).contains("tidak lengkap"));
+    assert_eq!(checked.json()["newest"][0]["found"], 1);
+    assert_eq!(rig.lines()[2]["reason"], "stopped by its user");
+}
+
+#[test]
+fn the_seeds_text_is_checked_as_far_as_it_goes() {
+    let rig = Rig::new();
+    let format = Format::Seed(seed_words());
+    let (audit, _) = open(AuditOptions { format, ..options(&rig.path) });
+    finish(audit);
+    let stamp = "[2026-11-21 09:00:00.123456]";
+    let work = |text: &str| format!("{stamp} [Worker-0] {text}\n");
+    let whole = [work("Memulai x: a"), work("Berhasil!"), work("Selesai x: a")].concat();
+    for (added, faults) in [
+        (whole.clone(), 0),
+        (whole.replace("Berhasil!", "Mengirim permintaan ke http://x"), 1),
+        (whole.replace("Memulai", "Memulia"), 3),
+        (whole.replace("09:00", "9:00"), 3),
+        ("forged\n".to_owned(), 1),
+    ] {
+        let changed = tempfile_with(&(rig.text() + &added));
+        let checked = verify(changed.path(), None, Lang::English).unwrap();
+        assert_eq!(checked.faults, faults, "{added}{}", checked.text(Lang::English));
+        assert!(checked.is_text);
+    }
+}
+
+#[test]
+fn what_is_no_log_is_refused() {
+    let file = tempfile_with("precious\n");
+    for path in [file.path(), "/nowhere".as_ref(), "/".as_ref(), "/dev/null".as_ref()] {
+        assert!(matches!(verify(path, None, Lang::English), Err(ClientError::Usage(_))));
+    }
+}
