@@ -63,10 +63,7 @@ async fn serve(
     let stop = StopSignals::catch()?;
     let secrets =
         Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
-    let options = CoreOptions {
-        secret: secrets.secret.clone().into_bytes(),
-        handover: secrets.to_hand_over(),
-    };
+    let options = CoreOptions::new(secrets.secret.clone().into_bytes(), secrets.to_hand_over());
     let core = Core::start(&engine, listener, options)
         .map_err(|e| Failure::failed(format!("the core can't start: {e}")))?;
     let admin = admin.map(|admin| start_admin(admin, &settings, &engine, &secrets)).transpose()?;

@@ -13,6 +13,7 @@ use crate::query::{Query, Reply};
 use crate::socket::Stream;
 use crate::work::Work;
 use crate::{Events, Unavailable};
+use kilat_ledger::ORDERS_PAGE_MAX;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::thread::Builder;
@@ -24,10 +25,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a replica is told the core's time, at least.
 const TICK: Duration = Duration::from_millis(500);
-/// A request that was made longer ago is not carried out: whoever asked has been told that
-/// nothing is known of it, and a replica that was stopped for a while sells nothing late.
-const REQUEST_AGE_MS_MAX: u64 = 5_000;
-/// Most events and bytes of bodies of one page.
+/// What a list of all sales counts for.
+const SALES_WEIGHT: usize = 8_192;
+/// Most bytes of events of one page.
 const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Buffers that have grown beyond this are not kept, in bytes.
 const KEPT_BYTES_MAX: usize = 1 << 20;
@@ -92,7 +92,10 @@ impl Connection {
         let writer = Builder::new().name("core-writer".to_owned()).spawn(move || writer.run())?;
         self.follow(shared, role);
         let read = self.read(shared, role, &mut incoming);
-        self.outbox.finish();
+        match &read {
+            Ok(()) => self.outbox.finish(),
+            Err(_) => self.outbox.cut(),
+        }
         // Only a panic is an error here, and it was reported.
         let _ = writer.join();
         read
@@ -125,7 +128,7 @@ impl Connection {
             if frame.kind == Kind::Alive {
                 continue;
             }
-            if !self.outbox.begin() {
+            if !self.outbox.begin(role) {
                 return Ok(());
             }
             let request = Request { shared, outbox: &self.outbox, number: frame.number };
@@ -144,16 +147,16 @@ struct Request<'a> {
 impl Request<'_> {
     fn carry_out(&self, role: Role, mut frame: Frame<'_>) -> Result<(), Malformed> {
         let made_at = frame.body.u64()?;
-        if self.shared.now_ms().saturating_sub(made_at) > REQUEST_AGE_MS_MAX {
+        if self.shared.now_ms().saturating_sub(made_at) > self.shared.request_age_ms_max {
             self.shared.meters.stale.increment(1);
-            self.outbox.tell(self.number, Told::Declined(Declined::Stale));
+            self.outbox.tell(self.number, 0, Told::Declined(Declined::Stale));
             return Ok(());
         }
         match (role, frame.kind) {
             (Role::Ledger, Kind::Place) => self.place(frame),
             (Role::Ledger, Kind::Change) => {
                 let change = ledger::change(&mut frame.body)?;
-                let reply = self.reply(|(outcome, at)| Told::Changed(outcome, at));
+                let reply = self.reply(1, |(outcome, at)| Told::Changed(outcome, at));
                 self.queue(Work::Change { change, reply });
                 Ok(())
             }
@@ -165,13 +168,13 @@ impl Request<'_> {
             (Role::Events, Kind::Publish) => self.publish(frame),
             (Role::Events, Kind::Forget) => {
                 let rule = events::rule(&mut frame.body)?;
-                let reply = self.reply(Told::Forgotten);
+                let reply = self.reply(1, Told::Forgotten);
                 self.shared.events.put(EventWork::Forget { rule, reply });
                 Ok(())
             }
             (Role::Reads, Kind::ReadEvents) => {
                 let span = events::span(&mut frame.body)?;
-                self.outbox.tell(self.number, read(&self.shared.events, &span));
+                self.tell(read(&self.shared.events, &span));
                 Ok(())
             }
             (Role::Reads, Kind::ReadTopics) => self.topics(frame),
@@ -182,25 +185,30 @@ impl Request<'_> {
     fn place(&self, mut frame: Frame<'_>) -> Result<(), Malformed> {
         let mut orders = self.outbox.spare();
         ledger::orders(&mut frame.body, self.shared.handle.hasher(), &mut orders)?;
-        self.queue(Work::Orders { orders, done: self.reply(Told::Placed) });
+        let done = self.reply(orders.len(), Told::Placed);
+        self.queue(Work::Orders { orders, done });
         Ok(())
     }
 
     fn query(&self, question: Question) -> Query {
         match question {
-            Question::Sale(sale) => Query::Sale { sale, reply: self.reply(Told::Sale) },
-            Question::Sales => Query::Sales { reply: self.reply(Told::Sales) },
+            Question::Sale(sale) => Query::Sale { sale, reply: self.reply(1, Told::Sale) },
+            Question::Sales => Query::Sales { reply: self.reply(SALES_WEIGHT, Told::Sales) },
             Question::Order(sale, order) => {
-                Query::Order { sale, order, reply: self.reply(Told::Order) }
+                Query::Order { sale, order, reply: self.reply(1, Told::Order) }
             }
-            Question::Orders(page) => Query::Orders { page, reply: self.reply(Told::Orders) },
+            Question::Orders(page) => {
+                let weight = page.limit.clamp(1, ORDERS_PAGE_MAX);
+                Query::Orders { page, reply: self.reply(weight, Told::Orders) }
+            }
         }
     }
 
     fn publish(&self, mut frame: Frame<'_>) -> Result<(), Malformed> {
         let mut publication = self.shared.events.publication();
         events::publication(&mut frame.body, &mut publication)?;
-        self.shared.events.publish_with(publication, self.reply(Told::Published));
+        let done = self.reply(publication.len(), Told::Published);
+        self.shared.events.publish_with(publication, done);
         Ok(())
     }
 
@@ -211,20 +219,31 @@ impl Request<'_> {
             Ok(topics) => Told::Topics(topics.get(known..).unwrap_or_default().to_vec()),
             Err(_) => Told::Declined(Declined::Unreadable),
         };
-        self.outbox.tell(self.number, told);
+        self.tell(told);
         Ok(())
+    }
+
+    /// Answers a read that was carried out here.
+    fn tell(&self, told: Told) {
+        self.outbox.weigh(1);
+        self.outbox.tell(self.number, 1, told);
     }
 
     fn queue(&self, work: Work) {
         self.shared.handle.intake.put_or_refuse(work);
     }
 
-    /// Where the engine's answer goes.
-    fn reply<T: 'static>(&self, told: impl FnOnce(T) -> Told + Send + 'static) -> Reply<T> {
+    /// Where the engine's answer goes. The request counts for `weight` until then.
+    fn reply<T: 'static>(
+        &self,
+        weight: usize,
+        told: impl FnOnce(T) -> Told + Send + 'static,
+    ) -> Reply<T> {
+        self.outbox.weigh(weight);
         let (outbox, number) = (Arc::clone(self.outbox), self.number);
         Box::new(move |result: Result<T, Unavailable>| {
             let declined = |why| Told::Declined(Declined::Unavailable(why));
-            outbox.tell(number, result.map_or_else(declined, told));
+            outbox.tell(number, weight, result.map_or_else(declined, told));
         })
     }
 }
@@ -281,8 +300,8 @@ impl Writer {
         if log_moved {
             put_log_state(&self.shared.events.state(), out);
         }
-        for (number, told) in replies {
-            self.outbox.write(number, told, out);
+        for reply in replies {
+            self.outbox.write(reply.number, reply.told, out);
         }
     }
 }

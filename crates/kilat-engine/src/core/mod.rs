@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 
 /// Most connections at a time; a replica has three.
 pub(crate) const CONNECTIONS_MAX: usize = 192;
+/// See [`CoreOptions::request_age_ms_max`]; longer than a replica waits for an answer.
+const REQUEST_AGE_MS_MAX: u64 = 5_000;
 /// Pause after an accept that failed, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,6 +40,18 @@ pub struct CoreOptions {
     /// Given to replicas on this machine that run as the same user, and to no others: at most
     /// 16 KiB of text that only the process around knows to read.
     pub handover: String,
+    /// A request that was made longer ago, in milliseconds, is not carried out: whoever asked has
+    /// been told that nothing is known of it, and a replica that was stopped for a while sells
+    /// nothing late.
+    pub request_age_ms_max: u64,
+}
+
+impl CoreOptions {
+    /// The usual settings with these secrets.
+    #[must_use]
+    pub fn new(secret: Vec<u8>, handover: String) -> CoreOptions {
+        CoreOptions { secret, handover, request_age_ms_max: REQUEST_AGE_MS_MAX }
+    }
 }
 
 /// A running core. Dropping it stops it as [`Core::stop`] does.
@@ -54,6 +68,7 @@ pub(crate) struct Shared {
     data: [u8; 16],
     prover: Prover,
     handover: String,
+    request_age_ms_max: u64,
     /// Begin of the clock by which the age of requests is told.
     started: Instant,
     open: Mutex<Open>,
@@ -91,6 +106,7 @@ impl Core {
             data: engine.id(),
             prover: Prover::new(&options.secret),
             handover: options.handover,
+            request_age_ms_max: options.request_age_ms_max,
             started: Instant::now(),
             open: Mutex::default(),
             one_ended: Condvar::new(),

@@ -7,6 +7,7 @@
 use crate::events::Forgotten;
 use crate::protocol::events::{self, LogState};
 use crate::protocol::frame::{Kind, put_frame};
+use crate::protocol::hello::Role;
 use crate::protocol::wire::Put as _;
 use crate::protocol::{Declined, REPLY_BYTES_MAX, ledger};
 use crate::query::OwnedOrder;
@@ -19,6 +20,10 @@ use std::time::Duration;
 
 /// Most requests of one connection that are being carried out; more wait in its socket.
 const REQUESTS_IN_FLIGHT_MAX: usize = 4_096;
+/// The same by weight, for each role: orders, events, pages of events.
+const ORDERS_IN_FLIGHT_MAX: usize = 65_536;
+const EVENTS_IN_FLIGHT_MAX: usize = 262_144;
+const PAGES_IN_FLIGHT_MAX: usize = 4;
 /// Groups kept to be filled again.
 const SPARE_GROUPS_MAX: usize = 8;
 /// Most bytes of topics in one frame.
@@ -39,6 +44,14 @@ pub(super) enum Told {
     Declined(Declined),
 }
 
+/// A reply on its way.
+pub(super) struct Reply {
+    pub(super) number: u64,
+    /// What the request counted against the limits.
+    weight: usize,
+    pub(super) told: Told,
+}
+
 /// What the writer takes at a time.
 #[derive(Default)]
 pub(super) struct Outgoing {
@@ -47,7 +60,7 @@ pub(super) struct Outgoing {
     pub(super) synced: bool,
     /// The event log has moved.
     pub(super) log_moved: bool,
-    pub(super) replies: Vec<(u64, Told)>,
+    pub(super) replies: Vec<Reply>,
     /// Nothing more will come.
     pub(super) ended: bool,
 }
@@ -62,11 +75,12 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct State {
-    replies: Vec<(u64, Told)>,
+    replies: Vec<Reply>,
     sales: HashMap<u32, Sale>,
     synced: bool,
     log_moved: bool,
     in_flight: usize,
+    weight: usize,
     /// The replica sends no more.
     finishing: bool,
     /// Nothing can be sent any more.
@@ -77,18 +91,31 @@ struct State {
 impl Outbox {
     /// Notes that a request will be answered; waits while too many are unanswered. `false` when
     /// nothing can be sent any more.
-    pub(super) fn begin(&self) -> bool {
-        let full = |state: &mut State| state.in_flight >= REQUESTS_IN_FLIGHT_MAX && !state.cut;
+    pub(super) fn begin(&self, role: Role) -> bool {
+        let weight_max = match role {
+            Role::Ledger => ORDERS_IN_FLIGHT_MAX,
+            Role::Events => EVENTS_IN_FLIGHT_MAX,
+            Role::Reads => PAGES_IN_FLIGHT_MAX,
+        };
+        let full = |state: &mut State| {
+            let many = state.in_flight >= REQUESTS_IN_FLIGHT_MAX || state.weight >= weight_max;
+            many && !state.cut
+        };
         let state = self.emptied.wait_while(self.lock(), full);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         state.in_flight += 1;
         !state.cut
     }
 
-    /// Answers the request with this number.
-    pub(super) fn tell(&self, number: u64, told: Told) {
+    /// The request that began last counts for so much, until its reply is taken.
+    pub(super) fn weigh(&self, weight: usize) {
+        self.lock().weight += weight;
+    }
+
+    /// Answers the request with this number, that counted for `weight`.
+    pub(super) fn tell(&self, number: u64, weight: usize, told: Told) {
         let mut state = self.lock();
-        state.replies.push((number, told));
+        state.replies.push(Reply { number, weight, told });
         drop(state);
         self.filled.notify_one();
     }
@@ -150,7 +177,8 @@ impl Outbox {
         let (mut state, _) = state.unwrap_or_else(PoisonError::into_inner);
         let ended = state.has_ended();
         let replies = std::mem::take(&mut state.replies);
-        state.in_flight = state.in_flight.saturating_sub(replies.len());
+        state.in_flight -= replies.len();
+        state.weight -= replies.iter().map(|reply| reply.weight).sum::<usize>();
         let sales = state.sales.drain().map(|(_, sale)| sale).collect();
         let (synced, log_moved) =
             (std::mem::take(&mut state.synced), std::mem::take(&mut state.log_moved));

@@ -4,12 +4,19 @@
 //! |---|---|
 //! | `answers` | does every caller get an answer, and the right one? |
 //! | `events` | is each event stored once, and each fact copied once? |
+//! | `conformance` | does every backend do so, with all that can be asked of it? |
+//! | `replica` | does a replica keep its word when its core or the network does not? |
+//! | `strangers` | does a core keep its own when somebody else comes? |
 //! | `restart` | is what was acknowledged there again after any stop? |
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
 mod answers;
+mod conformance;
 mod events;
 mod node;
+mod proxy;
+mod replica;
 mod restart;
 mod sale;
+mod strangers;

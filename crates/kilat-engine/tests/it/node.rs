@@ -145,8 +145,18 @@ pub(crate) fn socket(directory: &Path) -> CoreAddress {
 
 /// A core in front of `engine`.
 pub(crate) fn core(engine: &Engine, address: &CoreAddress) -> Core {
+    core_with(engine, address, |_| {})
+}
+
+/// As [`core`], with other options.
+pub(crate) fn core_with(
+    engine: &Engine,
+    address: &CoreAddress,
+    change: impl FnOnce(&mut CoreOptions),
+) -> Core {
     let listener = CoreListener::bind(address).unwrap();
-    let options = CoreOptions { secret: SECRET.to_vec(), handover: HANDOVER.to_owned() };
+    let mut options = CoreOptions::new(SECRET.to_vec(), HANDOVER.to_owned());
+    change(&mut options);
     Core::start(engine, listener, options).unwrap()
 }
 

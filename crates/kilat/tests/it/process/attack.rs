@@ -12,13 +12,13 @@ fn attack(url: &str, more: &[&str]) -> Output {
 }
 
 /// An attack that runs beside the test.
-struct Storm {
+pub(super) struct Storm {
     process: Running,
     result: std::thread::JoinHandle<String>,
 }
 
 impl Storm {
-    fn start(url: &str, more: &[&str]) -> Storm {
+    pub(super) fn start(url: &str, more: &[&str]) -> Storm {
         let common = ["attack", "--url", url, "--json", "--quiet"];
         let mut command = kilat(common.into_iter().chain(more.iter().copied()));
         let mut process = Running::start(command.stdout(Stdio::piped()));
@@ -28,7 +28,7 @@ impl Storm {
     }
 
     /// The report, proven.
-    fn proven(mut self) -> Value {
+    pub(super) fn proven(mut self) -> Value {
         let status = self.process.wait();
         let text = self.result.join().unwrap();
         assert!(status.success(), "{status}: {text}");
@@ -38,7 +38,7 @@ impl Storm {
     }
 }
 
-fn sold(server: &Server) -> u64 {
+pub(super) fn sold(server: &Server) -> u64 {
     server.get("/v1/sales/s/audit").json()["sold"].as_u64().unwrap()
 }
 

@@ -4,6 +4,7 @@ mod attack;
 mod bad_input;
 mod cli;
 mod clock;
+mod core;
 mod events;
 mod failing_disk;
 mod kills;
