@@ -58,7 +58,7 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Runtime, Failure> {
 /// Where ledger and event log are.
 enum Backend {
     /// In the data directory, in this process.
-    Here(Engine),
+    Here(Box<Engine>),
     /// Behind a core; this process holds no state.
     Core(Remote),
 }
@@ -66,7 +66,7 @@ enum Backend {
 impl Backend {
     fn open(settings: &Settings) -> Result<Backend, Failure> {
         let Some(core) = &settings.core else {
-            return open(&settings.data).map(Backend::Here);
+            return open(&settings.data).map(Box::new).map(Backend::Here);
         };
         let remote = Remote::connect(RemoteOptions {
             core: core.clone(),

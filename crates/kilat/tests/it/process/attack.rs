@@ -27,6 +27,10 @@ impl Storm {
         Storm { process, result }
     }
 
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
     /// The report, proven.
     pub(super) fn proven(mut self) -> Value {
         let status = self.process.wait();

@@ -9,3 +9,4 @@ mod events;
 mod failing_disk;
 mod kills;
 mod lookup;
+mod up;

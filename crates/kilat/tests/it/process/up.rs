@@ -1,0 +1,163 @@
+//! `kilat up`: the whole system as processes, of which any may die at any moment.
+
+use super::attack::Storm;
+use crate::program::{Server, kilat, run, scaled, stderr, stdout, verify, wait_for};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::path::Path;
+use tempfile::TempDir;
+
+const DEMO: &str = "/v1/sales/iphone-17-pro-max";
+
+/// A running system and its data directory.
+struct Up {
+    server: Server,
+    folder: TempDir,
+}
+
+impl Up {
+    fn start() -> Up {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Up::on(&folder.path().join("data"));
+        Up { server, folder }
+    }
+
+    fn on(data: &Path) -> Server {
+        let data = data.to_str().unwrap();
+        let server =
+            Server::run(&mut kilat(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", data]));
+        // The control socket is there in a moment.
+        wait_for("kilat ps", || run(["ps", "--data", data]).status.success().then_some(()));
+        server
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").to_str().unwrap().to_owned()
+    }
+
+    /// What `kilat ps` says of a process.
+    fn process(&self, name: &str) -> Value {
+        let output = run(["ps", "--json", "--data", &self.data()]);
+        let all: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let mut all = all["processes"].as_array().unwrap().clone().into_iter();
+        all.find(|process| process["name"] == name).unwrap()
+    }
+
+    /// Kills it and waits until it is back.
+    fn kill(&self, name: &str) {
+        let restarts = self.process(name)["restarts"].as_u64().unwrap();
+        let output = run(["kill", name, "--data", &self.data()]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        wait_for("a process that comes back", || {
+            let process = self.process(name);
+            let is_back =
+                process["restarts"].as_u64() > Some(restarts) && process["state"] == "ready";
+            is_back.then_some(())
+        });
+    }
+
+    fn stop(self) -> Value {
+        let data = self.data();
+        self.server.stop();
+        verify(Path::new(&data))
+    }
+}
+
+#[test]
+fn the_nodes_take_turns() {
+    let up = Up::start();
+    let mut nodes: Vec<String> =
+        (0..6).map(|_| up.server.get(DEMO).header("x-kilat-node").unwrap().to_owned()).collect();
+    assert_eq!(nodes[..3], nodes[3..], "round robin");
+    nodes.sort();
+    nodes.dedup();
+    assert_eq!(nodes, ["web-1", "web-2", "web-3"]);
+    assert_eq!(run(["ps", "--data", &up.data()]).status.code(), Some(0));
+    up.stop();
+}
+
+/// A client that retries nothing meets no failure while replicas die.
+#[test]
+fn a_replica_that_dies_is_not_noticed() {
+    let up = Up::start();
+    std::thread::scope(|scope| {
+        let killer = scope.spawn(|| ["web-1", "web-2", "web-3"].map(|name| up.kill(name)));
+        let mut number = 0;
+        while !killer.is_finished() || number < 50 {
+            number += 1;
+            let order = format!(r#"{{"customer":"c-{number}","quantity":1}}"#);
+            let reply = up.server.order("iphone-17-pro-max", &format!("k-{number}"), &order);
+            assert!(matches!(reply.status, 201 | 409), "{number}: {}", reply.text());
+        }
+    });
+    up.stop();
+}
+
+#[test]
+fn an_attack_is_proven_while_every_process_dies() {
+    let up = Up::start();
+    let seconds = scaled("KILAT_UP_SECONDS", 10).to_string();
+    let mut storm = Storm::start(
+        &up.server.url,
+        &["--supply=100000000", "--per-customer=0", "--buyers=64", "--duration", &seconds],
+    );
+    let names = ["web-1", "core", "web-2", "gateway", "web-3", "core"];
+    let mut killed = 0;
+    while !storm.has_ended() {
+        up.kill(names[killed % names.len()]);
+        killed += 1;
+    }
+    assert!(killed >= 3, "{killed}");
+    let report = storm.proven();
+    assert!(report["orders"]["acknowledged"].as_u64() > Some(0), "{report}");
+    let verified = up.stop();
+    assert_eq!(verified["holds"], true, "{verified}");
+}
+
+#[test]
+fn the_processes_end_with_the_one_that_keeps_them() {
+    let up = Up::start();
+    let pids: Vec<u64> = ["core", "web-1", "web-2", "web-3", "gateway"]
+        .map(|name| up.process(name)["pid"].as_u64().unwrap())
+        .into();
+    let data = up.data();
+    let Up { mut server, folder } = up;
+    server.process().signal(Signal::KILL);
+    server.process().wait();
+    for pid in pids {
+        wait_for("an end", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
+    }
+    // Nothing stands in the way of a new start on what was left.
+    Up::on(Path::new(&data)).stop();
+    drop(folder);
+}
+
+#[test]
+fn what_cannot_run_is_refused_with_the_remedy() {
+    let up = Up::start();
+    let (data, address) = (up.data(), up.server.url.trim_start_matches("http://").to_owned());
+    let other = up.folder.path().join("other").to_str().unwrap().to_owned();
+    let table: [(&[&str], &str); 6] = [
+        (&["up", "--listen=127.0.0.1:0", "--data", &data], "runs already"),
+        (&["up", "--listen", &address, "--data", &other], "in use"),
+        (&["up", "--ledger=core://127.0.0.1:1", "--events=core://127.0.0.1:1"], "own core"),
+        (&["up", "--replicas=0"], "--replicas"),
+        (&["ps", "--data", &other], "no kilat up runs"),
+        (&["kill", "web-9", "--data", &data], "kilat ps"),
+    ];
+    for (arguments, says) in table {
+        let mut command = kilat(arguments.iter().copied());
+        // A core on TCP needs secrets, which is not what is asked here.
+        command.env("KILAT_SECRET", "0123456789abcdef0123456789abcdef").env("KILAT_LANG", "en");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
+    }
+    // A serve that holds the directory is named by the core, and up does not try again.
+    let serve = Server::start(Path::new(&other));
+    let output = run(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", &other]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("core ended with exit code 2"), "{}", stderr(&output));
+    serve.stop();
+    up.stop();
+}
