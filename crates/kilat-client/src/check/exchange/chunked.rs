@@ -16,9 +16,11 @@ pub(super) enum ChunkFault {
     TrailersTooLarge,
 }
 
-/// Takes chunks apart. Each byte is looked at once or, in lines, a bounded number of times.
+/// Takes chunks apart, looking at each byte a few times however they are cut.
 pub(super) struct Chunks {
     next: Next,
+    /// Bytes of the next line that have been searched for its end.
+    looked: usize,
     trailer_bytes: usize,
     body_bytes_max: usize,
 }
@@ -38,7 +40,7 @@ enum Next {
 
 impl Chunks {
     pub(super) fn new(body_bytes_max: usize) -> Chunks {
-        Chunks { next: Next::Length, trailer_bytes: 0, body_bytes_max }
+        Chunks { next: Next::Length, looked: 0, trailer_bytes: 0, body_bytes_max }
     }
 
     /// Moves what it can from `raw` to `body`; whether the body is whole. What is left in
@@ -68,7 +70,7 @@ impl Chunks {
     }
 
     fn length(&mut self, rest: &[u8]) -> Result<usize, ChunkFault> {
-        let Some(line) = line(rest) else {
+        let Some(line) = self.line(rest) else {
             return if rest.len() > LINE_BYTES_MAX { Err(ChunkFault::Malformed) } else { Ok(0) };
         };
         // The parser takes a line without any digit for 0.
@@ -106,7 +108,7 @@ impl Chunks {
     }
 
     fn trailer(&mut self, rest: &[u8]) -> Result<usize, ChunkFault> {
-        let line = line(rest);
+        let line = self.line(rest);
         let bytes = line.map_or(0, <[u8]>::len);
         if self.trailer_bytes + line.unwrap_or(rest).len() > HEAD_BYTES_MAX {
             return Err(ChunkFault::TrailersTooLarge);
@@ -117,19 +119,23 @@ impl Chunks {
         }
         Ok(bytes)
     }
-}
 
-/// The first line with its end.
-fn line(bytes: &[u8]) -> Option<&[u8]> {
-    memchr::memchr(b'\n', bytes).map(|end| &bytes[..=end])
+    /// The first line with its end.
+    fn line<'a>(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
+        let end = memchr::memchr(b'\n', &rest[self.looked..]).map(|at| self.looked + at);
+        self.looked = if end.is_some() { 0 } else { rest.len() };
+        end.map(|end| &rest[..=end])
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    type Read = Result<Option<(Vec<u8>, Vec<u8>)>, ChunkFault>;
+
     /// The body and what follows it, fed in pieces of `piece` bytes; `None` when it is not whole.
-    fn read(text: &[u8], piece: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, ChunkFault> {
+    fn read(text: &[u8], piece: usize) -> Read {
         let (mut chunks, mut raw, mut body) = (Chunks::new(1_000), Vec::new(), Vec::new());
         let mut whole = false;
         for piece in text.chunks(piece) {

@@ -95,26 +95,17 @@ impl Dialer {
         let allowed: Vec<IpAddr> = addresses.iter().copied().filter(is_open).collect();
         let mut last =
             Setback::Refused(addresses.first().map_or_else(String::new, IpAddr::to_string));
-        for (at, &address) in allowed.iter().enumerate() {
-            let connecting = TcpStream::connect(SocketAddr::new(address, origin.port));
-            let connected = if at + 1 < allowed.len() {
-                tokio::time::timeout(ADDRESS_TIMEOUT, connecting)
-                    .await
-                    .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-            } else {
-                connecting.await
-            };
-            match connected {
+        for (at, &ip) in allowed.iter().enumerate() {
+            let address = SocketAddr::new(ip, origin.port);
+            let is_last = at + 1 == allowed.len();
+            let patience = if is_last { Duration::MAX } else { ADDRESS_TIMEOUT };
+            let connecting = tokio::time::timeout(patience, TcpStream::connect(address)).await;
+            match connecting.unwrap_or(Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
-                    self.names.prefer(&origin.host, address);
+                    self.names.prefer(&origin.host, ip);
                     return Ok(stream);
                 }
-                Err(e) => {
-                    last = Setback::Unreachable(format!(
-                        "{}: {e}",
-                        SocketAddr::new(address, origin.port)
-                    ))
-                }
+                Err(e) => last = Setback::Unreachable(format!("{address}: {e}")),
             }
         }
         Err(last)

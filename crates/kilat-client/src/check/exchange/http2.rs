@@ -11,15 +11,27 @@ use hyper::Uri;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper::header::{HeaderValue, USER_AGENT as USER_AGENT_NAME};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Most requests at once over one connection, however many the server allows.
 const STREAMS_MAX: usize = 1_000;
+/// What is taken for the server's limit until it tells: the least that RFC 9113 recommends.
+const STREAMS_UNTOLD: usize = 100;
+/// Stands for a limit that the server has not told: more than is ever used.
+const UNTOLD: usize = STREAMS_MAX + 1;
+/// The first pause before looking whether the server told its limit; each is twice the last.
+const SETTINGS_PAUSE: Duration = Duration::from_millis(1);
+/// From a pause like this on it is not waited for: a second in all.
+const SETTINGS_PAUSE_MAX: Duration = Duration::from_millis(1 << 10);
+/// How long a connection with open requests may be silent before it is asked whether it is
+/// alive, and how long it may take to say so.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Bytes of one reply that may arrive before they are read.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 /// Bytes of all replies of one connection that may arrive before they are read.
@@ -53,18 +65,20 @@ impl Drop for Place {
 impl Link {
     /// Begins to speak HTTP/2 over a new connection.
     pub(super) async fn open(stream: Stream, slot: Slot) -> Result<Link, Setback> {
-        let (sender, driver) = Builder::new(TokioExecutor::new())
+        let (sender, mut driver) = Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(SILENCE_MAX)
+            .keep_alive_timeout(SILENCE_MAX)
+            .initial_max_send_streams(UNTOLD)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|e| setback(&e))?;
-        let load = Load {
-            streams: AtomicUsize::new(0),
-            streams_max: AtomicUsize::new(streams_max(&driver)),
-        };
-        let load = Arc::new(load);
+        let streams_max = settle(&mut driver).await?;
+        let (streams, streams_max) = (AtomicUsize::new(0), AtomicUsize::new(streams_max));
+        let load = Arc::new(Load { streams, streams_max });
         tokio::spawn(drive(driver, Arc::clone(&load), slot));
         Ok(Link { sender, load })
     }
@@ -88,20 +102,41 @@ impl Link {
     }
 }
 
+/// Waits until the server tells how many requests at once it takes: it refuses those beyond.
+/// Nothing announces that, so it is looked for now and then.
+async fn settle(driver: &mut Driver) -> Result<usize, Setback> {
+    let mut pause = SETTINGS_PAUSE;
+    while pause < SETTINGS_PAUSE_MAX {
+        match tokio::time::timeout(pause, &mut *driver).await {
+            Ok(Err(e)) => return Err(setback(&e)),
+            Ok(Ok(())) => return Err(Setback::Garbled("no HTTP/2".to_owned())),
+            Err(_) => {}
+        }
+        if let Some(told) = streams_max(driver) {
+            return Ok(told);
+        }
+        pause *= 2;
+    }
+    Ok(STREAMS_UNTOLD)
+}
+
+fn streams_max(driver: &Driver) -> Option<usize> {
+    let told = driver.current_max_send_streams();
+    (told != UNTOLD).then(|| told.clamp(1, STREAMS_MAX))
+}
+
 /// Keeps the connection going until nobody needs it, and watches how much it may carry.
 async fn drive(driver: Driver, load: Arc<Load>, slot: Slot) {
     let mut driver = pin!(driver);
     poll_fn(|cx| {
         let done = driver.as_mut().poll(cx);
-        load.streams_max.store(streams_max(&driver), Relaxed);
+        if let Some(told) = streams_max(&driver) {
+            load.streams_max.store(told, Relaxed);
+        }
         done.map(|_| ())
     })
     .await;
     drop(slot);
-}
-
-fn streams_max(driver: &Driver) -> usize {
-    driver.current_max_send_streams().clamp(1, STREAMS_MAX)
 }
 
 impl Place {

@@ -90,10 +90,16 @@ impl Pool {
     pub(super) async fn ask(&self, request: &Request, uri: &Uri) -> Result<Reply, Setback> {
         let origin = Origin::of(uri, request.guarded)?;
         let carrier = self.carrier(&origin).await?;
-        let is_used = carrier.is_used();
+        let (is_used, is_shared) = (carrier.is_used(), matches!(carrier, Carrier::Shared { .. }));
         match self.call(&origin, carrier, request, uri).await {
             Err(fault) if is_used && fault.is_silent => {
-                let carrier = self.fresh(&origin).await?;
+                // Where one connection waited too long, so did the others; a shared one is
+                // known to be closed by now, or had no room.
+                let carrier = if is_shared {
+                    self.carrier(&origin).await?
+                } else {
+                    self.fresh(&origin).await?
+                };
                 self.call(&origin, carrier, request, uri).await
             }
             result => result,
@@ -187,6 +193,18 @@ impl Pool {
 
     fn keep(&self, origin: &Origin, idle: Idle) {
         self.lock().shelf(origin, self.dialer.http2).idle.push_back(idle);
+    }
+
+    /// Connections that are open.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Origins that are remembered.
+    #[cfg(test)]
+    pub(super) fn origins(&self) -> usize {
+        self.lock().shelves.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

@@ -14,7 +14,7 @@ use hyper::{Method, Uri};
 /// [`Setback::Redirected`] for a redirect that is not followed.
 pub(super) fn next(method: &Method, from: &Uri, reply: &Reply) -> Result<Option<Uri>, Setback> {
     let keeps_method = matches!(reply.status, 307 | 308);
-    if !keeps_method && !matches!(reply.status, 301 | 302 | 303) {
+    if !keeps_method && !matches!(reply.status, 301..=303) {
         return Ok(None);
     }
     let Some(location) = reply.headers.get(LOCATION) else {

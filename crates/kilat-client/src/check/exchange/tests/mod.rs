@@ -1,6 +1,8 @@
 //! The exchange against servers that behave, and many that don't.
 
 mod hostile;
+mod modern;
+mod reuse;
 mod server;
 
 use super::{Exchange, ExchangeOptions, Reply, Request, Setback};
@@ -37,6 +39,7 @@ fn ask(options: &ExchangeOptions, uri: &str) -> Result<(u16, String), Setback> {
     run(async { exchange(options).send(&get(uri)).await }).map(told)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "maps the value of a result")]
 fn told(reply: Reply) -> (u16, String) {
     (reply.status, String::from_utf8_lossy(&reply.body).into_owned())
 }
