@@ -283,6 +283,8 @@ impl Framing {
     fn note(&mut self, header: &httparse::Header<'_>) -> Result<(), Reason> {
         let (name, value) = (header.name, header.value);
         let is = |other: &str| name.eq_ignore_ascii_case(other);
+        // Some servers read `_` as `-`.
+        let is_like = |other: &str| name.replace('_', "-").eq_ignore_ascii_case(other);
         match name.len() {
             4 if is("host") => {
                 self.hosts += 1;
@@ -302,6 +304,8 @@ impl Framing {
                 self.chunked = true;
                 Ok(())
             }
+            14 => check(!is_like("content-length"), Reason::Length),
+            17 => check(!is_like("transfer-encoding"), Reason::Coding),
             _ => Ok(()),
         }
     }
@@ -335,9 +339,10 @@ fn is_target_byte(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'`')
 }
 
-/// Digits only: no sign, no list, no blank.
+/// Digits only: no sign, no list, no blank, no zero in front, which others may read as octal.
 fn number(value: &[u8]) -> Option<u64> {
-    let is_plain = !value.is_empty() && value.len() < 20 && value.iter().all(u8::is_ascii_digit);
+    let is_short = (1..20).contains(&value.len()) && (value[0] != b'0' || value.len() == 1);
+    let is_plain = is_short && value.iter().all(u8::is_ascii_digit);
     let add = |sum: u64, digit: &u8| sum * 10 + u64::from(digit - b'0');
     is_plain.then(|| value.iter().fold(0, add))
 }
@@ -406,7 +411,10 @@ mod tests {
             (format!("{length}\n"), Reason::BareLineFeed),
             ("Transfer-Encoding: gzip, chunked".into(), Reason::Coding),
             ("Transfer-Encoding: xchunked".into(), Reason::Coding),
+            ("Transfer_Encoding: chunked".into(), Reason::Coding),
+            ("Content_Length: 1".into(), Reason::Length),
             ("Content-Length: +1".into(), Reason::Length),
+            ("Content-Length: 01".into(), Reason::Length),
             ("Content-Length: 1, 1".into(), Reason::Length),
             ("Content-Length: 99999999999999999999".into(), Reason::Length),
             ("Content-Length : 1".into(), Reason::Syntax),

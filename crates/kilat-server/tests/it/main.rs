@@ -13,6 +13,7 @@
 //! | `lookups` | the five reference lookup APIs, on their own port |
 //! | `slow` | peers that are slow, large, many or broken |
 //! | `supervisor` | processes that are kept running |
+//! | `gateway` | one address for several replicas that misbehave |
 //! | `docs` | the description: it lists every call, and every reply seen in any of these tests |
 //! | `pages` | the buy page and its visitors |
 
@@ -27,6 +28,7 @@ mod docs;
 mod events;
 mod follow;
 mod forms;
+mod gateway;
 mod http;
 mod live;
 mod lookups;

@@ -1,0 +1,171 @@
+//! Replicas that die, stop, hang or leave: who notices, what is repeated.
+
+use super::fake::Fake;
+use super::world::World;
+use crate::http::request;
+use kilat_server::gateway::Limits;
+use kilat_server::gateway::limits::ATTEMPTS_MAX;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+const KEY: (&str, &str) = ("idempotency-key", "k");
+
+#[test]
+fn nobody_notices_when_a_replica_is_killed() {
+    let mut world = World::pair();
+    let (address, done) = (world.address, AtomicBool::new(false));
+    let answered = AtomicUsize::new(0);
+    let wait_for = |more: usize| {
+        let enough = answered.load(Ordering::SeqCst) + more;
+        while answered.load(Ordering::SeqCst) < enough {
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            let (done, answered) = (&done, &answered);
+            scope.spawn(move || {
+                let mut connection = crate::http::Connection::open(address);
+                while !done.load(Ordering::SeqCst) {
+                    let (method, body) = if client % 2 == 0 { ("POST", "x") } else { ("GET", "") };
+                    let reply = connection.call(method, "/load", &[KEY], body);
+                    assert_eq!(reply.status, 200, "{reply:?}");
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        wait_for(200);
+        world.replicas[0].kill();
+        wait_for(200);
+        // It comes back at the same address, and is used again without a word from anybody.
+        world.replicas[0] = Fake::start_at(world.replicas[0].address, "a");
+        world.replicas[0].await_request("/load");
+        wait_for(200);
+        done.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn only_what_has_one_effect_is_sent_again() {
+    for (method, path, headers, times) in [
+        ("GET", "/die", &[][..], ATTEMPTS_MAX),
+        ("POST", "/die", &[KEY], ATTEMPTS_MAX),
+        ("PATCH", "/die", &[KEY], ATTEMPTS_MAX),
+        ("POST", "/die", &[], 1),
+        ("PATCH", "/die", &[], 1),
+        ("DELETE", "/die", &[], 1),
+        ("POST", "/half", &[], 1),
+        ("POST", "/half", &[KEY], ATTEMPTS_MAX),
+    ] {
+        let world = World::pair();
+        let body = if method == "GET" { "" } else { "body" };
+        let reply = world.call(method, path, headers, body);
+        assert_eq!((reply.status, reply.code().as_str()), (502, "replica_lost"), "{method} {path}");
+        assert_eq!(world.seen_at(path), times as usize, "{method} {path} {headers:?}");
+        let seen = world.replicas.iter().flat_map(|fake| fake.seen_at(path));
+        assert!(seen.into_iter().all(|seen| seen.body.as_deref() == Some(body.as_bytes())));
+    }
+}
+
+#[test]
+fn a_large_body_is_sent_once() {
+    let world = World::pair();
+    let reply = world.call("POST", "/die", &[KEY], &"x".repeat(100_000));
+    assert_eq!(reply.code(), "replica_lost");
+    assert_eq!(world.seen_at("/die"), 1);
+}
+
+#[test]
+fn a_second_try_goes_to_another_replica() {
+    let mut world = World::pair();
+    for _ in 0..2 {
+        let client = world.address;
+        let waiting = std::thread::spawn(move || {
+            crate::http::Connection::open(client).call("POST", "/wait", &[KEY], "x")
+        });
+        let busy = loop {
+            if let Some(busy) = (0..2).find(|index| world.replicas[*index].open() > 0) {
+                break busy;
+            }
+            std::thread::yield_now();
+        };
+        world.replicas[busy].await_request("/wait");
+        world.replicas[busy].kill();
+        let other = &world.replicas[1 - busy];
+        other.await_request("/wait");
+        other.permit("/wait");
+        assert_eq!(waiting.join().unwrap().text(), other.name);
+        return;
+    }
+}
+
+#[test]
+fn a_reply_that_breaks_after_some_of_it_was_passed_on_is_cut() {
+    let world = World::pair();
+    let mut client = world.connect();
+    client.send(request("GET", "/half-large", &[], ""));
+    assert_eq!(client.read_cut_reply().body.len(), 300_000 - 50);
+    assert_eq!(world.seen_at("/half-large"), 1);
+}
+
+#[test]
+fn without_a_replica_requests_wait_for_one() {
+    let mut world = World::single(Limits::default());
+    let address = world.replicas[0].address;
+    world.replicas[0].kill();
+    world.await_up(address, false);
+    assert_eq!(world.call("POST", "/x", &[], "unsafe").code(), "no_replica");
+    let client = world.address;
+    let waiting = std::thread::spawn(move || {
+        crate::http::Connection::open(client).call("POST", "/x", &[], "x")
+    });
+    world.replicas[0] = Fake::start_at(address, "again");
+    let reply = waiting.join().unwrap();
+    // A machine that is too busy for one probe a second answers 503, which is no fault either.
+    if reply.status != 503 {
+        assert_eq!(reply.header("x-kilat-node"), Some("again"));
+    }
+}
+
+#[test]
+fn a_replica_that_leaves_gets_nothing_new() {
+    let world = World::pair();
+    world.replicas[0].leave();
+    // Probes do not know it yet: the reply itself says so.
+    for _ in 0..4 {
+        let reply = world.call("POST", "/x", &[KEY], "x");
+        assert_eq!((reply.status, reply.header("x-kilat-node")), (200, Some("b")));
+    }
+    world.await_up(world.replicas[0].address, false);
+    let unsafe_too = world.call("POST", "/y", &[], "x");
+    assert_eq!(unsafe_too.header("x-kilat-node"), Some("b"));
+}
+
+#[test]
+fn a_silent_replica_is_passed_over_also_by_those_who_wait_for_it() {
+    let world = World::pair();
+    let mut clients: Vec<_> = (0..4).map(|_| world.connect()).collect();
+    world.replicas[0].stop_answering();
+    for client in &mut clients {
+        client.send(request("POST", "/load", &[KEY], "x"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.read_reply().header("x-kilat-node"), Some("b"));
+    }
+    world.await_up(world.replicas[0].address, false);
+    assert_eq!(world.replicas[0].seen_at("/load").len(), 2, "its share had been sent to it");
+    for _ in 0..4 {
+        assert_eq!(world.get("/later").header("x-kilat-node"), Some("b"));
+    }
+}
+
+#[test]
+fn a_connection_that_the_replica_closed_meanwhile_is_no_failure() {
+    let world = World::single(Limits::default());
+    let mut client = world.connect();
+    for number in 0..20 {
+        let reply = client.call("POST", "/unsafe", &[], "x");
+        assert_eq!(reply.status, 200);
+        world.replicas[0].close_connections();
+        assert_eq!(world.replicas[0].seen_at("/unsafe").len(), number + 1);
+    }
+}

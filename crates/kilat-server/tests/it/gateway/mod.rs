@@ -1,0 +1,18 @@
+//! The gateway over real loopback sockets, in front of replicas that misbehave on request.
+//!
+//! | module | asks |
+//! |---|---|
+//! | `fake`, `world` | replicas that remember every byte, and a gateway of its own for each test |
+//! | `relay` | whose turn it is, and what changes on the way |
+//! | `failover` | replicas that die, stop, hang or leave: who notices, what is repeated |
+//! | `smuggling` | bytes that two readers could read in two ways |
+//! | `slow` | clients that are slow, large or many, and the end of a gateway |
+//! | `tls` | clients that speak TLS |
+
+mod failover;
+mod fake;
+mod relay;
+mod slow;
+mod smuggling;
+mod tls;
+mod world;
