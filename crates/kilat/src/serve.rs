@@ -60,7 +60,7 @@ enum Backend {
     /// In the data directory, in this process.
     Here(Box<Engine>),
     /// Behind a core; this process holds no state.
-    Core(Remote),
+    Core(Box<Remote>),
 }
 
 impl Backend {
@@ -74,7 +74,7 @@ impl Backend {
             name: settings.node.clone(),
             patience: CORE_PATIENCE,
         });
-        remote.map(Backend::Core).map_err(Failure::usage)
+        remote.map(Box::new).map(Backend::Core).map_err(Failure::usage)
     }
 
     fn handle(&self) -> &Handle {
