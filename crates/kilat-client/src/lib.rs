@@ -17,12 +17,14 @@
 rust_i18n::i18n!("locales", fallback = "en");
 
 pub mod attack;
+mod chart;
 pub mod check;
 mod error;
 pub mod events;
 pub mod health;
 mod http;
 mod lang;
+mod latency;
 pub mod publish;
 pub mod sale;
 pub mod stress;

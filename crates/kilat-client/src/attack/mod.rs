@@ -29,17 +29,17 @@ mod target;
 mod text;
 mod witness;
 
+pub use crate::latency::{Latency, LatencyBucket};
 pub use options::{
     AttackOptions, BUYERS_MAX, CONNECTIONS_DEFAULT, CONNECTIONS_MAX, ORDERS_MAX, RATE_MAX, WAIT_MAX,
 };
 pub use progress::Output;
 pub use proof::{CHECKS, Check, CheckResult};
-pub use report::{AttackReport, Latency, LatencyBucket, Orders, Setup, TimelineStep, Traffic};
+pub use report::{AttackReport, Orders, Setup, TimelineStep, Traffic};
 pub use witness::Evidence;
 
 pub(crate) use options::mix;
 pub(crate) use proof::{decide, promised_always};
-pub(crate) use tally::latencies;
 pub(crate) use text::mark;
 pub(crate) use witness::{EXAMPLES_MAX, Promises};
 

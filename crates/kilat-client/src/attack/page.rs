@@ -1,15 +1,11 @@
 //! The result as one HTML page that needs nothing else: no script, no font, no picture from elsewhere.
 
 use super::proof::CheckResult;
-use super::report::{AttackReport, LatencyBucket, TimelineStep};
+use super::report::{AttackReport, TimelineStep};
 use super::text::mark;
 use crate::Lang;
+use crate::chart::{Bar, CHART_WIDTH, bar, latency_bars, latency_ends};
 use askama::Template;
-
-/// Size of a chart's drawing area, in its own units.
-const CHART_WIDTH: f64 = 720.0;
-/// See [`CHART_WIDTH`].
-const CHART_HEIGHT: f64 = 180.0;
 
 #[derive(Template)]
 #[template(path = "attack.html")]
@@ -37,15 +33,6 @@ struct CheckRow {
     mark: &'static str,
     sentence: String,
     evidence: Vec<String>,
-}
-
-/// One bar of a chart, in the chart's units.
-struct Bar {
-    x: String,
-    y: String,
-    width: String,
-    height: String,
-    title: String,
 }
 
 /// The bars of one step of time, from the bottom up.
@@ -125,26 +112,6 @@ fn checks(report: &AttackReport, lang: Lang) -> Vec<CheckRow> {
         .collect()
 }
 
-fn latency_bars(buckets: &[LatencyBucket], lang: Lang) -> Vec<Bar> {
-    let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
-    let width = CHART_WIDTH / buckets.len().max(1) as f64;
-    buckets
-        .iter()
-        .enumerate()
-        .map(|(at, bucket)| {
-            let title =
-                format!("≤ {}: {}", lang.micros(bucket.up_to_us), lang.number(bucket.count));
-            bar(at, width, 0, bucket.count, most, title)
-        })
-        .collect()
-}
-
-fn latency_ends(buckets: &[LatencyBucket], lang: Lang) -> (String, String) {
-    let end =
-        |bucket: Option<&LatencyBucket>| bucket.map_or(String::new(), |b| lang.micros(b.up_to_us));
-    (end(buckets.first()), end(buckets.last()))
-}
-
 fn timeline_stacks(steps: &[TimelineStep], step_ms: u64, lang: Lang) -> Vec<Stack> {
     let total = |step: &TimelineStep| step.acknowledged + step.refused + step.setbacks;
     let most = steps.iter().map(total).max().unwrap_or(0);
@@ -162,18 +129,4 @@ fn timeline_stacks(steps: &[TimelineStep], step_ms: u64, lang: Lang) -> Vec<Stac
         }
     };
     steps.iter().enumerate().map(stack).collect()
-}
-
-/// The bar number `at` of a chart whose highest is `most`, on top of `below`.
-fn bar(at: usize, width: f64, below: u64, count: u64, most: u64, title: String) -> Bar {
-    let scale = CHART_HEIGHT / most.max(1) as f64;
-    let top = CHART_HEIGHT - (below + count) as f64 * scale;
-    let text = |value: f64| format!("{value:.2}");
-    Bar {
-        x: text(at as f64 * width),
-        y: text(top),
-        width: text(width * 0.9),
-        height: text(count as f64 * scale),
-        title,
-    }
 }

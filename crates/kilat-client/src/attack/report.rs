@@ -5,6 +5,7 @@ use super::generator::Aftermath;
 use super::options::Plan;
 use super::proof::{Check, CheckResult, Proof};
 use super::tally::{Setback, Tally};
+use crate::latency::{Latency, LatencyBucket, classes};
 use kilat_api::audit::Audit;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -118,32 +119,6 @@ pub struct Traffic {
     pub nodes: BTreeMap<String, u64>,
 }
 
-/// Latencies in microseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Latency {
-    /// Half of the orders were answered within this.
-    pub p50: u64,
-    /// 90 %.
-    pub p90: u64,
-    /// 99 %.
-    pub p99: u64,
-    /// 99.9 %.
-    pub p999: u64,
-    /// All of them.
-    pub max: u64,
-    /// The average.
-    pub mean: f64,
-}
-
-/// Orders answered within one class of latency.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct LatencyBucket {
-    /// Longest latency of the class, in microseconds.
-    pub up_to_us: u64,
-    /// Orders in it.
-    pub count: u64,
-}
-
 /// Orders settled, and setbacks, during one step of time.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct TimelineStep {
@@ -189,11 +164,11 @@ pub(crate) fn write(
         setup: setup(plan),
         orders: orders(aftermath),
         traffic: traffic(tally, aftermath.elapsed.as_secs_f64()),
-        latency_us: latency(tally),
+        latency_us: Latency::of(&tally.latency_us),
         before,
         after: proof.after,
         checks: proof.checks,
-        latency_buckets: latency_buckets(tally),
+        latency_buckets: classes(&tally.latency_us),
         timeline_step_ms: tally.timeline.step_ms,
         timeline: timeline(tally),
     }
@@ -241,37 +216,6 @@ fn traffic(tally: &Tally, seconds: f64) -> Traffic {
         server_faults: tally.count_of(Setback::Fault),
         nodes: tally.nodes(),
     }
-}
-
-fn latency(tally: &Tally) -> Latency {
-    let at = |quantile| tally.latency_us.value_at_quantile(quantile);
-    Latency {
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: tally.latency_us.max(),
-        mean: tally.latency_us.mean(),
-    }
-}
-
-/// Classes that grow by the square root of two, from the fastest to the slowest.
-fn latency_buckets(tally: &Tally) -> Vec<LatencyBucket> {
-    let (fastest, slowest) = (tally.latency_us.min().max(1), tally.latency_us.max().max(1));
-    let mut edges = vec![0u64];
-    let mut edge = fastest as f64;
-    while edges.last().is_some_and(|&last| last < slowest) {
-        let next = (edge.ceil() as u64).max(edges.last().copied().unwrap_or_default() + 1);
-        edges.push(next);
-        edge *= std::f64::consts::SQRT_2;
-    }
-    edges
-        .windows(2)
-        .map(|pair| LatencyBucket {
-            up_to_us: pair[1],
-            count: tally.latency_us.count_between(pair[0] + 1, pair[1]),
-        })
-        .collect()
 }
 
 fn timeline(tally: &Tally) -> Vec<TimelineStep> {

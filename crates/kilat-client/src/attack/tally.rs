@@ -1,13 +1,10 @@
 //! Counts of an attack, in constant memory however long it runs.
 
+use crate::latency::histogram;
 use hdrhistogram::Histogram;
 use kilat_api::problem::Code;
 use std::collections::BTreeMap;
 
-/// Longest latency that is told apart, in microseconds: one hour.
-const LATENCY_US_MAX: u64 = 3_600_000_000;
-/// Significant digits of a latency.
-const LATENCY_DIGITS: u8 = 3;
 /// Most nodes counted by name; further ones are counted together.
 const NODES_MAX: usize = 64;
 /// Longest node name kept, in bytes.
@@ -81,7 +78,7 @@ impl Tally {
             codes: vec![0; Code::ALL.len()],
             nodes: Vec::new(),
             other_nodes: 0,
-            latency_us: latencies(),
+            latency_us: histogram(),
             timeline: Timeline { step_ms: STEP_MS_FIRST, steps: vec![Step::default()] },
         }
     }
@@ -143,13 +140,6 @@ impl Tally {
         let other = (self.other_nodes > 0).then(|| ("…".to_owned(), self.other_nodes));
         known.chain(other).collect()
     }
-}
-
-/// A histogram whose bounds are constants, so that it always can be made.
-#[expect(clippy::expect_used, reason = "the bounds are constants in range")]
-pub(crate) fn latencies() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS)
-        .expect("constant bounds are in range")
 }
 
 /// A name from a header as it can be shown: nothing that a terminal would obey.

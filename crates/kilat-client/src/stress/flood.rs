@@ -3,11 +3,12 @@
 use super::options::Plan;
 use super::render::Renderer;
 use super::told::{Told, join};
-use crate::attack::{Promises, latencies};
+use crate::attack::Promises;
 use crate::events::courier::{Courier, Halt, Meter, Policy, Undelivered};
 use crate::events::receipt::{Detail, Published, contradiction};
 use crate::events::{Progress, Scene};
 use crate::http::{Access, Api, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, CallError};
+use crate::latency::histogram;
 use crate::{ClientError, Lang};
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -231,7 +232,7 @@ impl Part {
             lost: 0,
             unknown: Vec::new(),
             replies: Promises::default(),
-            latency_us: latencies(),
+            latency_us: histogram(),
             refusal: None,
         }
     }
