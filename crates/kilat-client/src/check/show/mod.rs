@@ -1,0 +1,34 @@
+//! What people and programs see of a check. Everything shown is on disk already.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `tally` | findings added up in bounded memory |
+//! | `rows` | one finding a line, as JSON or CSV |
+//! | `text`, `plain` | tables and sentences; text that no terminal obeys |
+//! | `report` | the result as data |
+//! | `page` | the result as an HTML page |
+//! | `progress` | what moves while it runs |
+//! | `change` | what is different from the round before |
+
+mod change;
+mod page;
+mod plain;
+mod progress;
+mod report;
+mod rows;
+#[cfg(test)]
+mod sample;
+mod tally;
+mod text;
+
+pub use change::WATCHED_IDS_MAX;
+pub use progress::Progress;
+pub use report::{Report, Resumed, Traffic};
+
+pub(crate) use change::{Change, Memory};
+pub(crate) use page::PAGE_ROWS_MAX;
+pub(crate) use progress::{BAR_EVERY, Scene, clock};
+pub(crate) use report::REPORT_VERSION;
+pub(crate) use rows::Rows;
+pub(crate) use tally::{Counts, Kind, Tally};
+pub(crate) use text::{Paint, listing};
