@@ -10,6 +10,8 @@ use askama::Template;
 
 /// Most findings of each kind on a page; the log has all.
 pub(crate) const PAGE_ROWS_MAX: usize = 1_000;
+/// In the head of every page: what made it.
+pub(crate) const PAGE_MARK: &str = r#"name="generator" content="kilat check""#;
 /// Characters of an id on a page.
 const ID_CHARS_MAX: usize = 200;
 /// Height of the bar of outcomes, in the chart's units.
@@ -177,6 +179,7 @@ mod tests {
                     && !page.contains("http://127.0.0.1/<")
             );
             assert!(page.contains("default-src 'none'"));
+            assert!(page[..1_024].contains(super::PAGE_MARK));
             assert_eq!(page.matches("<rect").count(), 3 + report(&tally).latency_buckets.len());
         }
     }

@@ -1,0 +1,146 @@
+//! What is known so far, between the thread that writes the log and whoever shows it.
+//!
+//! Takes a finding only once it is on disk: what a user sees or counts is never ahead of the log.
+
+use super::change::{Change, Memory};
+use super::rows::Rows;
+use super::tally::{Counts, Tally};
+use crate::Lang;
+use crate::check::Finding;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What programs read of the findings, as they become durable.
+pub(crate) type Out = Rows<Box<dyn Write + Send>>;
+
+/// Shared by a run's threads.
+pub(crate) struct Board {
+    state: Mutex<State>,
+    lang: Lang,
+}
+
+struct State {
+    tally: Tally,
+    kept_max: usize,
+    rows: Option<Out>,
+    /// Why no more rows are written.
+    rows_failed: Option<io::Error>,
+    memory: Option<Memory>,
+    changes: Vec<(u64, Change)>,
+}
+
+impl Board {
+    /// Keeps the first `kept_max` findings of each kind; with `watches`, how each id ended.
+    pub(crate) fn new(kept_max: usize, rows: Option<Out>, watches: bool, lang: Lang) -> Board {
+        let state = State {
+            tally: Tally::new(kept_max),
+            kept_max,
+            rows,
+            rows_failed: None,
+            memory: watches.then(Memory::default),
+            changes: Vec::new(),
+        };
+        Board { state: Mutex::new(state), lang }
+    }
+
+    /// Takes findings that are on disk. `false` once nobody reads the rows any more: what is
+    /// checked from then on would be for nobody.
+    pub(crate) fn take(&self, findings: &[Finding]) -> bool {
+        let mut state = self.lock();
+        let State { tally, rows, rows_failed, memory, changes, .. } = &mut *state;
+        for finding in findings {
+            tally.add(finding);
+            let change = memory.as_mut().and_then(|memory| memory.compare(finding, self.lang));
+            changes.extend(change.map(|change| (finding.index, change)));
+        }
+        if rows_failed.is_none()
+            && let Some(rows) = rows
+        {
+            *rows_failed = rows.write(findings).err();
+        }
+        rows_failed.is_none()
+    }
+
+    /// Findings by outcome, so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().tally.counts()
+    }
+
+    /// Ends a round: its findings, and the changes in it in the order of the ids.
+    pub(crate) fn end_round(&self) -> (Tally, Vec<Change>) {
+        let mut state = self.lock();
+        let fresh = Tally::new(state.kept_max);
+        let tally = std::mem::replace(&mut state.tally, fresh);
+        let mut changes = std::mem::take(&mut state.changes);
+        changes.sort_by_key(|(index, _)| *index);
+        (tally, changes.into_iter().map(|(_, change)| change).collect())
+    }
+
+    /// One line of JSON after the findings; nothing for CSV.
+    pub(crate) fn line(&self, text: &str) {
+        let mut state = self.lock();
+        let State { rows, rows_failed, .. } = &mut *state;
+        if rows_failed.is_none()
+            && let Some(rows) = rows
+        {
+            *rows_failed = rows.line(text).err();
+        }
+    }
+
+    /// Why rows could not be written, once.
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.lock().rows_failed.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere does not make counts wrong.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Outcome;
+    use crate::check::show::sample::finding;
+
+    /// A pipe whose reader went away.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_ends_the_rows_and_not_the_counts() {
+        let rows = Rows::json(Box::new(Closed) as Box<dyn Write + Send>);
+        let board = Board::new(0, Some(rows), false, Lang::English);
+        let found = finding(0, "a", Outcome::Found, "m");
+        assert!(!board.take(std::slice::from_ref(&found)));
+        assert!(!board.take(&[found]));
+        assert_eq!(board.counts().found, 2);
+        assert_eq!(board.take_failure().unwrap().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn changes_come_in_the_order_of_the_ids() {
+        let board = Board::new(0, None, true, Lang::English);
+        let round = |message: &str| {
+            for (index, id) in [(1, "b"), (0, "a")] {
+                assert!(board.take(&[finding(index, id, Outcome::Found, message)]));
+            }
+            board.end_round()
+        };
+        assert!(round("1").1.is_empty());
+        let (tally, changes) = round("2");
+        assert_eq!(tally.counts().found, 2, "each round counts anew");
+        let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+        assert_eq!(ids, ["a", "b"]);
+    }
+}
