@@ -53,9 +53,11 @@ pub(crate) enum Command {
     Events(crate::events::EventsArgs),
     /// Serve the five reference lookup APIs, with delays and, if asked for, with trouble.
     Lookup(crate::lookup::LookupArgs),
+    /// Look up many ids at once, fast and politely, with an audit log that survives a crash.
+    Check(Box<crate::check::CheckArgs>),
     /// Create, list, show, restock, pause, open, close or reschedule sales.
     Sale(crate::sale::SaleArgs),
-    /// Check a data directory offline: frames, checksums, invariants, conservation.
+    /// Check a data directory or an audit log: checksums, invariants, conservation.
     Verify(VerifyArgs),
     /// Ask a server whether it is ready; exit code 0 says yes.
     Health(HealthArgs),
@@ -204,8 +206,11 @@ pub(crate) struct CoreArgs {
 /// What to verify.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A data directory. It may be in use.
+    /// A data directory, or the log of a check. It may be in use.
     pub(crate) path: PathBuf,
+    /// The seal that a run in the log of a check must have, as the run printed it.
+    #[arg(long)]
+    pub(crate) seal: Option<String>,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,6 +4,7 @@
 //! commands of one program; they share no state.
 
 mod attack;
+mod check;
 mod cli;
 mod core;
 mod demo;
@@ -56,6 +57,7 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
         Command::Stress(args) => stress::run(args, lang),
         Command::Events(args) => events::run(args, lang),
         Command::Lookup(args) => lookup::run(&args, lang),
+        Command::Check(args) => check::run(*args, lang),
         Command::Sale(args) => sale::run(args, lang),
         Command::Verify(args) => verify::run(&args, lang),
         Command::Health(args) => health(args, lang),

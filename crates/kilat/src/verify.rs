@@ -1,7 +1,8 @@
 //! `kilat verify`: is a data directory whole, does every sale conserve its supply, is every event
-//! stored once and still what was published?
+//! stored once and still what was published? Of a check's log: is each record what was written?
 
 use crate::cli::VerifyArgs;
+use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
 use kilat_api::event::{Buffers, Form, OnInvalid, read};
@@ -14,12 +15,24 @@ use std::process::ExitCode;
 /// # Errors
 /// [`Failure`] with exit code 2 when there is nothing to check.
 pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    if args.path.is_file() {
+        return verify_log(args, lang);
+    }
+    if args.seal.is_some() {
+        return Err(Failure::usage(t!("verify.seal", locale = lang.code())));
+    }
     let found = kilat_engine::verify(&args.path, content_of).map_err(Failure::usage)?;
     if args.json {
         println!("{}", as_json(&found));
     } else {
         print!("{}", as_text(&found, lang));
     }
+    Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn verify_log(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let found = kilat_client::check::audit::verify(&args.path, args.seal.as_deref(), lang)?;
+    print(&if args.json { format!("{}\n", found.json()) } else { found.text(lang) })?;
     Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

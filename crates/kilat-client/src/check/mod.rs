@@ -5,69 +5,74 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`audit`] | the log of a check |
-//! | `again` | the command that goes on where a check ended |
+//! | `options`, `plan`, `spans` | what is asked for, and whether it can work |
+//! | `profile` | how an API is asked, and how its replies are understood |
+//! | `ids`, `estimate` | what is to be looked up, and about how many |
 //! | `call` | one request and its reply |
 //! | `exchange` | how a request comes to its reply, or why not |
+//! | `pace` | how hard the API may be asked |
+//! | `lookups`, `gauges`, `stop` | all of them at once; how far it is, and ending it |
 //! | `finding` | what is learned of one id |
-//! | `gauges` | how far a run is, for whoever shows it |
-//! | `ids` | which ids are asked for |
-//! | `pace` | how hard the API may be asked |
-//! | `profile` | how an API is asked and understood |
-//! | `stop` | how a run is ended before its end |
-//! | `profile` | how an API is asked and understood |
-//! | `pace` | how hard the API may be asked |
-//! | `gauges` | how far a run is, for whoever shows it |
-//! | `stop` | how a run is ended before its end |
-//! | `spans` | durations and rates as people write them |
+//! | [`audit`] | the log of a check |
 //! | `show` | what people and programs see of it |
+//! | `round`, `watch` | all of the above put together, once or again and again |
+//! | `again` | the command that goes on where a check ended |
 
-pub mod audit;
-#[cfg_attr(not(test), expect(dead_code, reason = "what runs a check follows"))]
 mod again;
-#[expect(dead_code, reason = "its users follow")]
+pub mod audit;
 mod call;
-#[expect(dead_code, reason = "its users follow")]
+mod estimate;
 mod exchange;
 mod finding;
-#[expect(dead_code, reason = "its user follows")]
 mod gauges;
-#[expect(dead_code, reason = "its users follow")]
 mod ids;
-#[expect(dead_code, unused_imports, reason = "its user follows")]
+mod lookups;
+mod options;
 mod pace;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
+mod plan;
 mod profile;
-#[cfg_attr(not(test), expect(dead_code, reason = "its user follows"))]
-mod stop;
-
-pub use finding::{Finding, ID_BYTES_MAX, ID_SENT_BYTES_MAX, Id, Outcome};
-pub use pace::{
-    CONCURRENCY_FIXED_MAX, CONCURRENCY_MAX, CONCURRENCY_UNASKED_MAX, HedgeAfter, PaceOptions, Rate,
-};
-pub use profile::{Profile, SeedTexts};
-pub use stop::Stop;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
-mod profile;
-
-pub use finding::{Finding, ID_BYTES_MAX, ID_SENT_BYTES_MAX, Id, Outcome};
-pub use profile::{Profile, SeedTexts};
-#[expect(dead_code, reason = "its user follows")]
-mod gauges;
-#[expect(dead_code, unused_imports, reason = "its user follows")]
-mod pace;
-#[cfg_attr(not(test), expect(dead_code, reason = "its user follows"))]
-mod stop;
-
-pub use finding::{Finding, ID_BYTES_MAX, ID_SENT_BYTES_MAX, Id, Outcome};
-pub use pace::{
-    CONCURRENCY_FIXED_MAX, CONCURRENCY_MAX, CONCURRENCY_UNASKED_MAX, HedgeAfter, PaceOptions, Rate,
-};
-pub use stop::Stop;
-#[expect(dead_code, unused_imports, reason = "what runs a check follows")]
+mod round;
 mod show;
 mod spans;
+mod stop;
+mod watch;
 
 pub use finding::{Finding, ID_BYTES_MAX, ID_SENT_BYTES_MAX, Id, Outcome};
+pub use options::{CheckOptions, InputForm, LogFormat, OutputForm, Secret};
+pub use pace::{
+    CONCURRENCY_FIXED_MAX, CONCURRENCY_MAX, CONCURRENCY_UNASKED_MAX, HedgeAfter, PaceOptions, Rate,
+};
+pub use plan::unknown_profile;
+pub use profile::{Profile, SeedTexts};
 pub use show::{Progress, Report, Resumed, Traffic, WATCHED_IDS_MAX};
-pub use spans::{HedgeAfter, parse_hedge, parse_rate, parse_span};
+pub use spans::{parse_hedge, parse_rate, parse_span};
+pub use stop::Stop;
+
+use crate::ClientError;
+use plan::Plan;
+use round::Rounds;
+use show::PageFile;
+use std::io::Write;
+
+/// Checks as asked, and shows on `out` what it learns.
+///
+/// Ids that are unknown, and a run that ended before all had been asked, are in the report, not
+/// an error. With [`CheckOptions::watch`] it returns when it is stopped.
+///
+/// # Errors
+/// [`ClientError::Usage`] for what can't work, before anything is sent or written;
+/// [`ClientError::Storage`] when the log can't be written.
+pub fn run(
+    options: &CheckOptions,
+    progress: &mut Progress,
+    out: Box<dyn Write + Send>,
+) -> Result<Report, ClientError> {
+    let plan = Plan::new(options)?;
+    let claim = |path| PageFile::claim(path, options.overwrite, options.lang);
+    let page = options.html.as_deref().map(claim).transpose()?;
+    let mut rounds = Rounds::new(options, &plan, page, out)?;
+    match options.watch {
+        None => rounds.once(progress),
+        Some(every) => rounds.watch(every, progress),
+    }
+}

@@ -1,18 +1,10 @@
 //! Durations, rates and the like as people write them on a command line.
 
+use super::pace::{HedgeAfter, Rate};
 use std::time::Duration;
 
 /// Longest duration that can be asked for: 30 days.
 const SPAN_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
-
-/// When a request that is still open is sent a second time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HedgeAfter {
-    /// After this long.
-    Fixed(Duration),
-    /// After the time within which 95 % of replies came.
-    P95,
-}
 
 /// `500ms`, `10s`, `1.5m`, `2h`: longer than nothing and at most 30 days.
 #[must_use]
@@ -30,9 +22,9 @@ pub fn parse_span(text: &str) -> Option<Duration> {
     (span > Duration::ZERO && span <= SPAN_MAX).then_some(span)
 }
 
-/// `100/s`, `600/m`, `1000/h`, or `100` a second: how many, and in which time.
+/// `100/s`, `600/m`, `1000/h`, or `100` a second.
 #[must_use]
-pub fn parse_rate(text: &str) -> Option<(u32, Duration)> {
+pub fn parse_rate(text: &str) -> Option<Rate> {
     let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
     let seconds = match unit.trim() {
         "s" => 1,
@@ -40,8 +32,7 @@ pub fn parse_rate(text: &str) -> Option<(u32, Duration)> {
         "h" => 3_600,
         _ => return None,
     };
-    let number = number.trim().parse().ok().filter(|number| *number > 0)?;
-    Some((number, Duration::from_secs(seconds)))
+    Rate::new(number.trim().parse().ok()?, Duration::from_secs(seconds))
 }
 
 /// A duration, or `p95`.
@@ -96,7 +87,7 @@ mod tests {
             ("/s", None),
             ("", None),
         ] {
-            let expected = expected.map(|(n, s)| (n, Duration::from_secs(s)));
+            let expected = expected.and_then(|(n, s)| Rate::new(n, Duration::from_secs(s)));
             assert_eq!(parse_rate(text), expected, "{text}");
         }
     }

@@ -22,7 +22,7 @@ pub(crate) struct Board {
 struct State {
     tally: Tally,
     kept_max: usize,
-    rows: Option<Out>,
+    rows: Out,
     /// Why no more rows are written.
     rows_failed: Option<io::Error>,
     memory: Option<Memory>,
@@ -31,7 +31,7 @@ struct State {
 
 impl Board {
     /// Keeps the first `kept_max` findings of each kind; with `watches`, how each id ended.
-    pub(crate) fn new(kept_max: usize, rows: Option<Out>, watches: bool, lang: Lang) -> Board {
+    pub(crate) fn new(kept_max: usize, rows: Out, watches: bool, lang: Lang) -> Board {
         let state = State {
             tally: Tally::new(kept_max),
             kept_max,
@@ -43,8 +43,8 @@ impl Board {
         Board { state: Mutex::new(state), lang }
     }
 
-    /// Takes findings that are on disk. `false` once nobody reads the rows any more: what is
-    /// checked from then on would be for nobody.
+    /// Takes findings that are on disk. `false` when it turns out, once, that nobody reads the
+    /// rows any more: what is checked from then on would be for nobody.
     pub(crate) fn take(&self, findings: &[Finding]) -> bool {
         let mut state = self.lock();
         let State { tally, rows, rows_failed, memory, changes, .. } = &mut *state;
@@ -53,12 +53,11 @@ impl Board {
             let change = memory.as_mut().and_then(|memory| memory.compare(finding, self.lang));
             changes.extend(change.map(|change| (finding.index, change)));
         }
-        if rows_failed.is_none()
-            && let Some(rows) = rows
-        {
+        let had_failed = rows_failed.is_some();
+        if !had_failed {
             *rows_failed = rows.write(findings).err();
         }
-        rows_failed.is_none()
+        had_failed || rows_failed.is_none()
     }
 
     /// Findings by outcome, so far.
@@ -76,20 +75,26 @@ impl Board {
         (tally, changes.into_iter().map(|(_, change)| change).collect())
     }
 
-    /// One line of JSON after the findings; nothing for CSV.
+    /// Text for people; nothing where programs read.
+    pub(crate) fn text(&self, text: &str) {
+        self.write(|rows| rows.text(text));
+    }
+
+    /// One line of JSON after the findings; nothing in other forms.
     pub(crate) fn line(&self, text: &str) {
+        self.write(|rows| rows.line(text));
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Out) -> io::Result<()>) {
         let mut state = self.lock();
-        let State { rows, rows_failed, .. } = &mut *state;
-        if rows_failed.is_none()
-            && let Some(rows) = rows
-        {
-            *rows_failed = rows.line(text).err();
+        if state.rows_failed.is_none() {
+            state.rows_failed = write(&mut state.rows).err();
         }
     }
 
-    /// Why rows could not be written, once.
-    pub(crate) fn take_failure(&self) -> Option<io::Error> {
-        self.lock().rows_failed.take()
+    /// Why nothing more can be written to `out`.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.lock().rows_failed.as_ref().map(io::Error::to_string)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -120,17 +125,17 @@ mod tests {
     #[test]
     fn a_reader_that_went_away_ends_the_rows_and_not_the_counts() {
         let rows = Rows::json(Box::new(Closed) as Box<dyn Write + Send>);
-        let board = Board::new(0, Some(rows), false, Lang::English);
+        let board = Board::new(0, rows, false, Lang::English);
         let found = finding(0, "a", Outcome::Found, "m");
         assert!(!board.take(std::slice::from_ref(&found)));
-        assert!(!board.take(&[found]));
+        assert!(board.take(&[found]), "told once");
         assert_eq!(board.counts().found, 2);
-        assert_eq!(board.take_failure().unwrap().kind(), io::ErrorKind::BrokenPipe);
+        assert!(board.failure().is_some());
     }
 
     #[test]
     fn changes_come_in_the_order_of_the_ids() {
-        let board = Board::new(0, None, true, Lang::English);
+        let board = Board::new(0, Rows::Text(Box::new(io::sink())), true, Lang::English);
         let round = |message: &str| {
             for (index, id) in [(1, "b"), (0, "a")] {
                 assert!(board.take(&[finding(index, id, Outcome::Found, message)]));

@@ -35,5 +35,5 @@ pub(crate) use page_file::PageFile;
 pub(crate) use progress::{BAR_EVERY, Scene, clock};
 pub(crate) use report::REPORT_VERSION;
 pub(crate) use rows::Rows;
-pub(crate) use tally::{Counts, Kind, Tally};
+pub(crate) use tally::{Kind, LISTED_MAX, Tally};
 pub(crate) use text::{Paint, listing};

@@ -20,6 +20,8 @@ pub struct Progress {
     updated: Instant,
     done_before: u64,
     rate: Option<f64>,
+    /// That a server fails has been told.
+    has_told: bool,
 }
 
 /// How far a run is.
@@ -33,14 +35,16 @@ pub(crate) struct Scene {
     pub(crate) limit: u64,
     /// Ids that wait to be asked again.
     pub(crate) waiting: u64,
+    /// A server fails and gets probes only.
+    pub(crate) is_troubled: bool,
 }
 
 impl Progress {
-    /// A bar if stderr is a terminal, and lines that stay.
+    /// A bar if it is wanted and stderr is a terminal, and lines that stay.
     #[must_use]
-    pub fn stderr(lang: Lang) -> Progress {
-        let is_terminal = std::io::stderr().is_terminal();
-        Progress::new(lang, is_terminal.then(|| ProgressBar::new(0).with_style(style(false))))
+    pub fn stderr(lang: Lang, wants_bar: bool) -> Progress {
+        let has_bar = wants_bar && std::io::stderr().is_terminal();
+        Progress::new(lang, has_bar.then(|| ProgressBar::new(0).with_style(style(false))))
     }
 
     /// No progress at all.
@@ -51,7 +55,15 @@ impl Progress {
 
     fn new(lang: Lang, bar: Option<ProgressBar>) -> Progress {
         let updated = Instant::now();
-        Progress { lang, bar, is_quiet: false, updated, done_before: 0, rate: None }
+        Progress {
+            lang,
+            bar,
+            is_quiet: false,
+            updated,
+            done_before: 0,
+            rate: None,
+            has_told: false,
+        }
     }
 
     /// Whether there is a bar to bring up to date.
@@ -77,8 +89,13 @@ impl Progress {
         }
     }
 
-    /// Brings the bar up to date.
+    /// Brings the bar up to date, and tells when a server fails and when it is back.
     pub(crate) fn tick(&mut self, scene: &Scene) {
+        if scene.is_troubled != self.has_told {
+            self.has_told = scene.is_troubled;
+            let key = if scene.is_troubled { "check.run.away" } else { "check.run.back" };
+            self.line(&self.lang.say(key, &[]));
+        }
         let Some(bar) = &self.bar else { return };
         let done = scene.counts.all();
         let since = self.updated.elapsed().as_secs_f64().max(1e-3);
@@ -99,7 +116,10 @@ impl Progress {
     /// A line in the place of the bar, until the next tick.
     pub(crate) fn wait(&self, text: String) {
         if let Some(bar) = &self.bar {
-            bar.set_style(style(false));
+            if bar.is_finished() {
+                bar.reset();
+                bar.set_style(style(false));
+            }
             bar.set_message(text);
             bar.tick();
         }
@@ -114,13 +134,18 @@ impl Progress {
 }
 
 fn style(knows_all: bool) -> ProgressStyle {
-    let template = if knows_all { "{bar:24} {percent:>3}% {msg}" } else { "{spinner} {msg}" };
+    let template = match knows_all {
+        true => "{bar:12} {percent:>3}% {wide_msg}",
+        false => "{spinner} {wide_msg}",
+    };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+/// What matters most comes first: a narrow terminal shows the beginning.
 fn counts_text(scene: &Scene, rate: f64, lang: Lang) -> String {
     let number = |n: u64| lang.number(n);
-    let mut text = lang.say(
+    let left = time_left(scene, rate).map(|left| say(lang, "check.show.left", &clock(left)));
+    let counts = lang.say(
         "check.show.counts",
         &[
             ("rate", &number(rate as u64)),
@@ -131,16 +156,13 @@ fn counts_text(scene: &Scene, rate: f64, lang: Lang) -> String {
             ("unknown", &number(scene.counts.unknown)),
         ],
     );
-    let mut add = |key: &str, value: &dyn Display| {
-        text.push_str(&lang.say(key, &[("value", value)]));
-    };
-    if scene.waiting > 0 {
-        add("check.show.waiting", &number(scene.waiting));
-    }
-    if let Some(left) = time_left(scene, rate) {
-        add("check.show.left", &clock(left));
-    }
-    text
+    let waiting =
+        (scene.waiting > 0).then(|| say(lang, "check.show.waiting", &number(scene.waiting)));
+    [left, Some(counts), waiting].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn say(lang: Lang, key: &str, value: &dyn Display) -> String {
+    lang.say(key, &[("value", value)])
 }
 
 /// How long the rest takes at `rate`; `None` when nobody can say.
@@ -165,7 +187,7 @@ mod tests {
 
     fn scene(all: Option<u64>, found: u64) -> Scene {
         let counts = Counts { found, not_found: 2, unknown: 0, notable: 0 };
-        Scene { counts, all, in_flight: 9, limit: 1_000, waiting: 0 }
+        Scene { counts, all, in_flight: 9, limit: 1_000, waiting: 0, is_troubled: false }
     }
 
     #[test]
@@ -184,7 +206,7 @@ mod tests {
         let text = counts_text(&scene(Some(1_010), 8), 10.0, Lang::English);
         assert_eq!(
             text,
-            "10/s · 9 of 1,000 in flight · 8 found · 2 not found · 0 unknown · 1:40 left"
+            "1:40 left · 10/s · 8 found · 2 not found · 0 unknown · 9 of 1,000 in flight"
         );
         let waiting = Scene { waiting: 3, ..scene(None, 8) };
         let text = counts_text(&waiting, 10.0, Lang::Indonesian);

@@ -42,8 +42,8 @@ pub struct Report {
     pub notable: u64,
     /// Ids that had ended in earlier runs.
     pub resumed: Resumed,
-    /// Ids that came again and were asked once.
-    pub duplicates: u64,
+    /// Ids that were passed over: they came again, or had ended in earlier runs.
+    pub skipped: u64,
     /// From the first id to the last record on disk.
     pub seconds: f64,
     /// The least that it could have taken: the slowest reply, or the time of all replies
@@ -58,6 +58,9 @@ pub struct Report {
     /// Pins every record of this run; `kilat verify` prints it again. `null` for a log
     /// without checksums.
     pub seal: Option<String>,
+    /// It ended because of something in its input, which has to be mended before it can go on.
+    #[serde(skip)]
+    pub(crate) usage: bool,
     /// Latencies by class, for the chart.
     #[serde(skip)]
     pub(crate) latency_buckets: Vec<LatencyBucket>,
@@ -83,6 +86,8 @@ pub struct Traffic {
     pub retries: u64,
     /// Requests sent a second time because the first was slow.
     pub hedges: u64,
+    /// Replies that asked for less: 429, 503 and the like.
+    pub pushbacks: u64,
     /// Most requests under way at once.
     pub in_flight_most: u64,
 }
@@ -109,11 +114,13 @@ impl Report {
         }
     }
 
-    /// 0 when every id ended and is known, 130 when interrupted, else 1.
+    /// 0 when every id ended and is known, 130 when interrupted, 2 when something in the input
+    /// has to be mended, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             _ if self.cancelled => 130,
+            _ if self.usage => 2,
             _ => u8::from(!self.complete || self.unknown + self.resumed.unknown > 0),
         }
     }
@@ -151,13 +158,14 @@ pub(crate) mod tests {
             unknown: 0,
             notable: 0,
             resumed: Resumed::default(),
-            duplicates: 0,
+            skipped: 0,
             seconds: 4.41,
             floor_seconds: 4.4,
             traffic: Traffic::default(),
             latency_us: None,
             log: "kilat-check-stock.jsonl".to_owned(),
             seal: Some("5ea1".to_owned()),
+            usage: false,
             latency_buckets: Vec::new(),
         };
         report.count(tally);
@@ -173,6 +181,7 @@ pub(crate) mod tests {
             (1, Report { unknown: 1, ..base.clone() }),
             (1, Report { complete: false, ..base.clone() }),
             (1, Report { resumed: Resumed { unknown: 1, ..Resumed::default() }, ..base.clone() }),
+            (2, Report { complete: false, usage: true, ..base.clone() }),
             (130, Report { complete: false, cancelled: true, unknown: 1, ..base.clone() }),
         ] {
             assert_eq!(report.exit_code(), expected, "{report:?}");

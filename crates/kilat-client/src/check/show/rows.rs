@@ -3,7 +3,6 @@
 
 use crate::check::Finding;
 use csv::{Terminator, WriterBuilder};
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -15,6 +14,8 @@ const COLUMNS: [&str; 9] =
 
 /// Where findings go.
 pub(crate) enum Rows<W: Write> {
+    /// People read tables instead.
+    Text(W),
     /// One object a line.
     Json(io::BufWriter<W>),
     /// RFC 4180, with a header.
@@ -31,7 +32,7 @@ struct Row<'a> {
     status: Option<u16>,
     attempts: u32,
     /// When work on it began.
-    at: Timestamp,
+    at: String,
     /// How long it took, waits included.
     ms: f64,
     row: Option<&'a RawValue>,
@@ -59,6 +60,7 @@ impl<W: Write> Rows<W> {
     /// When `out` can't be written to, such as a pipe whose reader went away.
     pub(crate) fn write(&mut self, findings: &[Finding]) -> io::Result<()> {
         match self {
+            Rows::Text(_) => Ok(()),
             Rows::Json(out) => {
                 for finding in findings {
                     serde_json::to_writer(&mut *out, &Row::of(finding))?;
@@ -75,12 +77,18 @@ impl<W: Write> Rows<W> {
         }
     }
 
-    /// Whether what follows the findings may be one more line of JSON.
-    pub(crate) fn is_json(&self) -> bool {
-        matches!(self, Rows::Json(_))
+    /// Writes text for people, and flushes. Nothing where programs read.
+    ///
+    /// # Errors
+    /// As [`Rows::write`].
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            Rows::Text(out) => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+            Rows::Json(_) | Rows::Csv(_) => Ok(()),
+        }
     }
 
-    /// Writes one line that is no finding, and flushes. Only for JSON.
+    /// Writes one line of JSON that is no finding, and flushes. Nothing in other forms.
     ///
     /// # Errors
     /// As [`Rows::write`].
@@ -90,7 +98,7 @@ impl<W: Write> Rows<W> {
                 writeln!(out, "{text}")?;
                 out.flush()
             }
-            Rows::Csv(_) => Ok(()),
+            Rows::Text(_) | Rows::Csv(_) => Ok(()),
         }
     }
 }
@@ -104,7 +112,7 @@ fn write_record<W: Write>(out: &mut csv::Writer<W>, row: &Row<'_>) -> csv::Resul
         &*cell(row.message),
         status.as_deref().unwrap_or_default(),
         &row.attempts.to_string(),
-        &row.at.to_string(),
+        &row.at,
         &row.ms.to_string(),
         row.row.map_or("", RawValue::get),
     ])
@@ -128,7 +136,7 @@ impl<'a> Row<'a> {
             message: &finding.message,
             status: finding.status,
             attempts: finding.attempts,
-            at: finding.began_at,
+            at: format!("{:.6}", finding.began_at),
             ms: finding.elapsed.as_micros() as f64 / 1e3,
             row: finding.row.as_deref(),
         }
@@ -151,8 +159,8 @@ mod tests {
         drop(rows);
         let text = String::from_utf8(written).unwrap();
         let expected = [
-            r#"{"id":"a\n\"b","outcome":"found","notable":true,"message":"m\nn","status":200,"attempts":1,"at":"1970-01-01T00:00:00Z","ms":1500.0,"row":{"stock":0,"win_rate":72.0}}"#,
-            r#"{"id":"c","outcome":"unknown","notable":false,"message":"","status":200,"attempts":1,"at":"1970-01-01T00:00:00Z","ms":1500.0,"row":null}"#,
+            r#"{"id":"a\n\"b","outcome":"found","notable":true,"message":"m\nn","status":200,"attempts":1,"at":"1970-01-01T00:00:00.000000Z","ms":1500.0,"row":{"stock":0,"win_rate":72.0}}"#,
+            r#"{"id":"c","outcome":"unknown","notable":false,"message":"","status":200,"attempts":1,"at":"1970-01-01T00:00:00.000000Z","ms":1500.0,"row":null}"#,
             r#"{"summary":{}}"#,
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
@@ -167,8 +175,8 @@ mod tests {
         rows.write(&[row, finding(1, "+62", Outcome::NotFound, "-1")]).unwrap();
         drop(rows);
         let expected = "id,outcome,notable,message,status,attempts,at,ms,row\r\n\
-            '=cmd|' /C calc'!A0,found,false,\"a, \"\"b\"\"\nc\",200,1,1970-01-01T00:00:00Z,1500,\"{\"\"s\"\":1}\"\r\n\
-            '+62,not_found,false,'-1,200,1,1970-01-01T00:00:00Z,1500,\r\n";
+            '=cmd|' /C calc'!A0,found,false,\"a, \"\"b\"\"\nc\",200,1,1970-01-01T00:00:00.000000Z,1500,\"{\"\"s\"\":1}\"\r\n\
+            '+62,not_found,false,'-1,200,1,1970-01-01T00:00:00.000000Z,1500,\r\n";
         assert_eq!(String::from_utf8(written).unwrap(), expected);
     }
 }

@@ -47,9 +47,6 @@ pub(crate) struct Tally {
     counts: Counts,
     /// Microseconds from sending the request that decided until its reply was whole.
     replies_us: Histogram<u64>,
-    replies_sum: Duration,
-    replies_longest: Duration,
-    requests: u64,
     kept_max: usize,
     /// By [`Kind`], at most `kept_max` of each.
     kept: [Vec<Shown>; 4],
@@ -96,9 +93,6 @@ impl Tally {
         Tally {
             counts: Counts::default(),
             replies_us: histogram(),
-            replies_sum: Duration::ZERO,
-            replies_longest: Duration::ZERO,
-            requests: 0,
             kept_max: kept_max.max(LISTED_MAX),
             kept: Default::default(),
         }
@@ -113,11 +107,8 @@ impl Tally {
         };
         *count += 1;
         self.counts.notable += u64::from(finding.notable);
-        self.requests += u64::from(finding.attempts);
         if let Some(time) = finding.reply_time {
             self.replies_us.saturating_record(time.as_micros().try_into().unwrap_or(u64::MAX));
-            self.replies_sum += time;
-            self.replies_longest = self.replies_longest.max(time);
         }
         let kept = &mut self.kept[Kind::of(finding) as usize];
         if kept.len() < self.kept_max {
@@ -130,20 +121,9 @@ impl Tally {
         self.counts
     }
 
-    /// Requests that were sent for these findings.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests
-    }
-
     /// Times of the replies that decided, in microseconds.
     pub(crate) fn replies_us(&self) -> &Histogram<u64> {
         &self.replies_us
-    }
-
-    /// The least time that these replies could have taken with `in_flight` requests at once.
-    pub(crate) fn floor(&self, in_flight: usize) -> Duration {
-        let shared = self.replies_sum.div_f64(in_flight.max(1) as f64);
-        shared.max(self.replies_longest)
     }
 
     /// The first `most` of `kind` that are kept, in the order of the ids.
@@ -197,18 +177,5 @@ mod tests {
         }
         let indexes: Vec<u64> = tally.listed().unwrap().iter().map(|shown| shown.index).collect();
         assert_eq!(indexes, [0, 1, 2]);
-    }
-
-    #[test]
-    fn the_floor_is_the_longest_reply_or_all_of_them_side_by_side() {
-        let mut tally = Tally::new(0);
-        for ms in [100, 200, 300] {
-            let mut finding = finding(ms, "id", Outcome::Found, "m");
-            finding.reply_time = Some(Duration::from_millis(ms));
-            tally.add(&finding);
-        }
-        for (in_flight, floor_ms) in [(0, 600), (1, 600), (2, 300), (9_000, 300)] {
-            assert_eq!(tally.floor(in_flight), Duration::from_millis(floor_ms), "{in_flight}");
-        }
     }
 }

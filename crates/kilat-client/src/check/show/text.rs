@@ -27,11 +27,6 @@ impl Paint {
         self.code(code, text)
     }
 
-    /// Text of lesser weight.
-    pub(crate) fn dim(self, text: &str) -> String {
-        self.code("2", text)
-    }
-
     fn code(self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
@@ -146,10 +141,12 @@ impl Report {
 
     fn time_line(&self, lang: Lang) -> String {
         let count = |key, n| (n > 0).then(|| lang.say(key, &[("count", &lang.number(n))]));
+        let duplicates = if self.resumed.all() == 0 { self.skipped } else { 0 };
         let more = [
             count("check.show.retries", self.traffic.retries),
             count("check.show.hedges", self.traffic.hedges),
-            count("check.show.duplicates", self.duplicates),
+            count("check.show.pushbacks", self.traffic.pushbacks),
+            count("check.show.duplicates", duplicates),
         ];
         let more: String = more.into_iter().flatten().map(|text| format!(", {text}")).collect();
         lang.say(

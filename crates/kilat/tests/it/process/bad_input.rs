@@ -23,7 +23,7 @@ fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
 }
 
 /// Exit code 2, one sentence with `says`, and `folder` as it was.
-fn check(command: &mut Command, folder: &Path, says: &str) {
+pub(super) fn check(command: &mut Command, folder: &Path, says: &str) {
     let before = listing(folder);
     let output = command.current_dir(folder).output().unwrap();
     let said = stderr(&output);

@@ -88,13 +88,19 @@ fn beside(data: &Path, address: &str) -> Server {
     Server::run(command.env("KILAT_LOOKUP_LISTEN", address))
 }
 
-#[test]
-fn a_sale_is_looked_up_beside_the_data_set() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = beside(&folder.path().join("data"), "127.0.0.1:0");
+/// A sale's server with lookups beside it, and their address.
+pub(super) fn beside_a_sale(data: &Path) -> (Server, String) {
+    let mut server = beside(data, "127.0.0.1:0");
     let line = server.next_line();
     let url = line.split_whitespace().find_map(|word| word.strip_suffix("/get_stock?sku=…"));
     let url = url.unwrap_or_else(|| panic!("no address in {line}")).to_owned();
+    (server, url)
+}
+
+#[test]
+fn a_sale_is_looked_up_beside_the_data_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = beside_a_sale(&folder.path().join("data"));
     let stock = || get(&url, "/get_stock?sku=test").unwrap();
     assert_eq!(stock().status, 404);
     server.make_sale("s", 7, 60);

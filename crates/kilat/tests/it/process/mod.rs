@@ -2,6 +2,7 @@
 
 mod attack;
 mod bad_input;
+mod check;
 mod cli;
 mod clock;
 mod core;

@@ -1,0 +1,229 @@
+//! What was asked, as things that can be used. Whatever can't work is refused here, before
+//! anything is sent or written.
+
+use super::audit::{Format, SeedWords};
+use super::exchange::{Exchange, ExchangeOptions, Http2, connections_allowed};
+use super::ids::{IdForm, IdInput};
+use super::options::{CheckOptions, InputForm, LogFormat};
+use super::pace::CONCURRENCY_MAX;
+use super::profile::Profile;
+use super::{ID_BYTES_MAX, Id};
+use crate::events::check_range;
+use crate::{ClientError, Lang};
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+/// Stands for stdin where an id or a file is named.
+const STDIN: &str = "-";
+/// Most retries that can be asked for.
+const RETRIES_MAX: u32 = 1_000;
+
+/// A check that can start.
+pub(super) struct Plan {
+    pub(super) profile: Profile,
+    pub(super) exchange: Exchange,
+    pub(super) inputs: Vec<IdInput>,
+    /// Different ids, if that is known without reading anything.
+    pub(super) total: Option<u64>,
+    pub(super) log: PathBuf,
+    pub(super) format: Format,
+    /// Language of messages in the log.
+    pub(super) log_lang: Lang,
+    /// Stdin can't be read again to go on.
+    pub(super) reads_stdin: bool,
+}
+
+impl Plan {
+    /// # Errors
+    /// [`ClientError::Usage`] with what to change.
+    pub(super) fn new(options: &CheckOptions) -> Result<Plan, ClientError> {
+        let lang = options.lang;
+        check_ranges(options)?;
+        let profile = profile(options)?;
+        let inputs = inputs(options, &profile)?;
+        let log = log(options, &profile);
+        refuse_one_file_for_both(options, &log)?;
+        Ok(Plan {
+            exchange: exchange(options)?,
+            total: total(&inputs),
+            reads_stdin: inputs.iter().any(is_stdin),
+            inputs,
+            log,
+            format: format(options, &profile)?,
+            log_lang: match options.format {
+                LogFormat::Json => lang,
+                LogFormat::Seed => Lang::Indonesian,
+            },
+            profile,
+        })
+    }
+}
+
+fn check_ranges(options: &CheckOptions) -> Result<(), ClientError> {
+    let lang = options.lang;
+    let concurrency = options.pace.concurrency.unwrap_or(1);
+    check_range("concurrency", concurrency.into(), 1.0, CONCURRENCY_MAX.into(), lang)?;
+    check_range("retries", options.pace.retries.into(), 0.0, RETRIES_MAX.into(), lang)
+}
+
+fn profile(options: &CheckOptions) -> Result<Profile, ClientError> {
+    let (name, lang) = (&options.profile, options.lang);
+    let is_path = name.contains('/') || name.ends_with(".toml");
+    let mut profile = if is_path {
+        Profile::open(Path::new(name), &*options.secret, lang)?
+    } else {
+        Profile::builtin(name).ok_or_else(|| unknown_profile(name, lang))?
+    };
+    if let Some(url) = &options.url {
+        profile = profile.at(url, lang)?;
+    }
+    if let Some(path) = &options.bootstrap {
+        profile = profile.with_bootstrap(path, lang)?;
+    }
+    if profile.needs_bootstrap() {
+        return Err(usage("check.input.bootstrap", &[("profile", &profile.name())], lang));
+    }
+    Ok(profile)
+}
+
+/// There is no built-in profile of that name: which there are.
+#[must_use]
+pub fn unknown_profile(name: &str, lang: Lang) -> ClientError {
+    let known: Vec<&str> = Profile::names().collect();
+    let values: [(&str, &dyn Display); 2] = [("profile", &name), ("known", &known.join(", "))];
+    usage("check.input.unknown_profile", &values, lang)
+}
+
+fn inputs(options: &CheckOptions, profile: &Profile) -> Result<Vec<IdInput>, ClientError> {
+    let lang = options.lang;
+    let mut inputs = Vec::new();
+    let mut listed = Vec::new();
+    for text in &options.ids {
+        match text.as_str() {
+            STDIN => inputs.push(IdInput::Stdin { form: form(options, None)? }),
+            text => listed.push(Id::new(text).ok_or_else(|| {
+                usage("check.input.empty_id", &[("most", &lang.number(ID_BYTES_MAX as u64))], lang)
+            })?),
+        }
+    }
+    if !listed.is_empty() {
+        inputs.insert(0, IdInput::Listed(listed));
+    }
+    for path in &options.files {
+        inputs.push(if path.as_os_str() == STDIN {
+            IdInput::Stdin { form: form(options, None)? }
+        } else {
+            IdInput::File { path: path.clone(), form: form(options, Some(path))? }
+        });
+    }
+    if inputs.iter().filter(|input| is_stdin(input)).count() > 1 {
+        return Err(usage("check.input.stdin_twice", &[], lang));
+    }
+    if inputs.is_empty() {
+        if profile.own_ids().is_empty() {
+            return Err(usage("check.input.no_ids", &[("profile", &profile.name())], lang));
+        }
+        inputs.push(IdInput::Listed(profile.own_ids().to_vec()));
+    }
+    Ok(inputs)
+}
+
+/// What was said, else what the ending says, else what the other options are for.
+fn form(options: &CheckOptions, path: Option<&PathBuf>) -> Result<IdForm, ClientError> {
+    let ending = path.and_then(|path| path.extension()).and_then(|ending| ending.to_str());
+    let by_ending = match ending.map(str::to_ascii_lowercase).as_deref() {
+        Some("csv") => Some(InputForm::Csv),
+        Some("jsonl" | "ndjson") => Some(InputForm::JsonLines),
+        _ if options.column.is_some() => Some(InputForm::Csv),
+        _ if options.field.is_some() => Some(InputForm::JsonLines),
+        _ => None,
+    };
+    match options.form.or(by_ending).unwrap_or(InputForm::Text) {
+        InputForm::Text => Ok(IdForm::Text),
+        InputForm::JsonLines => Ok(IdForm::JsonLines { field: options.field.clone() }),
+        InputForm::Csv => {
+            let column = options.column.clone().ok_or_else(|| {
+                let file =
+                    path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
+                usage("check.input.no_column", &[("file", &file)], options.lang)
+            })?;
+            Ok(IdForm::Csv { column })
+        }
+    }
+}
+
+fn is_stdin(input: &IdInput) -> bool {
+    matches!(input, IdInput::Stdin { .. })
+}
+
+fn total(inputs: &[IdInput]) -> Option<u64> {
+    let mut distinct = HashSet::new();
+    for input in inputs {
+        match input {
+            IdInput::Listed(ids) => distinct.extend(ids),
+            _ => return None,
+        }
+    }
+    Some(distinct.len() as u64)
+}
+
+fn exchange(options: &CheckOptions) -> Result<Exchange, ClientError> {
+    let wanted = options.pace.most() as usize;
+    let allowed = connections_allowed(wanted);
+    if allowed < wanted && options.pace.concurrency.is_some() {
+        let values: [(&str, &dyn Display); 2] = [("allowed", &allowed), ("wanted", &wanted)];
+        return Err(usage("check.input.few_files", &values, options.lang));
+    }
+    let carried = ExchangeOptions {
+        timeout: options.pace.timeout,
+        http2: if options.http2 { Http2::PriorKnowledge } else { Http2::Auto },
+        ca: options.ca.clone(),
+        connections_max: allowed,
+        allow_private: options.allow_private,
+        ..ExchangeOptions::default()
+    };
+    Exchange::new(&carried, options.lang)
+}
+
+fn log(options: &CheckOptions, profile: &Profile) -> PathBuf {
+    let name = || match (options.format, profile.seed()) {
+        (LogFormat::Seed, Some(seed)) => seed.log_file.clone(),
+        _ => format!("kilat-check-{}.jsonl", profile.name()),
+    };
+    options.log.clone().unwrap_or_else(|| name().into())
+}
+
+fn format(options: &CheckOptions, profile: &Profile) -> Result<Format, ClientError> {
+    if options.format == LogFormat::Json {
+        return Ok(Format::Json);
+    }
+    let texts = profile.seed().ok_or_else(|| {
+        usage("check.input.no_seed", &[("profile", &profile.name())], options.lang)
+    })?;
+    Ok(Format::Seed(SeedWords {
+        header: texts.header.clone(),
+        all: texts.all.clone(),
+        each: texts.each.clone(),
+        done: texts.done.clone(),
+    }))
+}
+
+/// A page would take the place of the log.
+fn refuse_one_file_for_both(options: &CheckOptions, log: &Path) -> Result<(), ClientError> {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok();
+        folder.zip(path.file_name().map(ToOwned::to_owned))
+    };
+    match &options.html {
+        Some(html) if place(html).is_some() && place(html) == place(log) => {
+            Err(usage("check.input.html_is_log", &[("file", &html.display())], options.lang))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn usage(key: &str, values: &[(&str, &dyn Display)], lang: Lang) -> ClientError {
+    ClientError::Usage(lang.say(key, values))
+}

@@ -1,0 +1,330 @@
+//! One run: ids, lookups and the log put together, and what came of it.
+
+use super::again::resume_command;
+use super::audit::{
+    Audit, AuditOptions, Counts as Done, Ending, OnDurable, RunFacts, Sealed, Seen,
+};
+use super::estimate::Estimate;
+use super::gauges::Gauges;
+use super::ids::{IdInput, Ids};
+use super::lookups::{self, RunEnd, Why};
+use super::options::{CheckOptions, LogFormat, OutputForm};
+use super::plan::Plan;
+use super::show::{
+    BAR_EVERY, Board, Change, LISTED_MAX, PAGE_ROWS_MAX, PageFile, Paint, Progress, REPORT_VERSION,
+    Report, Resumed, Rows, Scene, Tally, Traffic, listing,
+};
+use crate::ClientError;
+use crate::http::random_bits;
+use jiff::Timestamp;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// Longest command that is printed to be copied, in bytes; of a longer one only what to add.
+const COMMAND_BYTES_MAX: usize = 4_096;
+
+/// One run after the other, on one log.
+pub(super) struct Rounds<'a> {
+    pub(super) options: &'a CheckOptions,
+    pub(super) plan: &'a Plan,
+    pub(super) board: Arc<Board>,
+    pub(super) runtime: Runtime,
+    page: Option<PageFile>,
+}
+
+/// What a run left behind when its last record was on disk.
+struct Ended {
+    started_at: Timestamp,
+    elapsed: Duration,
+    end: RunEnd,
+    sealed: Sealed,
+    skipped: u64,
+    resumed: Done,
+}
+
+/// One run and what it showed.
+pub(super) struct Round {
+    pub(super) report: Report,
+    pub(super) tally: Tally,
+    /// What is different from the run before.
+    pub(super) changes: Vec<Change>,
+}
+
+impl<'a> Rounds<'a> {
+    /// # Errors
+    /// [`ClientError::Fault`] when the system gives no sockets or `out` takes no header.
+    pub(super) fn new(
+        options: &'a CheckOptions,
+        plan: &'a Plan,
+        page: Option<PageFile>,
+        out: Box<dyn Write + Send>,
+    ) -> Result<Rounds<'a>, ClientError> {
+        let fault = |error: std::io::Error| ClientError::Fault(error.to_string());
+        let kept_max = if page.is_some() { PAGE_ROWS_MAX } else { LISTED_MAX };
+        let rows = match options.output {
+            OutputForm::Text => Rows::Text(out),
+            OutputForm::Json => Rows::json(out),
+            OutputForm::Csv => Rows::csv(out).map_err(fault)?,
+        };
+        let board = Board::new(kept_max, rows, options.watch.is_some(), options.lang);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Rounds { options, plan, board: Arc::new(board), runtime: runtime.map_err(fault)?, page })
+    }
+
+    /// Checks once and shows what came of it.
+    ///
+    /// # Errors
+    /// As [`super::run`].
+    pub(super) fn once(&mut self, progress: &mut Progress) -> Result<Report, ClientError> {
+        let inputs = self.plan.inputs.clone();
+        let round = self.round(inputs, self.options.overwrite, progress)?;
+        self.show(&round, progress);
+        self.write_page(&round)?;
+        Ok(round.report)
+    }
+
+    /// One run, of which everything is on disk when it is over; not shown yet.
+    ///
+    /// # Errors
+    /// As [`super::run`].
+    pub(super) fn round(
+        &self,
+        inputs: Vec<IdInput>,
+        overwrite: bool,
+        progress: &mut Progress,
+    ) -> Result<Round, ClientError> {
+        let started_at = Timestamp::now();
+        let (mut ids, audit, resumed) = self.open(inputs, overwrite, progress)?;
+        let gauges = Gauges::default();
+        let began = Instant::now();
+        let end = self.look_up(&mut ids, &audit, &gauges, resumed, progress);
+        let sealed = audit.finish(self.ending(&end, began.elapsed()))?;
+        let elapsed = began.elapsed();
+        let (tally, changes) = self.board.end_round();
+        let skipped = ids.skipped();
+        let ended = Ended { started_at, elapsed, end, sealed, skipped, resumed };
+        Ok(Round { report: self.report(&ended, &tally), tally, changes })
+    }
+
+    /// The ids first: what can't be read must not leave a run in the log.
+    fn open(
+        &self,
+        inputs: Vec<IdInput>,
+        overwrite: bool,
+        progress: &Progress,
+    ) -> Result<(Ids, Audit, Done), ClientError> {
+        let Rounds { options, plan, .. } = self;
+        let lang = options.lang;
+        let log = AuditOptions {
+            path: plan.log.clone(),
+            format: plan.format.clone(),
+            overwrite,
+            resume: options.resume,
+            run: RunFacts {
+                profile: plan.profile.name().to_owned(),
+                url: plan.profile.url().to_owned(),
+                lang,
+                total: plan.total,
+            },
+            on_durable: self.on_durable(),
+        };
+        if !options.resume {
+            let ids = Ids::start(inputs, Seen::new(&std::env::temp_dir()), lang)?;
+            let (audit, _) = Audit::open(log)?;
+            return Ok((ids, audit, Done::default()));
+        }
+        let (audit, resumed) = Audit::open(log)?;
+        if resumed.root.is_none() {
+            progress.line(&lang.say("check.run.new_run", &[]));
+        }
+        Ok((Ids::start(inputs, resumed.seen, lang)?, audit, resumed.done))
+    }
+
+    /// Shows what is on disk, and ends the run when nobody reads it.
+    fn on_durable(&self) -> OnDurable {
+        let (board, stop) = (Arc::clone(&self.board), Arc::clone(&self.options.stop));
+        Box::new(move |findings| {
+            if !board.take(findings) {
+                stop.press();
+            }
+        })
+    }
+
+    /// Looks up on this thread; others show how far it is.
+    fn look_up(
+        &self,
+        ids: &mut Ids,
+        audit: &Audit,
+        gauges: &Gauges,
+        resumed: Done,
+        progress: &mut Progress,
+    ) -> RunEnd {
+        let Rounds { options, plan, board, runtime, .. } = self;
+        let asked = lookups::Plan {
+            profile: &plan.profile,
+            options: &options.pace,
+            gauges,
+            stop: &options.stop,
+            lang: plan.log_lang,
+            wants_steps: audit.wants_steps(),
+            seed: random_bits() as u64,
+        };
+        progress.start();
+        let shown = &mut *progress;
+        let estimate = Estimate::new(plan.total);
+        let end = std::thread::scope(|scope| {
+            let (end, ended) = channel::<()>();
+            if shown.has_bar() {
+                scope.spawn(|| estimate.count(&plan.inputs));
+            }
+            let estimate = &estimate;
+            scope.spawn(move || {
+                while ended.recv_timeout(BAR_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    let all = estimate.get().map(|all| all.saturating_sub(resumed.total()));
+                    shown.tick(&scene(board, gauges, all));
+                }
+            });
+            let result = runtime.block_on(lookups::run(
+                &asked,
+                async || ids.next().await,
+                async |request| plan.exchange.send(request).await,
+                async |entry| audit.record(entry).await,
+            ));
+            estimate.end();
+            drop(end);
+            result
+        });
+        progress.finish();
+        end
+    }
+
+    /// How the run ended, for its last record.
+    fn ending(&self, end: &RunEnd, elapsed: Duration) -> Ending {
+        Ending {
+            complete: end.is_complete(),
+            reason: self.reason(end).unwrap_or_default(),
+            requests: end.totals.requests,
+            elapsed,
+        }
+    }
+
+    fn reason(&self, end: &RunEnd) -> Option<String> {
+        let lang = self.options.lang;
+        match (&end.why, self.board.failure()) {
+            (Why::Stopped, Some(why)) => Some(lang.say("check.run.reader_gone", &[("why", &why)])),
+            _ => end.reason(lang),
+        }
+    }
+
+    fn report(&self, ended: &Ended, tally: &Tally) -> Report {
+        let Ended { end, sealed, resumed, .. } = ended;
+        let (complete, totals) = (end.is_complete(), end.totals);
+        let mut report = Report {
+            version: REPORT_VERSION,
+            profile: self.plan.profile.name().to_owned(),
+            url: self.plan.profile.url().to_owned(),
+            run: sealed.run.to_string(),
+            started_at: ended.started_at,
+            complete,
+            cancelled: end.why == Why::Stopped && self.board.failure().is_none(),
+            reason: self.reason(end),
+            next: (!complete).then(|| self.next()),
+            ids: 0,
+            found: 0,
+            not_found: 0,
+            unknown: 0,
+            notable: 0,
+            resumed: Resumed {
+                found: resumed.found,
+                not_found: resumed.not_found,
+                unknown: resumed.unknown,
+            },
+            skipped: ended.skipped,
+            seconds: ended.elapsed.as_secs_f64(),
+            floor_seconds: totals.floor().as_secs_f64(),
+            traffic: Traffic {
+                requests: totals.requests,
+                retries: totals.retries,
+                hedges: totals.hedges,
+                pushbacks: totals.pushbacks,
+                in_flight_most: totals.in_flight_most.into(),
+            },
+            latency_us: None,
+            log: self.plan.log.display().to_string(),
+            seal: sealed.seal.clone(),
+            usage: matches!(end.why, Why::Input(ClientError::Usage(_))),
+            latency_buckets: Vec::new(),
+        };
+        report.count(tally);
+        report
+    }
+
+    /// How to go on after a run that did not reach the end.
+    fn next(&self) -> String {
+        let lang = self.options.lang;
+        let command = resume_command(&self.options.command);
+        let key = match self.options.format {
+            LogFormat::Seed => "check.run.next_seed",
+            LogFormat::Json if command.len() > COMMAND_BYTES_MAX => "check.run.next_same",
+            LogFormat::Json if self.plan.reads_stdin => "check.run.next_stdin",
+            LogFormat::Json => "check.run.next",
+        };
+        lang.say(key, &[("command", &command)])
+    }
+
+    /// The whole result, where it belongs.
+    pub(super) fn show(&self, round: &Round, progress: &Progress) {
+        let Rounds { options, board, .. } = self;
+        let (report, lang) = (&round.report, options.lang);
+        let text = report.to_text(lang);
+        match options.output {
+            OutputForm::Text => {
+                let paint = Paint { colour: options.colour };
+                board.text(&(listing(&round.tally, paint, lang) + &text));
+            }
+            OutputForm::Json => {
+                board.line(&report.to_json_line());
+                let next = [&report.reason, &report.next].into_iter().flatten();
+                next.for_each(|line| progress.line(line));
+            }
+            OutputForm::Csv => progress.line(text.trim_end()),
+        }
+        if options.format == LogFormat::Seed {
+            board.text(&seed_text(report));
+        }
+    }
+
+    /// Writes the page, if one is wanted.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] when it can't be written.
+    pub(super) fn write_page(&mut self, round: &Round) -> Result<(), ClientError> {
+        let lang = self.options.lang;
+        match &mut self.page {
+            Some(page) => page.write(&round.report.to_html(&round.tally, lang), lang),
+            None => Ok(()),
+        }
+    }
+}
+
+fn scene(board: &Board, gauges: &Gauges, all: Option<u64>) -> Scene {
+    Scene {
+        counts: board.counts(),
+        all,
+        in_flight: gauges.in_flight.get(),
+        limit: gauges.limit.get(),
+        waiting: gauges.waiting.get(),
+        is_troubled: gauges.troubled.get() > 0,
+    }
+}
+
+/// What the seed's client says at the end.
+fn seed_text(report: &Report) -> String {
+    format!(
+        "\nLog aktivitas klien disimpan di: {}\nTotal waktu eksekusi: {:.2} detik.\n",
+        report.log, report.seconds
+    )
+}

@@ -1,0 +1,80 @@
+//! What can't work is one sentence with the place and the remedy, exit code 2, and nothing
+//! is touched.
+
+use crate::process::bad_input::check;
+use crate::program::kilat;
+use std::fs;
+use std::path::Path;
+
+fn refused(folder: &Path, arguments: &[&str], says: &str) {
+    let mut command = kilat(["check", "--lang=en"].into_iter().chain(arguments.iter().copied()));
+    check(&mut command, folder, says);
+    let mut command = kilat(["check", "--lang=id"].into_iter().chain(arguments.iter().copied()));
+    check(&mut command, folder, "");
+}
+
+#[test]
+fn options_that_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, says) in [
+        (&["stok"][..], "stock, flight, domain, package, player, rdap"),
+        (&["stock", "--timeout=10"], "--timeout 10 is not a duration"),
+        (&["stock", "--watch=soon"], "--watch soon is not a duration"),
+        (&["stock", "--deadline=0s"], "--deadline 0s is not a duration"),
+        (&["stock", "--give-up=-1s"], "--give-up -1s is not a duration"),
+        (&["stock", "--rate=fast"], "100/s"),
+        (&["stock", "--hedge=p99"], "p95"),
+        (&["stock", "--concurrency=0"], "--concurrency is 0"),
+        (&["stock", "--concurrency=20001"], "20001"),
+        (&["stock", "--url=not an address"], "not an address"),
+        (&["stock", "--format=seed", "--resume"], "seed"),
+        (&["stock", "--ca=none.pem"], "none.pem"),
+        (&["rdap", "--bootstrap=none.json", "example.com"], "none.json"),
+        (&["rdap", "example.com"], "--bootstrap"),
+        (&["rdap", "--url=http://127.0.0.1:1"], "no ids of its own"),
+        (&["./mine.toml"], "mine.toml"),
+        (&["stock", ""], "empty"),
+    ] {
+        refused(folder.path(), arguments, says);
+    }
+}
+
+#[test]
+fn ids_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ids.csv"), "id,name\n1,a\n").unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    for (arguments, says) in [
+        (&["stock", "--file=none.txt"][..], "none.txt"),
+        (&["stock", "--file=folder"], "folder"),
+        (&["stock", "--file=ids.csv"], "--column"),
+        (&["stock", "--file=ids.csv", "--column=sku"], "sku"),
+        (&["stock", "-", "--file=-"], "once"),
+    ] {
+        refused(folder.path(), arguments, says);
+    }
+}
+
+#[test]
+fn logs_and_pages_that_are_not_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    file("thesis.txt", "years of work\n");
+    file("other.jsonl", "{\"years\":\"of work\"}\n");
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    for (arguments, says) in [
+        (&["stock", "--log=thesis.txt"][..], "thesis.txt"),
+        (&["stock", "--log=thesis.txt", "--overwrite"], "thesis.txt"),
+        (&["stock", "--log=thesis.txt", "--resume"], "thesis.txt"),
+        (&["stock", "--log=thesis.txt", "--format=seed"], "thesis.txt"),
+        (&["stock", "--log=other.jsonl"], "other.jsonl"),
+        (&["stock", "--log=folder"], "folder"),
+        (&["stock", "--log=none/log.jsonl"], "none/log.jsonl"),
+        (&["stock", "--html=thesis.txt"], "thesis.txt"),
+        (&["stock", "--html=thesis.txt", "--overwrite"], "thesis.txt"),
+        (&["stock", "--html=none/page.html"], "none/page.html"),
+        (&["stock", "--html=a.jsonl", "--log=./a.jsonl"], "a.jsonl"),
+    ] {
+        refused(folder.path(), arguments, says);
+    }
+}

@@ -1,0 +1,134 @@
+//! What a check prints, for people and for programs.
+
+use super::{check, ends, lookup, lookups, verified};
+use crate::program::{kilat, stderr, stdout};
+use serde_json::Value;
+
+#[test]
+fn people_see_every_id_and_what_it_came_to() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let output = ends(&mut check(folder.path(), &server.url, &["stock"]), 0);
+    let text = stdout(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, (mark, id, outcome)) in [
+        ("✓", "SKU-001", "found"),
+        ("✓", "SKU-003", "found"),
+        ("–", "SKU-999", "not found"),
+        ("!", "SKU-002", "found"),
+        ("✓", "SKU-004", "found"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let start: Vec<&str> = lines[at].split_whitespace().take(2).collect();
+        assert_eq!(start, [mark, id], "{text}");
+        assert!(lines[at].contains(outcome), "{text}");
+    }
+    assert!(text.contains("5 ids: 4 found, 1 not found, 0 unknown; 1 to look at"), "{text}");
+    assert!(
+        text.contains(" s, floor ") && text.contains("kilat-check-stock.jsonl, seal "),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'), "no colour without a terminal: {text}");
+    assert_eq!(stderr(&output), "", "no progress without a terminal");
+    let seal = text.split("seal ").nth(1).unwrap().lines().next().unwrap();
+    let checked = verified(&folder.path().join("kilat-check-stock.jsonl"));
+    assert!(checked.contains(seal), "verify prints the seal again: {checked}");
+}
+
+#[test]
+fn a_long_run_shows_what_to_look_at_only() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let ids: String = (0..500).map(|n| format!("none-{n}\n")).collect();
+    std::fs::write(folder.path().join("ids.txt"), ids + "SKU-002\nSKU-001\nSKU-001\n").unwrap();
+    let output = ends(&mut check(folder.path(), &server.url, &["stock", "--file=ids.txt"]), 0);
+    let text = stdout(&output);
+    assert!(
+        text.contains("SKU-002") && !text.contains("SKU-001") && !text.contains("none-"),
+        "{text}"
+    );
+    assert!(text.contains("502 ids: 2 found, 500 not found, 0 unknown; 1 to look at"), "{text}");
+    assert!(text.contains("1 ids came again"), "{text}");
+    assert_eq!(lookups(&folder.path().join("kilat-check-stock.jsonl")).len(), 502);
+}
+
+#[test]
+fn both_languages_are_spoken() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    for (lang, message, summary) in [
+        ("id", "Habis! Stok 'Mechanical Keyboard RGB' adalah 0 unit di Gudang B.", "4 ditemukan"),
+        ("en", "Sold out!", "4 found"),
+    ] {
+        let mut command = kilat(["check", "stock", "--url", &server.url]);
+        let text = stdout(&ends(command.env("KILAT_LANG", lang).current_dir(folder.path()), 0));
+        assert!(text.contains(message) && text.contains(summary), "{lang}: {text}");
+    }
+}
+
+#[test]
+fn programs_read_json_lines_and_a_summary() {
+    let (server, broken) = (lookup(&[]), lookup(&["--html=1"]));
+    let folder = tempfile::tempdir().unwrap();
+    let output = ends(&mut check(folder.path(), &server.url, &["stock", "--json"]), 0);
+    let text = stdout(&output);
+    let objects: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 6, "{text}");
+    let sold_out = objects.iter().find(|object| object["id"] == "SKU-002").unwrap();
+    assert_eq!((&sold_out["outcome"], &sold_out["notable"]), (&"found".into(), &true.into()));
+    assert_eq!((&sold_out["status"], &sold_out["row"]["stock"]), (&200.into(), &0.into()));
+    let mut members: Vec<&String> = sold_out.as_object().unwrap().keys().collect();
+    members.sort_unstable();
+    let expected = ["at", "attempts", "id", "message", "ms", "notable", "outcome", "row", "status"];
+    assert_eq!(members, expected);
+    let summary = &objects[5]["summary"];
+    assert_eq!((&summary["version"], &summary["complete"]), (&1.into(), &true.into()));
+    assert_eq!((&summary["found"], &summary["not_found"]), (&4.into(), &1.into()));
+    assert_eq!((&summary["unknown"], &summary["notable"]), (&0.into(), &1.into()));
+    assert_eq!(summary["log"], "kilat-check-stock.jsonl");
+    assert!(summary["floor_seconds"].as_f64().unwrap() <= summary["seconds"].as_f64().unwrap());
+    // A page in place of JSON is never "not found".
+    let arguments = ["stock", "--json", "--retries=0", "SKU-999"];
+    let text = stdout(&ends(&mut check(folder.path(), &broken.url, &arguments), 1));
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(first["outcome"], "unknown", "{text}");
+}
+
+#[test]
+fn spreadsheets_read_csv() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["stock", "--csv", "--", "SKU-002", "=1+1", "a,\"b\""];
+    let output = ends(&mut check(folder.path(), &server.url, &arguments), 0);
+    let text = stdout(&output);
+    let mut rows: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!(rows.remove(0), "id,outcome,notable,message,status,attempts,at,ms,row");
+    assert_eq!(rows.pop(), Some(""), "each row ends in CR LF: {text}");
+    rows.sort_unstable();
+    assert!(rows[0].starts_with("\"a,\"\"b\"\"\",not_found,false,"), "{text}");
+    assert!(rows[1].starts_with("'=1+1,not_found,false,"), "{text}");
+    assert!(rows[2].starts_with("SKU-002,found,true,"), "{text}");
+    assert!(rows[2].ends_with("\"\"stock\"\":0,\"\"warehouse\"\":\"\"Gudang B\"\"}\""), "{text}");
+    assert!(stderr(&output).contains("3 ids: 1 found"), "the summary stands apart");
+}
+
+#[test]
+fn a_page_is_written_and_never_over_another_file() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    let arguments = ["stock", "--html=report.html"];
+    ends(&mut check(folder.path(), &server.url, &arguments), 0);
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        page.contains("SKU-002") && page.contains("<svg") && !page.contains("<script"),
+        "{page}"
+    );
+    ends(&mut check(folder.path(), &server.url, &arguments), 2);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), page);
+    ends(check(folder.path(), &server.url, &arguments).arg("--overwrite"), 0);
+    assert_ne!(std::fs::read_to_string(&path).unwrap(), page, "another run");
+}

@@ -1,0 +1,128 @@
+//! Ids that arrive while others are asked, in every form, and readers that go away.
+
+use super::{check, ends, lookup, lookups};
+use crate::program::{kilat, stdout};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A process whose stdin and stdout are pipes, killed when this is dropped.
+struct Piped(Child);
+
+impl Piped {
+    fn start(command: &mut Command) -> Piped {
+        Piped(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Piped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_comes_on_stdin_is_asked_before_the_rest_is_there() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut piped = Piped::start(&mut check(folder.path(), &server.url, &["stock", "--json", "-"]));
+    let mut stdin = piped.0.stdin.take().unwrap();
+    let mut stdout = BufReader::new(piped.0.stdout.take().unwrap()).lines();
+    // One that came before is not asked again, and not shown.
+    for (id, is_new) in
+        [("SKU-001", true), ("SKU-002", true), ("SKU-001", false), ("SKU-003", true)]
+    {
+        writeln!(stdin, "{id}").unwrap();
+        if is_new {
+            let object: Value = serde_json::from_str(&stdout.next().unwrap().unwrap()).unwrap();
+            assert_eq!(object["id"], id);
+        }
+    }
+    drop(stdin);
+    let summary: Value = serde_json::from_str(&stdout.next().unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (&summary["summary"]["ids"], &summary["summary"]["skipped"]),
+        (&3.into(), &1.into())
+    );
+    assert!(piped.0.wait().unwrap().success());
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_check() {
+    let server = lookup(&["--delay=0.02"]);
+    let folder = tempfile::tempdir().unwrap();
+    let ids: String = (0..5_000).fold(String::new(), |mut ids, n| {
+        let _ = writeln!(ids, "id-{n}");
+        ids
+    });
+    std::fs::write(folder.path().join("ids.txt"), ids).unwrap();
+    let arguments = ["stock", "--json", "--file=ids.txt", "--concurrency=10"];
+    let mut command = check(folder.path(), &server.url, &arguments);
+    let mut piped = Piped::start(command.stderr(Stdio::piped()));
+    let mut line = String::new();
+    BufReader::new(piped.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let said = std::io::read_to_string(piped.0.stderr.take().unwrap()).unwrap();
+    assert_eq!(piped.0.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("nobody reads") && said.contains("To go on: "), "{said}");
+    assert!(lookups(&folder.path().join("kilat-check-stock.jsonl")).len() < 5_000);
+}
+
+#[test]
+fn every_form_of_input_is_read() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    file("ids.txt", "\u{feff}SKU-001\r\n\r\nSKU-002");
+    file("ids.csv", "name,sku\n\"a, b\",SKU-001\nc,\"SKU-002\"\n");
+    file("ids.jsonl", "\"SKU-001\"\n\"SKU-002\"\n");
+    file("objects.ndjson", "{\"sku\":\"SKU-001\",\"n\":1}\n{\"sku\":\"SKU-002\"}\n");
+    for arguments in [
+        &["--file=ids.txt"][..],
+        &["--file=ids.csv", "--column=sku"],
+        &["--file=ids.jsonl"],
+        &["--file=objects.ndjson", "--field=sku"],
+        &["--file=ids.txt", "--file=ids.jsonl", "SKU-002"],
+    ] {
+        let mut command = check(folder.path(), &server.url, &["stock", "--overwrite", "--quiet"]);
+        let text = stdout(&ends(command.args(arguments), 0));
+        assert!(text.contains("2 ids: 2 found"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_id_stops_the_check_with_its_place() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("kilat-check-stock.jsonl");
+    std::fs::write(folder.path().join("ids.txt"), b"SKU-001\nSKU-\xff\nSKU-002\n").unwrap();
+    let arguments = ["stock", "--file=ids.txt"];
+    let output = ends(&mut check(folder.path(), &server.url, &arguments), 2);
+    let said = stdout(&output) + &crate::program::stderr(&output);
+    assert!(
+        said.contains("ids.txt") && said.contains('2') && said.contains("To go on: "),
+        "{said}"
+    );
+    std::fs::write(folder.path().join("ids.txt"), "SKU-001\nSKU-003\nSKU-002\n").unwrap();
+    ends(check(folder.path(), &server.url, &arguments).arg("--resume"), 0);
+    assert_eq!(lookups(&log).len(), 3, "what had ended was not asked again");
+}
+
+#[test]
+fn a_profile_of_ones_own_is_used() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let guide = include_str!("../../../../../../docs/check.md");
+    let profile = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(folder.path().join("mine.toml"), profile).unwrap();
+    let text = stdout(&ends(&mut in_folder(folder.path(), &server.url), 0));
+    assert!(text.contains("found"), "{text}");
+}
+
+fn in_folder(folder: &Path, url: &str) -> Command {
+    let mut command = kilat(["check", "./mine.toml", "--lang=en", "--url", url, "SKU-001"]);
+    command.current_dir(folder);
+    command
+}
