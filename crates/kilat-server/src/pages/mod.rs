@@ -106,7 +106,9 @@ fn buy_page(app: &App, sale: &Sale, sales: &[Sale], headers: &HeaderMap, uri: &U
             .filter(|other| other.number != sale.number)
             .map(|other| &other.terms)
             .collect(),
-        refused: form::refused(uri).map(|code| choice.text().refusal(code)),
+        refused: form::refused(uri)
+            .map(|code| choice.text().refusal(code))
+            .or_else(|| (!app.handle.board().is_live()).then_some(choice.text().cut_off)),
         key: ids::hex(ids::random_bits()),
     };
     html::page(&page, StatusCode::OK, &choice, Some(visitor))

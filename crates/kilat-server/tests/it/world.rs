@@ -1,9 +1,12 @@
 //! A server of its own for each test.
 
 use crate::http::{Connection, Reply};
-use kilat_engine::Engine;
+use kilat_engine::{
+    Core, CoreAddress, CoreListener, CoreOptions, Engine, Events, Handle, Remote, RemoteOptions,
+};
 use kilat_server::{Access, LaneOptions, Limits, Options, Server};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -25,12 +28,49 @@ fn open_access() -> Access {
     Access::new(Some(ADMIN), None, None)
 }
 
+/// With this variable set every server of these tests is a replica with its core beside it.
+const BEHIND_A_CORE: &str = "KILAT_TEST_BEHIND_A_CORE";
+
+/// What the server asks.
+struct Backend {
+    remote: Option<(Remote, Core)>,
+    engine: Engine,
+}
+
+impl Backend {
+    fn start(folder: &Path) -> Backend {
+        let failed = Box::new(|why: String| panic!("the engine failed: {why}"));
+        let options = kilat_engine::Options::new(folder.join("data"), failed);
+        let engine = Engine::start(options).unwrap();
+        let behind_a_core = std::env::var_os(BEHIND_A_CORE).is_some();
+        let remote = behind_a_core.then(|| replica(&engine, folder));
+        Backend { remote, engine }
+    }
+
+    fn handle(&self) -> &Handle {
+        self.remote.as_ref().map_or(self.engine.handle(), |(remote, _)| remote.handle())
+    }
+
+    fn events(&self) -> &Events {
+        self.remote.as_ref().map_or(self.engine.events(), |(remote, _)| remote.events())
+    }
+}
+
+fn replica(engine: &Engine, folder: &Path) -> (Remote, Core) {
+    let core = CoreAddress::Unix(folder.join("core.sock"));
+    let listener = CoreListener::bind(&core).unwrap();
+    let options = CoreOptions::new(Vec::new(), String::new());
+    let serving = Core::start(engine, listener, options).unwrap();
+    let (secret, name, patience) = (None, NODE.to_owned(), Duration::from_secs(10));
+    (Remote::connect(RemoteOptions { core, secret, name, patience }).unwrap(), serving)
+}
+
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     server: Option<Server>,
     runtime: Runtime,
     // Dropped last: the engine stops, then its directory goes.
-    engine: Engine,
+    backend: Backend,
     _data: TempDir,
 }
 
@@ -59,9 +99,7 @@ impl World {
 
     fn start(access: Access, limits: Limits, lanes: LaneOptions) -> World {
         let data = tempfile::tempdir().unwrap();
-        let failed = Box::new(|why: String| panic!("the engine failed: {why}"));
-        let engine =
-            Engine::start(kilat_engine::Options::new(data.path().join("data"), failed)).unwrap();
+        let backend = Backend::start(data.path());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -78,16 +116,16 @@ impl World {
         };
         let server = runtime
             .block_on(async {
-                let (handle, events) = (engine.handle().clone(), engine.events().clone());
+                let (handle, events) = (backend.handle().clone(), backend.events().clone());
                 Server::start(listener, options, handle, events)
             })
             .unwrap();
         let address = server.local_addr();
-        World { address, server: Some(server), runtime, engine, _data: data }
+        World { address, server: Some(server), runtime, backend, _data: data }
     }
 
     pub(crate) fn handle(&self) -> kilat_engine::Handle {
-        self.engine.handle().clone()
+        self.backend.handle().clone()
     }
 
     pub(crate) fn connect(&self) -> Connection {
