@@ -83,6 +83,8 @@ impl Batcher {
 
     /// Decides what waits as one batch and hands it over.
     fn batch(&mut self, waiting: &mut Vec<Waiting<Work>>) {
+        let since = Instant::now();
+        self.release.meters.taken(waiting.first().map(|oldest| oldest.since));
         let now = self.ledger.clamp(self.clock.now());
         let refused = self.no_room(self.frame_bytes_max(now, waiting));
         self.full = refused.is_some();
@@ -95,6 +97,7 @@ impl Batcher {
             self.release.meters.holds_expired(expired);
             self.settle(waiting, now, &mut facts, &mut outgoing);
         }
+        self.release.meters.decided_in(since.elapsed());
         self.hand_over(facts, outgoing);
     }
 

@@ -204,18 +204,13 @@ fn start_ledger(
         board: Arc::clone(&board),
         hasher: OrderHasher::here(recovered.prints),
     };
+    let meters = Meters::starting_after(recovered.journal.position().frame);
     let committer =
         Committer::spawn(recovered.journal, alarm.for_committer()).map_err(StartError::Threads)?;
     let snapshots =
         Snapshots::start(recovered.snapshots, snapshot_bytes).map_err(StartError::Threads)?;
     recovered.ledger.sales().for_each(|sale| board.publish(Sale::from(sale)));
-    let release = Release {
-        board,
-        intake: Arc::clone(&intake),
-        ledger_end,
-        spare: SpareBuffers::default(),
-        meters: Meters::new(),
-    };
+    let release = Release { board, ledger_end, spare: SpareBuffers::default(), meters };
     let batcher = Batcher {
         clock: Clock::start(recovered.ledger.clamp(Time::from_millis(0))),
         shown: recovered.ledger.sales().map(|sale| sale.sequence).collect(),

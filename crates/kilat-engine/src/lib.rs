@@ -24,6 +24,7 @@ mod clock;
 mod core;
 mod embedded;
 mod events;
+mod gauges;
 mod handle;
 mod intake;
 mod meters;

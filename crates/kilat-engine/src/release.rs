@@ -3,14 +3,12 @@
 use crate::Unavailable;
 use crate::board::Board;
 use crate::events::DurableEnd;
-use crate::intake::Intake;
 use crate::meters::Meters;
 use crate::orders::{Placed, PlacedCallback};
 use crate::query::{Answer, Reply};
 use crate::sale::Sale;
 use crate::snapshots::Due;
 use crate::spare::SpareBuffers;
-use crate::work::Work;
 use kilat_journal::Committed;
 use kilat_ledger::{Outcome, Time};
 use std::sync::Arc;
@@ -40,7 +38,6 @@ impl Drop for Outgoing {
 /// What follows a commit, on the thread that committed: it only passes results on.
 pub(crate) struct Release {
     pub(crate) board: Arc<Board>,
-    pub(crate) intake: Arc<Intake<Work>>,
     pub(crate) ledger_end: Arc<DurableEnd>,
     pub(crate) spare: SpareBuffers,
     pub(crate) meters: Meters,
@@ -50,7 +47,7 @@ impl Release {
     /// Shows what is durable and lets the replies go, in this order, so that
     /// nobody holds a reply that a reader can't see yet.
     pub(crate) fn run(&self, committed: Committed, mut outgoing: Outgoing) {
-        self.meters.committed(&committed, self.intake.depth());
+        self.meters.committed(&committed);
         if let Some(due) = outgoing.snapshot.take() {
             due.start(committed.position);
         }

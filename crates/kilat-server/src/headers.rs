@@ -4,13 +4,13 @@
 
 use crate::ids::RequestId;
 use crate::limits::REQUEST_ID_BYTES_MAX;
-use crate::metrics::HTTP_REPLIES;
+use crate::metrics::{self, HTTP_REPLIES};
 use crate::state::App;
+use ::metrics::counter;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use metrics::counter;
 use std::time::Instant;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static(kilat_api::REQUEST_ID);
@@ -34,13 +34,7 @@ pub(crate) async fn stamp(State(app): State<App>, request: Request, next: Next) 
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let status = response.status();
-    let class = match status.as_u16() / 100 {
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
-    counter!(HTTP_REPLIES, "class" => class).increment(1);
+    counter!(HTTP_REPLIES, "class" => metrics::class(status)).increment(1);
     let (ms, status) = (since.elapsed().as_secs_f64() * 1e3, status.as_u16());
     if status >= 500 {
         tracing::warn!(%method, path, status, ms, request = ?id, "a request failed");

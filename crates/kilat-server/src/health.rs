@@ -96,7 +96,7 @@ async fn probe(app: &App) -> Result<(), Unavailable> {
         body = String, content_type = "text/plain; version=0.0.4; charset=utf-8")),
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let mut response = Response::new(app.metrics.render().into());
+    let mut response = Response::new(app.metrics.render(&app).into());
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

@@ -67,7 +67,6 @@ use bytes::Bytes;
 use full_lane::FullLane;
 use kilat_engine::{Events, Handle};
 use lane::{Handover, Lanes};
-use seats::Seats;
 use state::App;
 use std::fmt;
 use std::io;
@@ -155,7 +154,7 @@ fn accept_alone(
     let (full_lane, node) = (Arc::clone(full_lane), Arc::clone(&app.node));
     Ok(tokio::spawn(accept::accept(
         listener,
-        Seats::new(app.limits.connections_max),
+        app.seats.clone(),
         app.stopping.subscribe(),
         move |stream, seat| full_lane.take(stream, Bytes::new(), seat),
         move |mut stream| lane::write_busy(&mut stream, &node),

@@ -6,7 +6,7 @@ use crate::limits::{
     BATCH_BODY_BYTES_MAX, FORGET_BODY_BYTES_MAX, FORM_BODY_BYTES_MAX, ORDER_BODY_BYTES_MAX,
     PUBLISH_BODY_BYTES_MAX, SALE_BODY_BYTES_MAX,
 };
-use crate::metrics::HTTP_SECONDS;
+use crate::metrics::RouteSeconds;
 use crate::problem::Fault;
 use crate::state::App;
 use crate::{docs, events, headers, health, orders, pages, sales, stream};
@@ -17,7 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, patch, post};
 use kilat_api::problem::Code;
-use metrics::{Histogram, histogram};
+use std::sync::Arc;
 use std::time::Instant;
 use tower_http::compression::CompressionLayer;
 
@@ -129,7 +129,7 @@ pub(crate) fn router(app: &App) -> Router {
 }
 
 fn method_router(route: &Route, app: &App) -> MethodRouter<App> {
-    let seconds = histogram!(HTTP_SECONDS, "method" => route.method, "path" => route.path);
+    let seconds = Arc::new(RouteSeconds::new(route.method, route.path));
     let guard = Guard { app: app.clone(), rule: route.rule, seconds };
     let served = (route.serve)().route_layer(middleware::from_fn_with_state(guard, admit));
     match route.takes {
@@ -143,7 +143,7 @@ fn method_router(route: &Route, app: &App) -> MethodRouter<App> {
 struct Guard {
     app: App,
     rule: Rule,
-    seconds: Histogram,
+    seconds: Arc<RouteSeconds>,
 }
 
 /// Lets those in who may, tells the handler who they are, and takes the time.
@@ -157,6 +157,6 @@ async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> 
         }
         Err(fault) => fault.into_response(),
     };
-    guard.seconds.record(since.elapsed().as_secs_f64());
+    guard.seconds.note(response.status(), since);
     response
 }

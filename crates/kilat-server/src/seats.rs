@@ -19,6 +19,11 @@ impl Seats {
         Seats { taken: Arc::default(), most }
     }
 
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// A place, if one is free.
     pub(crate) fn take(&self) -> Option<Seat> {
         let free = |now: usize| (now < self.most).then_some(now + 1);

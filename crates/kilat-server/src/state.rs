@@ -6,6 +6,7 @@ use crate::groups::Groups;
 use crate::lane::LaneOptions;
 use crate::limits::{FILE_READS_MAX, Limits};
 use crate::metrics::Metrics;
+use crate::seats::Seats;
 use crate::visitor::VisitorKey;
 use axum::http::HeaderValue;
 use kilat_engine::{Events, Handle, Time};
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     pub(crate) node_header: HeaderValue,
     pub(crate) visitors: VisitorKey,
+    /// Places for connections.
+    pub(crate) seats: Seats,
     pub(crate) groups: Groups,
     pub(crate) buffers: SpareBuffers,
     /// Free places for work that reads files or large bodies of events.
@@ -93,6 +96,7 @@ impl App {
             file_reads: Arc::new(Semaphore::new(FILE_READS_MAX)),
             visitors: VisitorKey::derive(&options.secret, options.behind_tls),
             streams: Arc::new(Semaphore::new(options.limits.streams_max)),
+            seats: Seats::new(options.limits.connections_max),
             limits: options.limits,
             metrics,
             node_header,

@@ -47,6 +47,7 @@ pub(super) struct Release {
 struct Meters {
     groups: Counter,
     group_events: Histogram,
+    write_seconds: Histogram,
     fsync_seconds: Histogram,
 }
 
@@ -205,10 +206,12 @@ impl Release {
     ) -> Release {
         describe_counter!("kilat_event_groups_total", "Groups of publications committed");
         describe_histogram!("kilat_event_group_events", "Events of a group, duplicates included");
+        describe_histogram!("kilat_event_write_seconds", "Time to write a group");
         describe_histogram!("kilat_event_fsync_seconds", "Time until the device has a group");
         let meters = Meters {
             groups: counter!("kilat_event_groups_total"),
             group_events: histogram!("kilat_event_group_events"),
+            write_seconds: histogram!("kilat_event_write_seconds"),
             fsync_seconds: histogram!("kilat_event_fsync_seconds"),
         };
         Release { spare: SpareBuffers::default(), ends, watchers, bell, meters }
@@ -218,6 +221,7 @@ impl Release {
     fn committed(&self, committed: Committed) {
         self.bell.at(committed.place.segment);
         self.meters.groups.increment(1);
+        self.meters.write_seconds.record(committed.write_ns as f64 / 1e9);
         self.meters.fsync_seconds.record(committed.sync_ns as f64 / 1e9);
         self.spare.keep(committed.payload);
     }

@@ -142,7 +142,8 @@ pub(super) struct Meters {
 }
 
 impl Meters {
-    pub(super) fn new() -> Meters {
+    #[expect(clippy::cast_precision_loss, reason = "frames are far below 2^52")]
+    pub(super) fn starting_after(ledger_frame: u64) -> Meters {
         describe_gauge!(
             "kilat_projector_frame",
             "Last frame of the ledger's journal whose facts are in the event log"
@@ -150,7 +151,9 @@ impl Meters {
         describe_gauge!("kilat_projector_halted", "1 when facts are not copied any more");
         let halted = gauge!("kilat_projector_halted");
         halted.set(0.0);
-        Meters { frame: gauge!("kilat_projector_frame"), halted }
+        let frame = gauge!("kilat_projector_frame");
+        frame.set(ledger_frame as f64);
+        Meters { frame, halted }
     }
 }
 

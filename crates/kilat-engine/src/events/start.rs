@@ -89,7 +89,7 @@ impl EventThreads {
             events: reader.clone(),
             intake: Arc::clone(&intake),
             state: Arc::clone(&state),
-            meters: Meters::new(),
+            meters: Meters::starting_after(reader.ledger_cursor()),
         };
         let (forgetting, rung) = (reader.clone(), Arc::clone(&bell));
         let failing = Arc::clone(&intake);

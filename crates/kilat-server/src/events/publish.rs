@@ -8,7 +8,7 @@ use super::render::{Counts, published};
 use super::{apart, invalid, query};
 use crate::body;
 use crate::limits::{PUBLISH_BODY_BYTES_MAX, PUBLISH_INLINE_BYTES_MAX};
-use crate::metrics::EVENTS;
+use crate::metrics::{Answer, EVENTS, PublishCounts};
 use crate::problem::Fault;
 use crate::reply;
 use crate::state::App;
@@ -25,6 +25,7 @@ use kilat_engine::{Content, NewEvent, Publication, Unavailable, Verdict};
 use metrics::counter;
 use serde::Deserialize;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Most buffers kept for the next bodies.
@@ -113,14 +114,30 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Fault> {
-    let sent = Sent::of(&headers)?;
-    let on_invalid = match query::<PublishQuery>(&uri)?.on_invalid {
+    let since = Instant::now();
+    let result = publish_all(&app, &uri, &headers, body).await;
+    let answer =
+        result.as_ref().map_or_else(|fault| Answer::of(fault.code()), |_| Answer::Accepted);
+    let mut counts = PublishCounts::default();
+    counts.note(answer, since.elapsed());
+    counts.flush();
+    result
+}
+
+async fn publish_all(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let sent = Sent::of(headers)?;
+    let on_invalid = match query::<PublishQuery>(uri)?.on_invalid {
         Some(OnInvalidText::Skip) => OnInvalid::Skip,
         Some(OnInvalidText::Refuse) | None => OnInvalid::Refuse,
     };
-    let minimal = prefers_minimal(&headers);
-    let bytes = body::collect(&app, &headers, body, PUBLISH_BODY_BYTES_MAX).await?;
-    let (read, verdicts) = hand_over(&app, sent, bytes, on_invalid).await?;
+    let minimal = prefers_minimal(headers);
+    let bytes = body::collect(app, headers, body, PUBLISH_BODY_BYTES_MAX).await?;
+    let (read, verdicts) = hand_over(app, sent, bytes, on_invalid).await?;
     let verdicts = match verdicts {
         Some(verdicts) => verdicts.await.unwrap_or(Err(Unavailable::Failed))?,
         None => Vec::new(),

@@ -27,7 +27,7 @@ mod reply;
 mod request;
 
 use crate::limits::HANDOVERS_MAX;
-use crate::seats::{Seat, Seats};
+use crate::seats::Seat;
 use crate::state::App;
 use mailbox::Mailbox;
 pub(crate) use reply::write_busy;
@@ -86,7 +86,6 @@ impl Lanes {
         app: &App,
     ) -> io::Result<(Lanes, mpsc::Receiver<Handover>)> {
         let (handovers, taken_over) = mpsc::channel(HANDOVERS_MAX);
-        let seats = Seats::new(app.limits.connections_max);
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
         for _ in 0..options.threads.max(1) {
@@ -102,7 +101,7 @@ impl Lanes {
                     &poll,
                     listener,
                     mailboxes.clone(),
-                    seats.clone(),
+                    app.seats.clone(),
                     Arc::clone(&app.node),
                 )?),
                 None => None,

@@ -1,10 +1,11 @@
 //! The events of a round: read here, published as one group, answered one by one.
 
 use super::connection::Ticket;
-use crate::metrics::EVENTS;
+use crate::metrics::{Answer, EVENTS, PublishCounts};
 use kilat_api::event::{Buffers, Event, Form, OnInvalid, read};
 use kilat_engine::{Content, Events, NewEvent, Publication, Verdict};
 use metrics::{Counter, counter};
+use std::time::Instant;
 
 /// A lane's events that are not sent yet, and what reading them needs.
 pub(super) struct Publishing {
@@ -14,6 +15,7 @@ pub(super) struct Publishing {
     buffers: Buffers,
     /// Counters of `stored`, `duplicate` and `conflict`.
     results: [Counter; 3],
+    counts: PublishCounts,
 }
 
 impl Publishing {
@@ -22,7 +24,8 @@ impl Publishing {
         let results =
             ["stored", "duplicate", "conflict"].map(|result| counter!(EVENTS, "result" => result));
         let (tickets, buffers) = (Vec::new(), Buffers::default());
-        Publishing { events, publication, tickets, buffers, results }
+        let counts = PublishCounts::default();
+        Publishing { events, publication, tickets, buffers, results, counts }
     }
 
     /// Adds the event in `body`; `false` when it is none, which is for the full lane to explain.
@@ -65,5 +68,14 @@ impl Publishing {
         for (counter, count) in self.results.iter().zip(counts) {
             counter.increment(count);
         }
+    }
+
+    /// Notes how long those who hold `tickets` have waited for this answer.
+    pub(super) fn time(&mut self, tickets: &[Ticket], answer: Answer) {
+        let now = Instant::now();
+        for ticket in tickets {
+            self.counts.note(answer, now.duration_since(ticket.since));
+        }
+        self.counts.flush();
     }
 }

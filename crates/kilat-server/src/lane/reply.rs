@@ -2,6 +2,7 @@
 
 use crate::events;
 use crate::ids::RequestId;
+use crate::metrics;
 use crate::problem;
 use crate::render;
 use axum::http::StatusCode;
@@ -136,6 +137,7 @@ pub(crate) fn write_busy(stream: &mut impl Write, node: &str) {
         body.len(),
         RequestId::of(None).as_str(),
     );
+    metrics::connection_refused();
     // The peer may be gone; there is nothing left to tell it.
     let _ = stream.write(&[head.as_bytes(), body].concat());
 }

@@ -164,8 +164,52 @@ fn metrics_count_what_became_of_requests() {
     for name in [
         "kilat_build_info{",
         "kilat_http_request_seconds_bucket{",
-        "kilat_order_seconds_bucket{le=\"+Inf\"}",
+        "kilat_order_seconds_bucket{answer=\"refused\",le=\"+Inf\"}",
+        "kilat_sale_units{sale=\"s\",state=\"available\"} 8",
+        "kilat_sale_units{sale=\"s\",state=\"held\"} 1",
+        "kilat_sale_units{sale=\"s\",state=\"sold\"} 1",
+        "kilat_sale_supply_units{sale=\"s\"} 10",
+        "kilat_queue_depth 0",
+        "kilat_streams 0",
+        "process_open_fds ",
     ] {
-        assert!(text.contains(name), "{name}");
+        assert!(text.contains(name), "{name}\n{text}");
+    }
+}
+
+#[test]
+fn metrics_show_who_is_connected_and_who_follows() {
+    let world = World::open();
+    world.make_sale(&[]);
+    let figure = |name: &str| {
+        let text = world.get("/metrics").text().to_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name}\n{text}")).parse::<u64>().unwrap()
+    };
+    let mut idle = world.connect();
+    assert_eq!(idle.call("GET", "/livez", &[], "").status, 200);
+    let mut stream = Stream::follow(&world);
+    stream.next();
+    // The asking connection, the idle one and the stream's; earlier ones may not be closed yet.
+    assert!(figure("kilat_connections") >= 3);
+    assert_eq!(figure("kilat_streams"), 1);
+}
+
+#[test]
+fn durations_of_publishing_are_kept_by_answer_on_both_lanes() {
+    for world in [World::open(), World::full_lane(Limits::default())] {
+        let counted = |answer: &str| {
+            let text = world.get("/metrics").text().to_owned();
+            let start = format!("kilat_publish_seconds_count{{answer=\"{answer}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&start)).unwrap().parse::<u64>().unwrap()
+        };
+        let before = ["accepted", "refused"].map(counted);
+        let event = r#"{"topic":"t","event_id":"1","timestamp":"2026-11-21T12:00:00Z","source":"s","payload":{}}"#;
+        let json = [("content-type", "application/json")];
+        assert_eq!(world.call("POST", "/publish", &json, event).status, 200);
+        assert_eq!(world.call("POST", "/publish", &json, "{}").status, 422);
+        // Other tests may share the process.
+        let after = ["accepted", "refused"].map(counted);
+        assert!(after[0] > before[0] && after[1] > before[1], "{before:?} {after:?}");
     }
 }

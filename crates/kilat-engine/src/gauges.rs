@@ -1,0 +1,19 @@
+//! What waits, read when somebody asks: no hook in the path of a command.
+
+use crate::{Events, Handle};
+
+impl Handle {
+    /// Commands that wait for a batch now, also while the disk does not answer.
+    #[must_use]
+    pub fn queue_depth(&self) -> usize {
+        self.intake.depth()
+    }
+}
+
+impl Events {
+    /// Events that wait for a group now.
+    #[must_use]
+    pub fn queue_depth(&self) -> usize {
+        self.waiting()
+    }
+}
