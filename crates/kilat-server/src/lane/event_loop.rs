@@ -7,7 +7,6 @@ use super::publishing::Publishing;
 use super::reply::{self, Asked, Envelope};
 use super::request::{self, HotEvent, HotOrder, REQUEST_BYTES_MAX, Seen};
 use super::{Handover, LaneOptions};
-use crate::metrics::Answer;
 use crate::problem;
 use crate::seats::Seat;
 use crate::state::App;
@@ -349,7 +348,7 @@ impl EventLoop {
                 }
             }
             Finished::Events { verdicts: Err(why), tickets } => {
-                self.publishing.time(&tickets, Answer::Failed);
+                self.publishing.failed(&tickets);
                 for ticket in &tickets {
                     self.refuse(ticket, why);
                 }
@@ -378,8 +377,7 @@ impl EventLoop {
     }
 
     fn answer_events(&mut self, verdicts: &[Verdict], tickets: &[Ticket]) {
-        self.publishing.count(verdicts);
-        self.publishing.time(tickets, Answer::Accepted);
+        self.publishing.count(verdicts, tickets);
         for (ticket, verdict) in tickets.iter().zip(verdicts) {
             let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
             self.output.clear();

@@ -55,8 +55,8 @@ impl Publishing {
         (publication, std::mem::take(&mut self.tickets))
     }
 
-    /// Counts what became of a group.
-    pub(super) fn count(&self, verdicts: &[Verdict]) {
+    /// Counts what became of a group, and how long it took.
+    pub(super) fn count(&mut self, verdicts: &[Verdict], tickets: &[Ticket]) {
         let mut counts = [0; 3];
         for verdict in verdicts {
             counts[match verdict {
@@ -68,10 +68,16 @@ impl Publishing {
         for (counter, count) in self.results.iter().zip(counts) {
             counter.increment(count);
         }
+        self.time(tickets, Answer::Accepted);
+    }
+
+    /// Counts a group that could not be stored.
+    pub(super) fn failed(&mut self, tickets: &[Ticket]) {
+        self.time(tickets, Answer::Failed);
     }
 
     /// Notes how long those who hold `tickets` have waited for this answer.
-    pub(super) fn time(&mut self, tickets: &[Ticket], answer: Answer) {
+    fn time(&mut self, tickets: &[Ticket], answer: Answer) {
         let now = Instant::now();
         for ticket in tickets {
             self.counts.note(answer, now.duration_since(ticket.since));

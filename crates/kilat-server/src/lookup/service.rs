@@ -16,7 +16,7 @@ use crate::state;
 use hyper::body::Incoming;
 use hyper::service::{HttpService, service_fn};
 use hyper::{Method, Request, StatusCode};
-use metrics::{Counter, counter};
+use metrics::{Counter, counter, describe_counter};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -136,6 +136,7 @@ const STATUSES: [StatusCode; 4] = [
 
 impl Counts {
     pub(super) fn new() -> Counts {
+        describe_counter!(REPLIES, "Replies of the lookups, by profile and status");
         let of = |profile: Profile, status: StatusCode| {
             let status = status.as_str().to_owned();
             counter!(REPLIES, "profile" => profile.name(), "status" => status)

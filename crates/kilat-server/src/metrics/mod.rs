@@ -19,7 +19,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Requests to buy, by what became of them. The name is a contract.
 const REQUESTS: &str = "flash_sale_requests_total";
@@ -64,6 +64,9 @@ const REVISION: &str = match option_env!("KILAT_REVISION") {
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
+    /// When the recorder was installed, with which a server starts. What the system says of a
+    /// process's start needs files that a hardened service does not see.
+    started: SystemTime,
 }
 
 impl Metrics {
@@ -72,10 +75,10 @@ impl Metrics {
     /// # Errors
     /// When another recorder is installed in this process.
     pub fn install() -> Result<Metrics, BuildError> {
-        static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+        static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = &*installed {
-            return Ok(Metrics { handle: handle.clone() });
+        if let Some(metrics) = &*installed {
+            return Ok(metrics.clone());
         }
         let mut builder = PrometheusBuilder::new().set_buckets(&SECONDS)?;
         for name in SIZED {
@@ -83,8 +86,7 @@ impl Metrics {
         }
         let handle = builder.install_recorder()?;
         describe();
-        *installed = Some(handle.clone());
-        Ok(Metrics { handle })
+        Ok(installed.insert(Metrics { handle, started: SystemTime::now() }).clone())
     }
 
     /// Everything in Prometheus's text format, `app`'s own figures as they are now.
@@ -96,7 +98,7 @@ impl Metrics {
         let answers = [Answer::Accepted, Answer::Refused, Answer::Failed];
         PUBLISH_SECONDS.render(&mut out, "kilat_publish_seconds", help, &answers);
         readings::render(app, &mut out);
-        process::render(&mut out);
+        process::render(self.started, &mut out);
         out.into_text()
     }
 
