@@ -180,6 +180,20 @@ static STEPS: &[Step] = &[
         run: |scope| suites::run(Suite::Browser, scope),
     },
     Step {
+        name: "deploy tests",
+        quick: false,
+        after: Some(BUILD),
+        needs: &[
+            setup::NEXTEST,
+            setup::PROMETHEUS,
+            setup::PROMTOOL,
+            setup::NGINX,
+            setup::DOCKER_COMPOSE,
+            setup::SYSTEMD_ANALYZE,
+        ],
+        run: |scope| suites::run(Suite::Deploy, scope),
+    },
+    Step {
         name: "schemathesis",
         quick: false,
         after: Some(BUILD),

@@ -19,9 +19,12 @@ pub(crate) enum Suite {
     Mount,
     /// A real browser.
     Browser,
+    /// What is deployed, with the programs that it is made for.
+    Deploy,
 }
 
 const BROWSER: &str = "kind(test) & test(/^browser::/)";
+const DEPLOY: &str = "kind(test) & test(/^deploy::/)";
 const MOUNT: &str = "kind(test) & test(/^mount::/)";
 const PROCESS: &str = "kind(test) & (package(kilat) | test(/^process::/))";
 
@@ -29,10 +32,11 @@ impl Suite {
     /// The suite's tests in the runner's filter language.
     fn filter(self) -> String {
         match self {
-            Self::Own => format!("not (({PROCESS}) | ({MOUNT}) | ({BROWSER}))"),
-            Self::Process => format!("({PROCESS}) - ({MOUNT}) - ({BROWSER})"),
+            Self::Own => format!("not (({PROCESS}) | ({MOUNT}) | ({BROWSER}) | ({DEPLOY}))"),
+            Self::Process => format!("({PROCESS}) - ({MOUNT}) - ({BROWSER}) - ({DEPLOY})"),
             Self::Mount => MOUNT.to_owned(),
             Self::Browser => BROWSER.to_owned(),
+            Self::Deploy => DEPLOY.to_owned(),
         }
     }
 }

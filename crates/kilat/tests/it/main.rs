@@ -8,6 +8,7 @@
 //! | `process` | tests with processes only |
 //! | `mount` | tests with file systems of their own: root only |
 //! | `browser` | tests with a browser |
+//! | `deploy` | tests of what stands in `deploy/`, with the programs it is made for |
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
 )]
 
 mod browser;
+mod deploy;
 mod http;
 mod mount;
 mod process;

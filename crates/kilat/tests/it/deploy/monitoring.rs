@@ -1,0 +1,290 @@
+//! Metrics, rules, dashboards and the guide: nothing is asked for that is not there.
+
+use super::prometheus::Prometheus;
+use super::{content, document, folder, list, read, text};
+use crate::program::{Server, kilat, run, serve, stderr, stdout, wait_for};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for what was measured to have been scraped twice.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn promtool(arguments: &[&str]) -> String {
+    content(Command::new("promtool").current_dir(folder().join("prometheus")).args(arguments))
+}
+
+#[test]
+fn promtool_is_content_with_configuration_and_rules() {
+    let said = promtool(&["check", "config", "prometheus.yml"]);
+    assert!(said.contains("1 rule files found"), "{said}");
+    promtool(&["test", "rules", "tests/kilat.yml"]);
+    let rules = document("prometheus/rules/kilat.yml");
+    let rules = list(&rules["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    let alerts: BTreeSet<&str> = rules.map(|rule| text(&rule["alert"])).collect();
+    let tests = document("prometheus/tests/kilat.yml");
+    let asked: Vec<&Value> =
+        list(&tests["tests"]).iter().flat_map(|test| list(&test["alert_rule_test"])).collect();
+    for rings in [true, false] {
+        let with = asked.iter().filter(|one| list(&one["exp_alerts"]).is_empty() != rings);
+        let tested: BTreeSet<&str> = with.map(|one| text(&one["alertname"])).collect();
+        assert_eq!(tested, alerts, "each alert has a test in which it rings, and one in which not");
+    }
+}
+
+/// A server that has served everything that is measured.
+struct Busy {
+    server: Server,
+    _data: tempfile::TempDir,
+}
+
+impl Busy {
+    fn start() -> Busy {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = kilat(serve(&folder.path().join("data")));
+        command.args(["--listen=127.0.0.1:0", "--lookup-listen=127.0.0.1:0"]);
+        Busy { server: Server::run(&mut command), _data: folder }
+    }
+
+    fn address(&self) -> &str {
+        self.server.url.trim_start_matches("http://")
+    }
+
+    /// A stampede, a hold, and events of which some are duplicates.
+    fn storm(&self) {
+        let url = &self.server.url;
+        let attack = ["attack", "--url", url, "--quiet", "--json", "--hold=0.2"];
+        let stress = ["stress", "--url", url, "--quiet", "--events=2000", "--batch=50"];
+        for command in [&attack[..], &stress] {
+            let output = run(command.iter().copied());
+            assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.server.get("/metrics").text().to_owned()
+    }
+}
+
+/// The expressions of a dashboard with the titles of their panels; what readers choose stands
+/// for all there is.
+fn expressions(dashboard: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for panel in list(&dashboard["panels"]) {
+        for target in list(&panel["targets"]) {
+            let expression = text(&target["expr"]).replace("$instance", ".*");
+            assert!(!expression.contains('$'), "{expression}");
+            assert_eq!(target["datasource"]["uid"], "prometheus", "{expression}");
+            found.push((text(&panel["title"]).to_owned(), expression));
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// Every dashboard, by the name of its file.
+fn dashboards() -> BTreeMap<String, Value> {
+    let files = std::fs::read_dir(folder().join("grafana/dashboards")).unwrap();
+    let parsed = files.map(|file| {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let dashboard = read(&format!("grafana/dashboards/{name}"));
+        (name, serde_json::from_str(&dashboard).unwrap())
+    });
+    parsed.collect()
+}
+
+/// A figure among what an expression gave: a quantile of nothing is none.
+fn has_figure(result: &[Value]) -> bool {
+    let figure = |sample: &Value| sample["value"][1].as_str()?.parse::<f64>().ok();
+    result.iter().filter_map(figure).any(f64::is_finite)
+}
+
+#[test]
+fn every_panel_shows_something_and_every_alert_asks_for_what_there_is() {
+    let busy = Busy::start();
+    let prometheus = Prometheus::start(&[busy.address()]);
+    // Twice with a scrape between, so that every rate has seen a rise.
+    busy.storm();
+    let stored = "kilat_events_total{result=\"stored\"} > 0";
+    wait_for("a scrape", || Some(prometheus.query(stored).unwrap()).filter(|r| !r.is_empty()));
+    busy.storm();
+    every_panel_shows_something(&prometheus);
+    every_alert_can_be_asked(&prometheus);
+}
+
+fn every_panel_shows_something(prometheus: &Prometheus) {
+    let dashboards = dashboards();
+    let asked = dashboards.iter().flat_map(|(file, dashboard)| {
+        let expressions = expressions(dashboard).into_iter();
+        expressions.map(move |(panel, expression)| (format!("{file}: {panel}"), expression))
+    });
+    let mut waiting: Vec<_> = asked.collect();
+    let since = Instant::now();
+    while !waiting.is_empty() && since.elapsed() < PATIENCE {
+        waiting.retain(|(panel, expression)| {
+            let result = prometheus.query(expression);
+            !has_figure(&result.unwrap_or_else(|error| panic!("{panel}: {error}")))
+        });
+    }
+    assert!(waiting.is_empty(), "panels without data: {waiting:#?}");
+}
+
+fn every_alert_can_be_asked(prometheus: &Prometheus) {
+    let names = prometheus.get("/api/v1/label/__name__/values");
+    let names: BTreeSet<&str> = list(&names).iter().map(text).collect();
+    let rules = wait_for("the rules to be evaluated", || {
+        let groups = prometheus.get("/api/v1/rules")["groups"].clone();
+        let rules: Vec<Value> =
+            list(&groups).iter().flat_map(|group| list(&group["rules"])).cloned().collect();
+        rules.iter().all(|rule| rule["health"] != "unknown").then_some(rules)
+    });
+    assert!(!rules.is_empty());
+    for rule in &rules {
+        assert_eq!(rule["health"], "ok", "{rule}");
+        for metric in metrics_in(text(&rule["query"])) {
+            assert!(names.contains(metric), "{metric} does not exist: {rule}");
+        }
+        let is_critical = rule["labels"]["severity"] == "critical";
+        assert!(!is_critical || rule["state"] != "firing", "it rings without need: {rule}");
+    }
+}
+
+/// The metrics that an expression names: an alert on one that does not exist never rings.
+fn metrics_in(expression: &str) -> Vec<&str> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let prefixes = ["kilat_", "flash_sale_", "process_"];
+    let metrics = words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)));
+    let metrics: Vec<&str> = metrics.collect();
+    assert!(!metrics.is_empty() || expression.contains("up{"), "{expression}");
+    metrics
+}
+
+/// Type and labels of every metric, by name, as `/metrics` has them.
+fn exported(exposition: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let mut metrics = BTreeMap::new();
+    for line in exposition.lines().filter(|line| !line.is_empty()) {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declared.split_once(' ').unwrap();
+            metrics.insert(name.to_owned(), (kind.to_owned(), BTreeSet::new()));
+        } else if !line.starts_with('#') {
+            let (sample, _) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
+            let (_, seen) = of_sample(&mut metrics, name);
+            seen.extend(label_names(labels.trim_end_matches('}')));
+        }
+    }
+    metrics
+}
+
+fn of_sample<'a, T>(metrics: &'a mut BTreeMap<String, T>, name: &str) -> &'a mut T {
+    let whole = ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|part| name.strip_suffix(part).filter(|whole| metrics.contains_key(*whole)));
+    metrics.get_mut(whole.unwrap_or(name)).unwrap_or_else(|| panic!("{name} has no type"))
+}
+
+/// Names before `="`; the label that makes buckets is no label of the metric.
+fn label_names(labels: &str) -> BTreeSet<String> {
+    let mut parts: Vec<&str> = labels.split("=\"").collect();
+    // Behind the last one is a value.
+    parts.pop();
+    let name = |part: &str| part.rsplit(['"', ',']).next().unwrap_or(part).to_owned();
+    parts.into_iter().map(name).filter(|name| name != "le").collect()
+}
+
+/// Rows of the guide's tables: what stands in backticks in the first column, and the second.
+fn rows(guide: &str) -> impl Iterator<Item = (&str, &str)> {
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(first, rest)| (first, rest.split('|').nth(1).unwrap().trim()))
+}
+
+fn guide() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/monitoring.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn is_alert(name: &str) -> bool {
+    name.starts_with(char::is_uppercase)
+}
+
+/// Type and labels of every metric that the guide describes: `` `name{label,label}` | type ``.
+fn described(guide: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let metric = |(metric, kind): (&str, &str)| {
+        let (name, labels) = metric.split_once('{').unwrap_or((metric, ""));
+        let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+        (name.to_owned(), (kind.to_owned(), labels.map(str::to_owned).collect()))
+    };
+    rows(guide).filter(|(name, _)| !is_alert(name)).map(metric).collect()
+}
+
+/// What only one of both has.
+fn difference<K: Ord + Clone, V: PartialEq + Clone>(
+    ours: &BTreeMap<K, V>,
+    theirs: &BTreeMap<K, V>,
+) -> Vec<(K, V)> {
+    let missing = ours.iter().filter(|(key, value)| theirs.get(key) != Some(value));
+    missing.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+#[test]
+fn the_guide_says_what_to_do_about_every_alert() {
+    let guide = guide();
+    let described: BTreeMap<&str, &str> = rows(&guide).filter(|(name, _)| is_alert(name)).collect();
+    let rules = document("prometheus/rules/kilat.yml");
+    let rules = list(&rules["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    let alert = |rule: &'_ Value| {
+        (text(&rule["alert"]).to_owned(), text(&rule["labels"]["severity"]).to_owned())
+    };
+    let alerts: BTreeMap<String, String> = rules.map(alert).collect();
+    let described = described.into_iter().map(|(name, severity)| (name.into(), severity.into()));
+    assert_eq!(described.collect::<BTreeMap<String, String>>(), alerts);
+}
+
+#[test]
+fn the_guide_describes_every_metric_that_is_exported_and_no_other() {
+    let busy = Busy::start();
+    busy.storm();
+    let exposition = busy.metrics();
+    let (described, exported) = (described(&guide()), exported(&exposition));
+    assert_eq!(difference(&exported, &described), [], "exported and not described so");
+    assert_eq!(difference(&described, &exported), [], "described and not exported so");
+    let mut lint = Command::new("promtool");
+    lint.args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut lint = lint.spawn().unwrap();
+    lint.stdin.take().unwrap().write_all(exposition.as_bytes()).unwrap();
+    let output = lint.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
+fn the_seeds_query_is_on_the_first_dashboard() {
+    let seed = "sum(rate(flash_sale_requests_total[1m])) by (status)";
+    let dashboard = &dashboards()["flash-sale.json"];
+    assert!(expressions(dashboard).iter().any(|(_, expression)| expression == seed));
+}
+
+#[test]
+fn grafana_finds_what_is_provisioned() {
+    let sources = document("grafana/provisioning/datasources/prometheus.yml");
+    assert_eq!(sources["datasources"][0]["uid"], "prometheus");
+    assert_eq!(sources["datasources"][0]["url"], "http://prometheus:9090");
+    let providers = document("grafana/provisioning/dashboards/kilat.yml");
+    let path = text(&providers["providers"][0]["options"]["path"]);
+    let mut uids = BTreeSet::new();
+    for file in ["compose.single.yaml", "compose.yaml"] {
+        let mounts = document(file)["services"]["grafana"]["volumes"].to_string();
+        assert!(mounts.contains(&format!("./grafana/dashboards:{path}:ro")), "{file}: {mounts}");
+    }
+    for (file, dashboard) in dashboards() {
+        assert!(uids.insert(text(&dashboard["uid"]).to_owned()), "{file}");
+        let mut ids = list(&dashboard["panels"]).iter().map(|panel| panel["id"].as_u64());
+        let mut seen = BTreeSet::new();
+        assert!(ids.all(|id| seen.insert(id.unwrap())), "{file}");
+    }
+}
