@@ -3,7 +3,7 @@
 //! and `X-RateLimit-*`.
 
 use hyper::HeaderMap;
-use hyper::header::{DATE, RETRY_AFTER};
+use hyper::header::{DATE, HeaderName, RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
 /// Longest that a server is waited for because it asks for it.
@@ -26,19 +26,24 @@ pub(crate) struct Advice {
 impl Advice {
     /// Reads a reply's headers. `is_refusal` when its status says that the call was one
     /// too many, so that a reset counts for this call too.
-    pub(crate) fn read(headers: &HeaderMap, is_refusal: bool, now: SystemTime) -> Self {
-        if headers.is_empty() {
+    pub(crate) fn read(headers: &HeaderMap, is_refusal: bool, now: fn() -> SystemTime) -> Self {
+        if !headers.keys().any(is_advice) {
             return Advice::default();
         }
         let date =
             text(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
-        let now = date.unwrap_or(now);
+        let now = date.unwrap_or_else(now);
         let quota = Quota::read(headers, now);
         let quiet = quota.is_used_up.then_some(quota.reset).flatten();
         let again = text(headers, RETRY_AFTER.as_str()).and_then(|value| retry_after(value, now));
         let again = again.or(quota.reset.filter(|_| is_refusal));
         Advice { again, quiet: quiet.filter(|_| !is_refusal) }
     }
+}
+
+/// Whether a header may be one of those: nearly no reply has any, and there are many replies.
+fn is_advice(name: &HeaderName) -> bool {
+    *name == RETRY_AFTER || name.as_str().contains("rate")
 }
 
 /// Seconds, or a moment by the server's clock.
@@ -131,7 +136,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::{HeaderName, HeaderValue};
+    use hyper::header::HeaderValue;
 
     /// 2026-11-21T00:00:00Z, a Saturday.
     const NOW_S: u64 = 1_795_219_200;
@@ -143,7 +148,7 @@ mod tests {
                 (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
             })
             .collect();
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_S);
+        let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_S);
         let advice = Advice::read(&map, is_refusal, now);
         (advice.again.map(|d| d.as_secs_f64()), advice.quiet.map(|d| d.as_secs_f64()))
     }

@@ -12,8 +12,8 @@ const PROBE_MAX: Duration = Duration::from_secs(8);
 
 #[derive(Debug)]
 enum State {
-    /// Calls pass.
-    Closed { failures: u32 },
+    /// Calls pass. There were failures in a row, the first of them at `since`.
+    Closed { failures: u32, since: At },
     /// No call passes before `probe_at`; one then.
     Open { since: At, probe_at: At, delay: Duration },
     /// One call is under way, and decides.
@@ -24,6 +24,10 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Breaker {
     state: State,
+    /// When the first failure of the row came that opened it last.
+    row_at: At,
+    /// When it closed last.
+    closed_at: At,
 }
 
 /// What a breaker says to one more call.
@@ -41,7 +45,8 @@ pub(crate) enum Passage {
 
 impl Breaker {
     pub(crate) const fn new() -> Self {
-        Breaker { state: State::Closed { failures: 0 } }
+        let state = State::Closed { failures: 0, since: At::ZERO };
+        Breaker { state, row_at: At::ZERO, closed_at: At::ZERO }
     }
 
     /// Whether a call may go. One that goes as a probe is told by [`Breaker::probe`].
@@ -62,26 +67,30 @@ impl Breaker {
     }
 
     /// Any call was answered as it should be, also one sent before the trouble.
-    pub(crate) fn succeeded(&mut self) {
-        self.state = State::Closed { failures: 0 };
+    pub(crate) fn succeeded(&mut self, now: At) {
+        if self.since().is_some() {
+            self.closed_at = now;
+        }
+        self.state = State::Closed { failures: 0, since: now };
     }
 
     /// A call failed. While the server is in trouble only its probe says something new.
     pub(crate) fn failed(&mut self, now: At, is_probe: bool) {
-        match self.state {
-            State::Closed { failures } if failures + 1 < FAILURES_IN_A_ROW => {
-                self.state = State::Closed { failures: failures + 1 };
+        self.state = match self.state {
+            State::Closed { failures: 0, .. } => State::Closed { failures: 1, since: now },
+            State::Closed { failures, since } if failures + 1 < FAILURES_IN_A_ROW => {
+                State::Closed { failures: failures + 1, since }
             }
-            State::Closed { .. } => {
-                let (since, delay) = (now, PROBE_MIN);
-                self.state = State::Open { since, probe_at: now + delay, delay };
+            State::Closed { since: row_at, .. } => {
+                self.row_at = row_at;
+                State::Open { since: now, probe_at: now + PROBE_MIN, delay: PROBE_MIN }
             }
             State::HalfOpen { since, delay } if is_probe => {
                 let delay = (delay * 2).min(PROBE_MAX);
-                self.state = State::Open { since, probe_at: now + delay, delay };
+                State::Open { since, probe_at: now + delay, delay }
             }
-            _ => {}
-        }
+            State::Open { .. } | State::HalfOpen { .. } => return,
+        };
     }
 
     /// A call ended without saying anything of the server.
@@ -89,6 +98,13 @@ impl Breaker {
         if let (State::HalfOpen { since, delay }, true) = (&self.state, is_probe) {
             self.state = State::Open { since: *since, probe_at: now, delay: *delay };
         }
+    }
+
+    /// Whether a call that failed at a time failed in the present or in the last trouble,
+    /// the row that led to it included.
+    pub(crate) fn was_troubled(&self, at: At) -> bool {
+        let is_over = self.since().is_none();
+        self.row_at <= at && if is_over { at < self.closed_at } else { true }
     }
 
     /// Since when the server is in trouble.
@@ -121,7 +137,7 @@ mod tests {
         for _ in 0..5 {
             (1..FAILURES_IN_A_ROW).for_each(|_| breaker.failed(ms(1), false));
             assert_eq!(breaker.passage(ms(1)), Passage::Free);
-            breaker.succeeded();
+            breaker.succeeded(ms(1));
         }
         (1..FAILURES_IN_A_ROW).for_each(|_| breaker.failed(ms(1), false));
         breaker.failed(ms(2), false);
@@ -155,13 +171,30 @@ mod tests {
             if probes {
                 breaker.probe();
             }
-            breaker.succeeded();
+            breaker.succeeded(ms(1));
             assert_eq!((breaker.passage(ms(1)), breaker.since()), (Passage::Free, None));
             (1..FAILURES_IN_A_ROW).for_each(|_| breaker.failed(ms(9), false));
             assert_eq!(breaker.passage(ms(9)), Passage::Free);
             breaker.failed(ms(9), false);
             assert_eq!(breaker.passage(ms(9)), Passage::From(ms(509)));
         }
+    }
+
+    #[test]
+    fn trouble_begins_with_the_row_that_led_to_it_and_ends_with_a_success() {
+        let mut breaker = Breaker::new();
+        let troubled =
+            |breaker: &Breaker| [4, 5, 30, 99, 101].map(|at| breaker.was_troubled(ms(at)));
+        assert_eq!(troubled(&breaker), [false; 5]);
+        breaker.failed(ms(3), false);
+        breaker.succeeded(ms(4));
+        (0..FAILURES_IN_A_ROW).for_each(|n| breaker.failed(ms(5 + u64::from(n)), false));
+        assert_eq!(troubled(&breaker), [false, true, true, true, true]);
+        breaker.succeeded(ms(100));
+        assert_eq!(troubled(&breaker), [false, true, true, true, false]);
+        breaker.failed(ms(101), false);
+        breaker.succeeded(ms(102));
+        assert_eq!(troubled(&breaker), [false, true, true, true, false]);
     }
 
     #[test]

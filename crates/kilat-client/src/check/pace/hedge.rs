@@ -17,6 +17,15 @@ const SAMPLES_MAX: u64 = 10_000;
 /// Longest reply time that is told apart, in microseconds.
 const REPLY_US_MAX: u64 = 600_000_000;
 
+/// Limits under this keep no place free for hedges: it would be too large a part of them.
+const PLACES_MIN: u32 = 8;
+
+/// Places of `limit` that only hedges take. Without them a server that is asked as much as
+/// it takes would never have room for one.
+pub(crate) const fn places(limit: u32) -> u32 {
+    if limit < PLACES_MIN { 0 } else { limit.div_ceil(CALLS_FOR_A_HEDGE) }
+}
+
 /// How long a call may take before it gets a second one beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HedgeAfter {
@@ -101,6 +110,13 @@ mod tests {
                 is_affordable
             });
             assert_eq!(sent.count(), hedges, "{calls}");
+        }
+    }
+
+    #[test]
+    fn a_small_part_of_the_places_is_kept_free() {
+        for (limit, kept) in [(1, 0), (7, 0), (8, 1), (20, 1), (21, 2), (9_000, 450)] {
+            assert_eq!(places(limit), kept, "{limit}");
         }
     }
 

@@ -31,8 +31,8 @@ mod signal;
 
 pub(crate) use advice::{Advice, RETRY_AFTER_MAX};
 pub(crate) use backoff::Backoff;
-pub(crate) use hedge::Hedge;
 pub use hedge::HedgeAfter;
+pub(crate) use hedge::{Hedge, places as hedge_places};
 pub(crate) use origin::{Admission, Hopeless, Kind, Pass};
 pub(crate) use origins::{OriginNumber, Origins};
 pub(crate) use rate::Meter;

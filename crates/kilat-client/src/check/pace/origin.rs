@@ -2,6 +2,7 @@
 
 use super::breaker::{Breaker, Passage};
 use super::budget::Budget;
+use super::hedge;
 use super::hold::Hold;
 use super::limiter::{Limiter, Place};
 use super::{Advice, At, CONCURRENCY_FIXED_MAX, PaceOptions, RETRY_AFTER_MAX, Signal};
@@ -14,6 +15,7 @@ pub(crate) struct Origin {
     breaker: Breaker,
     hold: Hold,
     budget: Budget,
+    has_hedges: bool,
     give_up: Duration,
 }
 
@@ -33,10 +35,13 @@ pub(crate) enum Admission {
 pub(crate) enum Kind {
     /// Its ids were not asked before; it pays for retries.
     First,
-    /// A retry that the server invited, or whose last try fell into a trouble of all.
-    Free,
-    /// Any other retry; it costs.
-    Paid,
+    /// A retry at the time that the server named; it is free.
+    Invited,
+    /// A retry of ids that failed while everybody did. It costs, and who can't pay waits.
+    Excused,
+    /// A retry of ids that failed while others did not. It costs, and who can't pay ends.
+    /// Its failure says more of these ids than of the server.
+    Own,
 }
 
 /// Leave for one call; comes back exactly once.
@@ -46,6 +51,8 @@ pub(crate) struct Pass {
     place: Place,
     is_probe: bool,
     is_paid: bool,
+    /// Its failure speaks against the server.
+    is_evidence: bool,
 }
 
 impl Pass {
@@ -58,8 +65,8 @@ impl Pass {
 /// Why a server is not waited for any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hopeless {
-    /// It failed for as long as the user waits.
-    Failing,
+    /// It has failed for so long, which is as long as the user waits.
+    Failing(Duration),
     /// It wants to be left alone for longer than anybody waits.
     Closed(Duration),
 }
@@ -74,7 +81,13 @@ impl Origin {
             None => Limiter::searching(most),
         };
         let (breaker, hold, budget) = (Breaker::new(), Hold::default(), Budget::new(most));
-        Origin { limiter, breaker, hold, budget, give_up: options.give_up }
+        let (has_hedges, give_up) = (options.hedge.is_some(), options.give_up);
+        Origin { limiter, breaker, hold, budget, has_hedges, give_up }
+    }
+
+    /// Places that are kept for hedges.
+    const fn spare(&self) -> u32 {
+        if self.has_hedges { hedge::places(self.limit()) } else { 0 }
     }
 
     /// Calls that may be in flight to it.
@@ -87,6 +100,11 @@ impl Origin {
         self.breaker.since().is_some()
     }
 
+    /// Whether whoever failed at a time did so together with everybody.
+    pub(crate) fn was_troubled(&self, at: At) -> bool {
+        self.breaker.was_troubled(at)
+    }
+
     /// Whether one more call may go.
     pub(crate) fn admission(&self, now: At) -> Admission {
         if let Some(until) = self.hold.until(now) {
@@ -96,40 +114,54 @@ impl Origin {
             Passage::From(then) => Admission::Later(then),
             Passage::AfterProbe => Admission::Full,
             Passage::Probe => Admission::Go,
-            Passage::Free if self.limiter.has_place() => Admission::Go,
+            Passage::Free if self.limiter.has_place(self.spare()) => Admission::Go,
             Passage::Free => Admission::Full,
         }
     }
 
-    /// Sends a call that was admitted at this moment. `None` when it is a retry that
-    /// can't be afforded.
+    /// Takes the leave for a call that was admitted at this moment. `None` when it is a
+    /// retry that can't be afforded.
     pub(crate) fn start(&mut self, now: At, kind: Kind) -> Option<Pass> {
         let is_probe = self.breaker.passage(now) == Passage::Probe;
-        let is_paid = kind == Kind::Paid && !is_probe;
-        if is_paid && !self.budget.spend() {
+        let is_affordable = match kind {
+            Kind::First => {
+                self.budget.earn();
+                true
+            }
+            Kind::Excused => is_probe || self.budget.spend_or_beg(now),
+            Kind::Own => is_probe || self.budget.spend(),
+            Kind::Invited => true,
+        };
+        if !is_affordable {
             return None;
-        }
-        if kind == Kind::First {
-            self.budget.earn();
         }
         if is_probe {
             self.breaker.probe();
         }
-        Some(Pass { place: self.limiter.take(), is_probe, is_paid })
+        let is_paid = matches!(kind, Kind::Excused | Kind::Own) && !is_probe;
+        let is_evidence = is_probe || kind != Kind::Own;
+        Some(Pass { place: self.limiter.take(), is_probe, is_paid, is_evidence })
     }
 
     /// A second call beside one in flight: only to a server that is well and has room.
     pub(crate) fn start_beside(&mut self, now: At) -> Option<Pass> {
         let is_well = self.hold.until(now).is_none() && !self.is_troubled();
-        let is_free = is_well && self.limiter.has_place();
-        is_free.then(|| Pass { place: self.limiter.take(), is_probe: false, is_paid: false })
+        let is_free = is_well && self.limiter.has_place(0);
+        is_free.then(|| Pass {
+            place: self.limiter.take(),
+            is_probe: false,
+            is_paid: false,
+            is_evidence: false,
+        })
     }
 
     /// A call came back.
     pub(crate) fn settle(&mut self, now: At, pass: Pass, signal: Signal, advice: Advice) {
         match signal {
-            Signal::Served => self.breaker.succeeded(),
-            signal if signal.is_trouble() => self.breaker.failed(now, pass.is_probe),
+            Signal::Served => self.breaker.succeeded(now),
+            signal if signal.is_trouble() && pass.is_evidence => {
+                self.breaker.failed(now, pass.is_probe);
+            }
             _ => self.breaker.dropped(now, pass.is_probe),
         }
         match signal {
@@ -162,11 +194,11 @@ impl Origin {
     /// Whether, and why, nobody should wait for it any longer.
     pub(crate) fn hopeless(&self, now: At) -> Option<Hopeless> {
         let wait = self.hold.until(now).map(|until| until - now);
-        let is_failing = self.breaker.since().is_some_and(|since| now >= since + self.give_up);
-        match wait.filter(|wait| *wait > RETRY_AFTER_MAX) {
-            Some(wait) => Some(Hopeless::Closed(wait)),
-            None => is_failing.then_some(Hopeless::Failing),
+        if let Some(wait) = wait.filter(|wait| *wait > RETRY_AFTER_MAX) {
+            return Some(Hopeless::Closed(wait));
         }
+        let failing = self.breaker.since().map(|since| now.saturating_sub(since));
+        failing.filter(|time| *time >= self.give_up).map(Hopeless::Failing)
     }
 
     /// When it becomes hopeless unless something happens.
@@ -244,12 +276,27 @@ mod tests {
         assert_eq!(origin.admission(ms(0)), Admission::Later(ms(500)));
         while origin.budget.spend() {}
         assert_eq!(origin.admission(ms(500)), Admission::Go);
-        let pass = origin.start(ms(500), Kind::Paid).unwrap();
+        let pass = origin.start(ms(500), Kind::Own).unwrap();
         assert!(!pass.is_paid());
         assert_eq!(origin.admission(ms(500)), Admission::Full);
         origin.settle(ms(501), pass, Signal::Served, Advice::default());
         assert_eq!(origin.admission(ms(501)), Admission::Go);
-        assert!(origin.start(ms(501), Kind::Paid).is_none());
+        assert!(origin.start(ms(501), Kind::Own).is_none());
+    }
+
+    #[test]
+    fn retries_of_ids_that_failed_by_themselves_are_no_evidence() {
+        for (kind, is_troubled) in
+            [(Kind::First, true), (Kind::Invited, true), (Kind::Excused, true), (Kind::Own, false)]
+        {
+            let mut origin = origin(64);
+            (0..100).for_each(|_| origin.budget.earn());
+            for _ in 0..FAILURES_IN_A_ROW {
+                let pass = origin.start(ms(0), kind).unwrap();
+                origin.settle(ms(0), pass, Signal::Failed, Advice::default());
+            }
+            assert_eq!(origin.is_troubled(), is_troubled, "{kind:?}");
+        }
     }
 
     #[test]
@@ -285,7 +332,7 @@ mod tests {
         (0..FAILURES_IN_A_ROW).for_each(|_| call(&mut failing, ms(7), Signal::Failed));
         assert_eq!(failing.hopeless_at(), Some(ms(30_007)));
         assert_eq!(failing.hopeless(ms(30_006)), None);
-        assert_eq!(failing.hopeless(ms(30_007)), Some(Hopeless::Failing));
+        assert_eq!(failing.hopeless(ms(30_007)), Some(Hopeless::Failing(ms(30_000))));
 
         let mut closed = origin(1);
         call(&mut closed, ms(0), Signal::Refused(Some(ms(300_000))));

@@ -11,8 +11,15 @@ use std::ops::{Index, IndexMut};
 const ORIGINS_MAX: usize = 1_024;
 
 /// Which server, from 0 in the order in which they were first seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OriginNumber(usize);
+
+impl OriginNumber {
+    /// From 0, without gaps.
+    pub(crate) const fn index(self) -> usize {
+        self.0
+    }
+}
 
 /// What is known of each server.
 pub(crate) struct Origins {
@@ -41,7 +48,19 @@ impl Origins {
         number
     }
 
-    /// Each server seen so far.
+    /// Servers seen so far.
+    pub(crate) const fn count(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// Host and port of a server, for people.
+    pub(crate) fn host(&self, number: OriginNumber) -> String {
+        let mut names = self.numbers.iter().filter(|(_, known)| **known == number);
+        let authority = names.next().and_then(|(authority, _)| authority.as_ref());
+        authority.map_or_else(String::new, Authority::to_string)
+    }
+
+    /// Each server seen so far, with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (OriginNumber, &Origin)> {
         self.origins.iter().enumerate().map(|(at, origin)| (OriginNumber(at), origin))
     }

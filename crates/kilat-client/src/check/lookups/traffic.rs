@@ -1,0 +1,176 @@
+//! What all calls share: places, rate, hedges, and the totals. It sees answers and never ids.
+
+use super::end::Totals;
+use crate::check::call::Reply;
+use crate::check::exchange::Setback;
+use crate::check::pace::{
+    Advice, At, Hedge, Kind, Meter, OriginNumber, Origins, PaceOptions, Pass, Signal, hedge_places,
+};
+use std::time::{Duration, SystemTime};
+
+/// All calls of a run.
+pub(super) struct Traffic {
+    pub(super) origins: Origins,
+    pub(super) totals: Totals,
+    most: u32,
+    in_flight: u32,
+    meter: Option<Meter>,
+    /// The rate has let one call go that has not gone yet.
+    is_granted: bool,
+    hedge: Option<Hedge>,
+}
+
+/// What a call came back with.
+pub(super) struct Answered {
+    pub(super) result: Result<Reply, Setback>,
+    /// Whether the server answered as it should, whatever the answer.
+    pub(super) is_served: bool,
+    /// When the server wants to be asked again, if it said so.
+    pub(super) again_at: Option<At>,
+    /// From sending the request that decided.
+    pub(super) took: Duration,
+    /// It was a retry that cost something.
+    pub(super) is_paid: bool,
+}
+
+impl Traffic {
+    pub(super) fn new(options: &PaceOptions) -> Self {
+        Traffic {
+            origins: Origins::new(options),
+            totals: Totals::default(),
+            most: options.most(),
+            in_flight: 0,
+            meter: options.rate.map(Meter::new),
+            is_granted: false,
+            hedge: options.hedge.map(Hedge::new),
+        }
+    }
+
+    /// Requests under way.
+    pub(super) const fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Most that may be under way now, over all servers seen.
+    pub(super) fn limit(&self) -> u32 {
+        let limits = self.origins.iter().map(|(_, origin)| origin.limit());
+        limits.fold(0, u32::saturating_add).min(self.most)
+    }
+
+    /// Whether one more call has a place among all; some are kept for hedges.
+    pub(super) fn has_place(&self) -> bool {
+        let spare = self.hedge.as_ref().map_or(0, |_| hedge_places(self.most));
+        self.in_flight + spare < self.most
+    }
+
+    /// Whether the rate lets one more call go, or from when on.
+    pub(super) fn grant(&mut self, now: At) -> Result<(), At> {
+        if let (Some(meter), false) = (&self.meter, self.is_granted) {
+            meter.take(now)?;
+            self.is_granted = true;
+        }
+        Ok(())
+    }
+
+    /// Sends a call that its server has admitted and the rate has granted. `None` when it
+    /// is a retry that can't be afforded.
+    pub(super) fn start(&mut self, now: At, origin: OriginNumber, kind: Kind) -> Option<Pass> {
+        let pass = self.origins[origin].start(now, kind)?;
+        self.is_granted = false;
+        self.totals.retries += u64::from(kind != Kind::First);
+        if let Some(hedge) = &mut self.hedge {
+            hedge.earn();
+        }
+        self.sent();
+        Some(pass)
+    }
+
+    /// How long to wait for a call before a second one goes beside it.
+    pub(super) fn hedge_after(&self) -> Option<Duration> {
+        self.hedge.as_ref().and_then(Hedge::after)
+    }
+
+    /// Sends a second call beside a slow one, if there is room and budget for it.
+    pub(super) fn start_beside(&mut self, now: At, origin: OriginNumber) -> Option<Pass> {
+        let is_affordable = self.hedge.as_ref().is_some_and(Hedge::is_affordable);
+        if !is_affordable || self.in_flight >= self.most || self.grant(now).is_err() {
+            return None;
+        }
+        let pass = self.origins[origin].start_beside(now)?;
+        self.is_granted = false;
+        self.totals.hedges += 1;
+        if let Some(hedge) = &mut self.hedge {
+            hedge.spend();
+        }
+        self.sent();
+        Some(pass)
+    }
+
+    /// A call came back.
+    pub(super) fn back(
+        &mut self,
+        now: At,
+        origin: OriginNumber,
+        pass: Pass,
+        result: Result<Reply, Setback>,
+        sent_at: At,
+    ) -> Answered {
+        let (signal, advice) = read(&result);
+        let again_at = match signal {
+            Signal::Refused(Some(again)) => Some(now.saturating_add(again)),
+            _ => None,
+        };
+        let is_served = signal == Signal::Served;
+        let took = now.saturating_sub(sent_at);
+        let is_paid = pass.is_paid();
+        self.in_flight -= 1;
+        self.origins[origin].settle(now, pass, signal, advice);
+        self.totals.pushbacks += u64::from(signal.is_pushback());
+        if is_served {
+            self.totals.replied(took);
+            if let Some(hedge) = &mut self.hedge {
+                hedge.replied(took);
+            }
+        }
+        Answered { result, is_served, again_at, took, is_paid }
+    }
+
+    /// A call was given up before it came back.
+    pub(super) fn forget(&mut self, now: At, origin: OriginNumber, pass: Pass) {
+        self.in_flight -= 1;
+        self.origins[origin].forget(now, pass);
+    }
+
+    fn sent(&mut self) {
+        self.in_flight += 1;
+        self.totals.requests += 1;
+        self.totals.in_flight_most = self.totals.in_flight_most.max(self.in_flight);
+    }
+}
+
+/// What an answer says of its server, and what it asks for.
+fn read(result: &Result<Reply, Setback>) -> (Signal, Advice) {
+    match result {
+        Ok(reply) => {
+            let is_refusal = matches!(reply.status, 429 | 503);
+            let advice = Advice::read(&reply.headers, is_refusal, SystemTime::now);
+            (Signal::of_status(reply.status, advice.again), advice)
+        }
+        Err(setback) => (of_setback(setback), Advice::default()),
+    }
+}
+
+const fn of_setback(setback: &Setback) -> Signal {
+    match setback {
+        Setback::TimedOut(_) | Setback::Unreachable(_) => Signal::Overloaded,
+        Setback::Closed
+        | Setback::Garbled(_)
+        | Setback::UnknownAuthority
+        | Setback::Untrusted(_) => Signal::Failed,
+        Setback::Refused(_) | Setback::Unsendable(_) => Signal::Unsent,
+        Setback::TooLarge(_)
+        | Setback::HeadTooLarge(_)
+        | Setback::Encoded(_)
+        | Setback::Redirected { .. } => Signal::Served,
+    }
+}
