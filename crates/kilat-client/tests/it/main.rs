@@ -4,6 +4,7 @@
 
 mod attack;
 mod audit;
+mod check_profile;
 mod fake;
 mod log;
 mod publish;

@@ -6,7 +6,6 @@
 
 use hyper::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::ops::Range;
 
 /// Longest address that is sent, in bytes; servers commonly take 8 to 16 KiB in a request line.
 pub(super) const URL_BYTES_MAX: usize = 8 * 1024 + 512;
@@ -30,7 +29,7 @@ pub(super) struct Address {
 #[derive(Clone, Debug)]
 enum Piece {
     Text(String),
-    Id,
+    Id(Place),
 }
 
 /// How ids get in.
@@ -57,7 +56,7 @@ pub(super) enum AddressFault {
     Placeholder(String),
     /// A brace without its other half.
     Brace,
-    /// `{base}` anywhere but at the beginning.
+    /// `{base}` anywhere but at the beginning, or without a path.
     Base,
     /// `{id}` and `{ids}` in one.
     Both,
@@ -79,29 +78,28 @@ const BASE: &str = "{base}";
 
 impl Address {
     /// # Errors
-    /// The bytes at fault, and what is wrong there.
-    pub(super) fn parse(text: &str) -> Result<Address, (Range<usize>, AddressFault)> {
+    /// The byte at fault, and what is wrong there.
+    pub(super) fn parse(text: &str) -> Result<Address, (usize, AddressFault)> {
         refuse_characters(text)?;
         let end_of_base = match text.strip_prefix(BASE) {
+            // Anything else would become a part of somebody's host.
+            Some(rest) if !rest.starts_with('/') => return Err((BASE.len(), AddressFault::Base)),
             Some(_) => BASE.len(),
             None => end_of_authority(text)?,
         };
         let (base, rest) = text.split_at(end_of_base);
-        let rest = pieces(rest)
-            .map_err(|(at, fault)| ((at.start + end_of_base)..(at.end + end_of_base), fault))?;
-        let place = place(&rest, text)?;
-        let pieces = rest.into_iter().map(|(_, piece, _)| piece).collect();
+        let rest = pieces(rest).map_err(|(at, fault)| (end_of_base + at, fault))?;
         let address = Address {
             text: text.to_owned(),
             base: (base != BASE).then(|| base.to_owned()),
-            rest: pieces,
-            place,
+            place: place(&rest)?,
+            rest,
             in_path: text.split('?').next().is_some_and(|path| path.contains("{id")),
         };
         let base = address.base.as_deref().unwrap_or("https://example.com");
         match address.build(base, "x") {
             Ok(_) => Ok(address),
-            Err(_) => Err((0..text.len(), AddressFault::Malformed)),
+            Err(_) => Err((0, AddressFault::Malformed)),
         }
     }
 
@@ -145,7 +143,7 @@ impl Address {
         for piece in &self.rest {
             match piece {
                 Piece::Text(text) => url.push_str(text),
-                Piece::Id => url.push_str(encoded),
+                Piece::Id(_) => url.push_str(encoded),
             }
         }
         if url.len() > URL_BYTES_MAX {
@@ -167,7 +165,7 @@ pub(super) fn is_base(text: &str) -> bool {
         && parsed.is_ok_and(|address| address.base.is_some() && address.place.is_none())
 }
 
-fn refuse_characters(text: &str) -> Result<(), (Range<usize>, AddressFault)> {
+fn refuse_characters(text: &str) -> Result<(), (usize, AddressFault)> {
     for (at, found) in text.char_indices() {
         let fault = match found {
             '#' => AddressFault::Fragment,
@@ -175,26 +173,26 @@ fn refuse_characters(text: &str) -> Result<(), (Range<usize>, AddressFault)> {
             '!'..='~' if !matches!(found, '"' | '<' | '>' | '\\' | '^' | '`') => continue,
             _ => AddressFault::Character(found),
         };
-        return Err((at..at + found.len_utf8(), fault));
+        return Err((at, fault));
     }
     Ok(())
 }
 
 /// Behind scheme, host and port, which are checked.
-fn end_of_authority(text: &str) -> Result<usize, (Range<usize>, AddressFault)> {
+fn end_of_authority(text: &str) -> Result<usize, (usize, AddressFault)> {
     let scheme = ["http://", "https://"].into_iter().find(|scheme| {
         text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     });
-    let start = scheme.ok_or((0..text.len(), AddressFault::Scheme))?.len();
+    let start = scheme.ok_or((0, AddressFault::Scheme))?.len();
     let length = text[start..].find(['/', '?']).unwrap_or(text.len() - start);
     let (authority, end) = (&text[start..start + length], start + length);
-    if let Some(at) = authority.find('@') {
-        return Err((start..start + at + 1, AddressFault::User));
+    if authority.contains('@') {
+        return Err((start, AddressFault::User));
     }
     if let Some(at) = authority.find(['{', '}']) {
         let end = authority[at..].find('}').map_or(length, |to| at + to + 1);
         let place = authority[at..end].to_owned();
-        return Err((start + at..start + end, AddressFault::Host(place)));
+        return Err((start + at, AddressFault::Host(place)));
     }
     let parsed = authority.parse::<hyper::http::uri::Authority>();
     let has_sound_port = |authority: &hyper::http::uri::Authority| {
@@ -202,46 +200,43 @@ fn end_of_authority(text: &str) -> Result<usize, (Range<usize>, AddressFault)> {
     };
     match parsed {
         Ok(parsed) if !parsed.host().is_empty() && has_sound_port(&parsed) => Ok(end),
-        _ => Err((start..end, AddressFault::Malformed)),
+        _ => Err((start, AddressFault::Malformed)),
     }
 }
 
-type PlacedPiece = (usize, Piece, Option<Place>);
-
-/// The pieces behind the authority, each with where it begins.
-fn pieces(rest: &str) -> Result<Vec<PlacedPiece>, (Range<usize>, AddressFault)> {
+/// The pieces behind the authority.
+fn pieces(rest: &str) -> Result<Vec<Piece>, (usize, AddressFault)> {
     let mut pieces = Vec::new();
     let mut at = 0;
     while let Some(next) = rest[at..].find(['{', '}']) {
         let start = at + next;
-        pieces.push((at, Piece::Text(rest[at..start].to_owned()), None));
+        pieces.push(Piece::Text(rest[at..start].to_owned()));
         let length = match rest[start..].find('}') {
             Some(length) if rest[start..].starts_with('{') => length + 1,
-            _ => return Err((start..start + 1, AddressFault::Brace)),
+            _ => return Err((start, AddressFault::Brace)),
         };
-        let range = start..start + length;
-        let place = match &rest[range.clone()] {
+        at = start + length;
+        let place = match &rest[start..at] {
             "{id}" => Place::One,
             "{ids}" => Place::Many,
-            BASE => return Err((range, AddressFault::Base)),
-            other => return Err((range, AddressFault::Placeholder(other.to_owned()))),
+            BASE => return Err((start, AddressFault::Base)),
+            other => return Err((start, AddressFault::Placeholder(other.to_owned()))),
         };
-        pieces.push((start, Piece::Id, Some(place)));
-        at = start + length;
+        pieces.push(Piece::Id(place));
     }
-    pieces.push((at, Piece::Text(rest[at..].to_owned()), None));
+    pieces.push(Piece::Text(rest[at..].to_owned()));
     Ok(pieces)
 }
 
 /// The one kind of place that the pieces use.
-fn place(
-    pieces: &[PlacedPiece],
-    text: &str,
-) -> Result<Option<Place>, (Range<usize>, AddressFault)> {
-    let mut places = pieces.iter().filter_map(|(_, _, place)| *place);
+fn place(pieces: &[Piece]) -> Result<Option<Place>, (usize, AddressFault)> {
+    let mut places = pieces.iter().filter_map(|piece| match piece {
+        Piece::Id(place) => Some(*place),
+        Piece::Text(_) => None,
+    });
     let first = places.next();
-    match places.find(|place| Some(*place) != first) {
-        Some(_) => Err((0..text.len(), AddressFault::Both)),
-        None => Ok(first),
+    match places.all(|place| Some(place) == first) {
+        true => Ok(first),
+        false => Err((0, AddressFault::Both)),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::json::{Document, Json, Kind, Seen};
 use super::pointer::Pointer;
-use crate::check::Outcome;
+use crate::check::{Id, Outcome};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -50,24 +50,43 @@ pub(super) struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// The items of `document`, or `None` when they are not where they should be.
-    pub(super) fn of(batch: &Batch, document: &Document<'a>, fold: Fold) -> Option<Items<'a>> {
+    /// The items of `document`, or `None` when they are not where they should be. Items that
+    /// are about none of `ids` are no answer: an object with an error, for example, is no
+    /// object of items.
+    pub(super) fn of(
+        batch: &Batch,
+        document: &Document<'a>,
+        fold: Fold,
+        ids: &[Id],
+    ) -> Option<Items<'a>> {
         let whole = Document::of(document.find(&batch.items)?)?;
-        let by_id = match whole.kind() {
-            Kind::Object => members(whole, fold),
-            Kind::Array => elements(&whole, batch.key.as_ref()?, fold)?,
+        let (count, by_id) = match whole.kind() {
+            Kind::Object => {
+                let by_id = members(whole, fold);
+                (by_id.len(), by_id)
+            }
+            Kind::Array => {
+                let items = whole.elements()?;
+                (items.len(), by_key(&items, batch.key.as_ref()?, fold)?)
+            }
             Kind::Scalar | Kind::Empty => return None,
         };
-        Some(Items { by_id, fold })
+        let items = Items { by_id, fold };
+        let are_asked = count == 0 || ids.iter().any(|id| items.get(id.as_str()).is_some());
+        are_asked.then_some(items)
     }
 
     /// The item of an id; null is none.
     pub(super) fn find(&self, id: &str) -> Option<Document<'a>> {
-        let json = *self.by_id.get(self.fold.apply(id).as_ref())?;
+        let json = self.get(id)?;
         if matches!(json.see(), Some(Seen::Null)) {
             return None;
         }
         Document::of(json)
+    }
+
+    fn get(&self, id: &str) -> Option<Json<'a>> {
+        self.by_id.get(self.fold.apply(id).as_ref()).copied()
     }
 }
 
@@ -76,21 +95,17 @@ fn members<'a>(whole: Document<'a>, fold: Fold) -> HashMap<String, Json<'a>> {
     members.map(|(id, item)| (fold.apply(&id).into_owned(), item)).collect()
 }
 
-fn elements<'a>(
-    whole: &Document<'a>,
-    key: &Pointer,
-    fold: Fold,
-) -> Option<HashMap<String, Json<'a>>> {
-    let mut by_id = HashMap::new();
-    for item in whole.elements()? {
-        let id = Document::of(item)?.find(key).and_then(Json::see);
+fn by_key<'a>(items: &[Json<'a>], key: &Pointer, fold: Fold) -> Option<HashMap<String, Json<'a>>> {
+    let mut by_id = HashMap::with_capacity(items.len());
+    for item in items {
+        let id = Document::of(*item)?.find(key).and_then(Json::see);
         let id = match &id {
             Some(Seen::Text(text)) => text.as_ref(),
             Some(Seen::Number(text)) => text,
             // An item that names no id is about none of ours.
             _ => continue,
         };
-        by_id.insert(fold.apply(id).into_owned(), item);
+        by_id.insert(fold.apply(id).into_owned(), *item);
     }
     Some(by_id)
 }

@@ -47,8 +47,7 @@ pub(super) fn read(entry: &Entry<'_>, secrets: Secrets<'_>) -> Result<Headers, C
         let name = header_name(&named)?;
         let value = header_value(&named, secrets, &mut headers.variable)?;
         if headers.map.insert(name, value).is_some() {
-            let values: &[(&str, &dyn std::fmt::Display)] = &[("name", &named.name)];
-            return Err(named.value.source().mistake(named.at, "profile.header_double", values));
+            return Err(named.mistake(0, "profile.header_double", &[("name", &named.name)]));
         }
     }
     Ok(headers)
@@ -56,7 +55,7 @@ pub(super) fn read(entry: &Entry<'_>, secrets: Secrets<'_>) -> Result<Headers, C
 
 fn header_name(named: &Named<'_>) -> Result<HeaderName, ClientError> {
     let shown = named.name.escape_debug();
-    let mistake = |key: &str| named.value.source().mistake(named.at, key, &[("name", &shown)]);
+    let mistake = |key: &str| named.mistake(0, key, &[("name", &shown)]);
     let name = HeaderName::from_bytes(named.name.as_bytes())
         .map_err(|_| mistake("profile.header_name"))?;
     match OWN.contains(&name.as_str()) {

@@ -75,7 +75,7 @@ impl Case<'_> {
             Ok(document) => document,
             Err(why) => return all(self.unreadable(why)),
         };
-        let Some(items) = Items::of(batch, &document, self.profile.inner.fold) else {
+        let Some(items) = Items::of(batch, &document, self.profile.inner.fold, ids) else {
             let message = self.say("profile.said.items", &[]);
             return all(Verdict::unknown(message, true));
         };

@@ -79,9 +79,11 @@ pub(super) fn read(
     let table = source.parse()?;
     let top = Section::new(&source, file, &table, 0, &KEYS)?;
     let call = call::read(&top, secrets)?;
+    let label = label(&top)?;
     let inner = Inner {
         name: name(&top, file)?,
-        label: label(&top)?,
+        seed: top.get("seed").map(|entry| seed(&entry, &label)).transpose()?,
+        label,
         address: call.address,
         bootstrap: None,
         method: call.method,
@@ -91,7 +93,6 @@ pub(super) fn read(
         batch: call.batch,
         rules: meaning::read(&top, &source)?,
         ids: ids(&top)?,
-        seed: top.get("seed").map(|entry| seed(&entry)).transpose()?,
     };
     Ok(Profile { inner: Arc::new(inner) })
 }
@@ -161,8 +162,8 @@ fn ids(top: &Section<'_>) -> Result<Vec<Id>, ClientError> {
     entry.list()?.map(read).collect()
 }
 
-fn seed(entry: &Entry<'_>) -> Result<SeedTexts, ClientError> {
-    let section = entry.section("[seed]", &["header", "file", "label", "all", "each", "done"])?;
+fn seed(entry: &Entry<'_>, label: &Texts<String>) -> Result<SeedTexts, ClientError> {
+    let section = entry.section("[seed]", &["header", "file", "all", "each", "done"])?;
     let text = |key: &str, example: &str| {
         let entry = section.need(key, example)?;
         let text = entry.text()?;
@@ -179,7 +180,7 @@ fn seed(entry: &Entry<'_>) -> Result<SeedTexts, ClientError> {
     Ok(SeedTexts {
         header: text("header", "header = \"Stock Checker\"")?,
         log_file,
-        label: text("label", "label = \"SKU\"")?,
+        label: label.indonesian.clone(),
         all: text("all", "all = \"pengecekan stok produk\"")?,
         each: text("each", "each = \"pengecekan untuk SKU\"")?,
         done: text("done", "done = \"pengecekan stok\"")?,

@@ -37,8 +37,8 @@ pub(super) struct Entry<'a> {
 /// A key whose name is free, and its value.
 pub(super) struct Named<'a> {
     pub(super) name: &'a str,
-    /// Where the key stands.
-    pub(super) at: usize,
+    /// Where the name stands.
+    at: usize,
     pub(super) value: Entry<'a>,
 }
 
@@ -119,14 +119,20 @@ impl<'a> Section<'a> {
     }
 }
 
+impl Named<'_> {
+    /// A mistake at a byte of the name.
+    pub(super) fn mistake(&self, byte: usize, key: &str, values: Values<'_>) -> ClientError {
+        let source = self.value.source;
+        // A name that is not plain stands in quotes.
+        let quote = usize::from(byte > 0);
+        source.mistake(self.at + quote + byte, key, values)
+    }
+}
+
 impl<'a> Entry<'a> {
     /// Where the value begins.
     pub(super) fn at(&self) -> usize {
         self.value.span().start
-    }
-
-    pub(super) fn source(&self) -> &'a Source<'a> {
-        self.source
     }
 
     /// A mistake where the value begins.
@@ -188,11 +194,12 @@ impl<'a> Entry<'a> {
         Ok(list.iter().map(move |value| Entry { value, ..entry }))
     }
 
-    /// The elements of a list, or the value itself.
-    pub(super) fn list_or_one(&self) -> Vec<Entry<'a>> {
+    /// The elements of a list that has some, or the value itself.
+    pub(super) fn one_or_more(&self) -> Result<Vec<Entry<'a>>, ClientError> {
         match self.value().as_array() {
-            Some(list) => list.iter().map(|value| Entry { value, ..*self }).collect(),
-            None => vec![*self],
+            Some(list) if list.is_empty() => Err(self.mistake("profile.empty_list", &[])),
+            Some(list) => Ok(list.iter().map(|value| Entry { value, ..*self }).collect()),
+            None => Ok(vec![*self]),
         }
     }
 

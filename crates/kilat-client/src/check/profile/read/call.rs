@@ -63,7 +63,7 @@ fn address(entry: &Entry<'_>) -> Result<Address, ClientError> {
             }
             AddressFault::Malformed => ("profile.url.malformed", String::new()),
         };
-        entry.mistake_at(at.start, key, &[("found", &value), ("known", &known)])
+        entry.mistake_at(at, key, &[("found", &value), ("known", &known)])
     })
 }
 

@@ -4,7 +4,7 @@ use super::super::json::Kind;
 use super::super::judge::is_transient;
 use super::super::pointer::{Pointer, PointerFault};
 use super::super::rule::{Case, Condition, Literal, Rule};
-use super::super::source::{Entry, Section, Source};
+use super::super::source::{Entry, Named, Section, Source};
 use super::super::template::{Template, TemplateFault};
 use super::texts;
 use crate::ClientError;
@@ -70,21 +70,13 @@ fn outcome(entry: &Entry<'_>) -> Result<Outcome, ClientError> {
 
 /// One status or several.
 pub(super) fn statuses(entry: &Entry<'_>) -> Result<Vec<u16>, ClientError> {
-    let listed = entry.list_or_one();
-    if listed.is_empty() {
-        return Err(entry.mistake("profile.empty_list", &[]));
-    }
     // The range is that of a u16.
     let status = |entry: &Entry<'_>| entry.whole(STATUSES).map(|n| u16::try_from(n).unwrap_or(0));
-    listed.iter().map(status).collect()
+    entry.one_or_more()?.iter().map(status).collect()
 }
 
 fn bodies(section: &Section<'_>) -> Result<Vec<Kind>, ClientError> {
     let Some(entry) = section.get("body") else { return Ok(vec![Kind::Object]) };
-    let listed = entry.list_or_one();
-    if listed.is_empty() {
-        return Err(entry.mistake("profile.empty_list", &[]));
-    }
     let kind = |entry: &Entry<'_>| match entry.text()? {
         "object" => Ok(Kind::Object),
         "array" => Ok(Kind::Array),
@@ -92,7 +84,7 @@ fn bodies(section: &Section<'_>) -> Result<Vec<Kind>, ClientError> {
         "empty" => Ok(Kind::Empty),
         _ => Err(entry.mistake("profile.body_kind", &[])),
     };
-    listed.iter().map(kind).collect()
+    entry.one_or_more()?.iter().map(kind).collect()
 }
 
 /// One table, or a list of tables of which one must hold.
@@ -102,21 +94,15 @@ fn cases(entry: &Entry<'_>) -> Result<Vec<Case>, ClientError> {
         if named.is_empty() {
             return Err(entry.mistake("profile.empty_list", &[]));
         }
-        let condition = |named: &super::super::source::Named<'_>| {
+        let condition = |named: &Named<'_>| {
             let mistake = |byte: usize, key: &str, values: &[(&str, &dyn Display)]| {
-                // Behind the quote, which a key without '/' may not have.
-                let at = if byte == 0 { named.at } else { named.at + 1 + byte };
-                named.value.source().mistake(at, key, values)
+                named.mistake(byte, key, values)
             };
             Ok((pointer(named.name, mistake)?, condition(&named.value)?))
         };
         Ok(Case { conditions: named.iter().map(condition).collect::<Result<_, _>>()? })
     };
-    let listed = entry.list_or_one();
-    if listed.is_empty() {
-        return Err(entry.mistake("profile.empty_list", &[]));
-    }
-    listed.iter().map(case).collect()
+    entry.one_or_more()?.iter().map(case).collect()
 }
 
 fn condition(entry: &Entry<'_>) -> Result<Condition, ClientError> {
@@ -133,11 +119,7 @@ fn condition(entry: &Entry<'_>) -> Result<Condition, ClientError> {
 }
 
 fn literals(entry: &Entry<'_>) -> Result<Vec<Literal>, ClientError> {
-    let listed = entry.list_or_one();
-    if listed.is_empty() {
-        return Err(entry.mistake("profile.empty_list", &[]));
-    }
-    listed.iter().map(literal).collect()
+    entry.one_or_more()?.iter().map(literal).collect()
 }
 
 fn literal(entry: &Entry<'_>) -> Result<Literal, ClientError> {

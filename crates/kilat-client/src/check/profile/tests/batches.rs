@@ -85,6 +85,7 @@ fn each_id_gets_the_verdict_of_its_own_item() {
 fn a_reply_without_items_leaves_all_ids_unknown() {
     let list =
         batch("http://h/{ids}", "items = \"/items\"\nkey = \"/sku\"\nmissing = \"not_found\"");
+    let object = batch("http://h/{ids}", "missing = \"not_found\"");
     let keyless = batch("http://h/{ids}", "missing = \"not_found\"");
     for (profile, status, body, retry) in [
         (&list, 200, "{}", true),
@@ -94,11 +95,17 @@ fn a_reply_without_items_leaves_all_ids_unknown() {
         (&list, 200, "", true),
         (&list, 404, "{\"items\":[]}", false),
         (&list, 503, "{\"items\":[]}", true),
+        (&list, 200, "{\"items\":[{\"sku\":\"X\"},{}]}", true),
+        (&object, 200, "{\"error\":\"too many at once\"}", true),
         (&keyless, 200, "[{\"sku\":\"A\"}]", true),
     ] {
         for verdict in profile.judge(&ids(&["A", "B"]), &reply(status, body), ENGLISH) {
             assert_eq!((verdict.outcome, verdict.retry), (Unknown, retry), "{body}");
         }
+    }
+    for (profile, body) in [(&list, "{\"items\":[]}"), (&list, "{\"items\":{}}"), (&object, "{}")] {
+        let verdict = profile.judge(&ids(&["A"]), &reply(200, body), ENGLISH).remove(0);
+        assert_eq!((verdict.outcome, verdict.retry), (NotFound, false), "{body}");
     }
     let unknown = batch("http://h/{ids}", "items = \"/items\"\nkey = \"/sku\"");
     let verdict = unknown.judge(&ids(&["A"]), &reply(200, "{\"items\":[]}"), ENGLISH).remove(0);

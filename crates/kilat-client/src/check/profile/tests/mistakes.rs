@@ -108,6 +108,8 @@ fn addresses_are_checked() {
         ("http://h/{id", 17, "this brace stands alone"),
         ("http://h/id}", 19, "this brace stands alone"),
         ("http://h/{base}/{id}", 17, "{base} must be the beginning"),
+        ("{base}.example.com/{id}", 14, "{base} must be the beginning"),
+        ("{base}{id}", 14, "{base} must be the beginning"),
         ("http://h/{id}/{ids}", 8, "exclude each other"),
         ("http://h/a b/{id}", 18, "' ' can't stand in an address: write it encoded"),
         ("http://h/é/{id}", 17, "'é' can't stand in an address"),
@@ -271,8 +273,7 @@ fn messages_are_checked() {
 
 #[test]
 fn words_are_checked() {
-    let seed =
-        "[seed]\nheader = \"h\"\nlabel = \"l\"\nall = \"a\"\neach = \"e\"\ndone = \"d\"\nfile = ";
+    let seed = "[seed]\nheader = \"h\"\nall = \"a\"\neach = \"e\"\ndone = \"d\"\nfile = ";
     for (lines, place, says) in [
         ("name = \"\"".to_owned(), "2:8", "use 1 to 32 characters"),
         ("name = \"My Shop\"".to_owned(), "2:8", "'My Shop' can't name a log"),
@@ -280,10 +281,10 @@ fn words_are_checked() {
         ("fold = \"Upper\"".to_owned(), "2:8", "fold must be"),
         ("ids = [\"a\", \"\"]".to_owned(), "2:13", "an id must have 1 to 65536 bytes"),
         ("[seed]".to_owned(), "2:1", "[seed] has no 'file'"),
-        (format!("{seed}\"a/b.txt\""), "8:8", "the plain name of a file"),
-        (format!("{seed}\"..\""), "8:8", "the plain name of a file"),
-        (format!("{seed}\"\""), "8:8", "the plain name of a file"),
-        (format!("{seed}\"a\\nb\""), "8:8", "one line"),
+        (format!("{seed}\"a/b.txt\""), "7:8", "the plain name of a file"),
+        (format!("{seed}\"..\""), "7:8", "the plain name of a file"),
+        (format!("{seed}\"\""), "7:8", "the plain name of a file"),
+        (format!("{seed}\"a\\nb\""), "7:8", "one line"),
     ] {
         check_top(&format!("{URL}\n{lines}"), place, says);
     }

@@ -26,6 +26,41 @@ fn the_seeds_lists_read_as_in_the_seeds() {
 }
 
 #[test]
+fn the_words_of_the_text_log_are_the_seeds() {
+    for (profile, words) in [
+        (
+            "stock",
+            "Stock Checker/stock_checker_log.txt/SKU/pengecekan stok produk/pengecekan untuk SKU/\
+             pengecekan stok",
+        ),
+        (
+            "flight",
+            "Flight Tracker/flight_tracker_log.txt/Penerbangan/pelacakan status penerbangan/\
+             pelacakan untuk Penerbangan/pelacakan penerbangan",
+        ),
+        (
+            "domain",
+            "Domain Checker/domain_checker_log.txt/Domain/pengecekan ketersediaan domain/\
+             pengecekan untuk domain/pengecekan domain",
+        ),
+        (
+            "package",
+            "Package Tracker/package_tracker_log.txt/Nomor Resi/pelacakan paket/\
+             pelacakan untuk No. Resi/pelacakan paket",
+        ),
+        (
+            "player",
+            "Player Stats Fetch/player_stats_fetch_log.txt/Player ID/pengambilan statistik pemain/\
+             pengambilan data untuk Player ID/pengambilan statistik",
+        ),
+    ] {
+        let profile = built_in(profile);
+        let SeedTexts { header, log_file, label, all, each, done } = profile.seed().unwrap();
+        assert_eq!([header, log_file, label, all, each, done].map(String::as_str).join("/"), words);
+    }
+}
+
+#[test]
 fn stock_reads_as_in_the_seed() {
     for (id, body, message) in [
         (
