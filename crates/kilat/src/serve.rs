@@ -74,7 +74,10 @@ impl Backend {
             name: settings.node.clone(),
             patience: CORE_PATIENCE,
         });
-        remote.map(Box::new).map(Backend::Core).map_err(Failure::usage)
+        remote.map(Box::new).map(Backend::Core).map_err(|why| {
+            // Whoever restarts processes should try this one again.
+            if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) }
+        })
     }
 
     fn handle(&self) -> &Handle {

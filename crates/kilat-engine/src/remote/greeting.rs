@@ -76,7 +76,8 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// Whether waiting may help.
-    pub(super) fn may_pass(&self) -> bool {
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
         matches!(self, ConnectError::Unreachable { .. } | ConnectError::Busy(_))
     }
 }

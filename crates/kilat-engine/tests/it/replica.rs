@@ -272,6 +272,23 @@ async fn what_arrives_late_is_not_sold() {
 }
 
 #[tokio::test]
+async fn what_is_sent_again_is_as_old_as_it_is() {
+    const AGE_MS: u64 = 200;
+    let strict = |engine: &Engine, address: &CoreAddress| {
+        core_with(engine, address, |options| options.request_age_ms_max = AGE_MS)
+    };
+    let world = World::with(100, strict).await;
+    world.set(HELD);
+    let result = send(&world.replica, order(&world.replica, OrderId::from_bits(1), "late", false));
+    std::thread::sleep(Duration::from_millis(3 * AGE_MS));
+    // What was held is lost with its connection, and sent again on the next.
+    world.proxy.cut();
+    world.set(Weather::default());
+    assert_eq!(received(&result).map(|_| ()).unwrap_err(), Unavailable::Unknown);
+    assert_eq!(sold(world.engine()), 0);
+}
+
+#[tokio::test]
 async fn two_replicas_sell_one_stock() {
     let world = World::start(10).await;
     let other = replica(&socket(world.directory.path()));

@@ -2,7 +2,7 @@
 //! `docs/formats/core.md` says.
 
 use crate::node::{SECRET, core, options, replica};
-use crate::sale::{ordered, place, with_sale};
+use crate::sale::{SALE, ordered, place, with_sale};
 use kilat_engine::{Core, CoreAddress, Engine, Remote, RemoteOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -221,10 +221,7 @@ async fn garbage_ends_its_own_connection_only() {
         while raw.read().is_some() {}
     }
     world.still_sells("a").await;
-    assert_eq!(
-        world.engine.handle().sale(crate::sale::SALE).await.unwrap().unwrap().counters.sold,
-        1
-    );
+    assert_eq!(world.engine.handle().sale(SALE).await.unwrap().unwrap().counters.sold, 1);
 }
 
 #[tokio::test]
@@ -239,11 +236,11 @@ async fn who_takes_no_replies_is_not_read_from_and_nobody_else_waits() {
     group.extend(u64::MAX.to_le_bytes());
     group.extend(1_000_u32.to_le_bytes());
     for n in 0..1_000_u128 {
-        // No such sale: nothing is written, and every reply is small beside its request.
+        // One order, and replays of it: each reply is as large as its request.
         group.extend(n.to_le_bytes());
         group.extend(1_u32.to_le_bytes());
         group.push(0);
-        group.extend([text("none"), text("customer"), text("key")].concat());
+        group.extend([text(SALE), text("customer"), text("key")].concat());
     }
     let mut stuck = None;
     for number in 1..=200_000 {

@@ -16,6 +16,7 @@
 //! | `gateway` | one address for several replicas that misbehave |
 //! | `docs` | the description: it lists every call, and every reply seen in any of these tests |
 //! | `pages` | the buy page and its visitors |
+//! | `replica` | most of these once more, with a core behind the server |
 
 #![expect(
     clippy::unwrap_used,
@@ -34,6 +35,7 @@ mod live;
 mod lookups;
 mod misuse;
 mod pages;
+mod replica;
 mod roles;
 mod slow;
 mod supervisor;

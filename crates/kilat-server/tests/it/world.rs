@@ -29,7 +29,7 @@ fn open_access() -> Access {
 }
 
 /// With this variable set every server of these tests is a replica with its core beside it.
-const BEHIND_A_CORE: &str = "KILAT_TEST_BEHIND_A_CORE";
+pub(crate) const BEHIND_A_CORE: &str = "KILAT_TEST_BEHIND_A_CORE";
 
 /// What the server asks.
 struct Backend {
@@ -124,7 +124,7 @@ impl World {
         World { address, server: Some(server), runtime, backend, _data: data }
     }
 
-    pub(crate) fn handle(&self) -> kilat_engine::Handle {
+    pub(crate) fn handle(&self) -> Handle {
         self.backend.handle().clone()
     }
 
