@@ -104,7 +104,7 @@ impl Bench {
 
     fn group(&mut self, mut group: Orders) -> Orders {
         group.clear();
-        let hasher = self.engine.handle().fingerprinter();
+        let hasher = self.engine.handle().hasher();
         for _ in 0..ORDERS_PER_GROUP {
             self.next += 1;
             // Spread like random ids, and never the same twice.

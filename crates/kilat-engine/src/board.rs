@@ -79,9 +79,9 @@ impl Board {
     }
 
     /// Shows a state that is durable.
-    pub(crate) fn publish(&self, view: Sale) {
+    pub(crate) fn publish(&self, view: &Sale) {
         self.show(view.clone());
-        self.watchers.tell(&view);
+        self.watchers.tell(view);
     }
 
     fn show(&self, view: Sale) {

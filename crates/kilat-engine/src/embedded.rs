@@ -209,7 +209,7 @@ fn start_ledger(
         Committer::spawn(recovered.journal, alarm.for_committer()).map_err(StartError::Threads)?;
     let snapshots =
         Snapshots::start(recovered.snapshots, snapshot_bytes).map_err(StartError::Threads)?;
-    recovered.ledger.sales().for_each(|sale| board.publish(Sale::from(sale)));
+    recovered.ledger.sales().for_each(|sale| board.publish(&Sale::from(sale)));
     let release = Release { board, ledger_end, spare: SpareBuffers::default(), meters };
     let batcher = Batcher {
         clock: Clock::start(recovered.ledger.clamp(Time::from_millis(0))),

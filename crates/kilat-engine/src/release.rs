@@ -51,7 +51,7 @@ impl Release {
         if let Some(due) = outgoing.snapshot.take() {
             due.start(committed.position);
         }
-        outgoing.changed.drain(..).for_each(|sale| self.board.publish(sale));
+        outgoing.changed.drain(..).for_each(|sale| self.board.publish(&sale));
         outgoing.settled.drain(..).for_each(|one| one.send(Ok(())));
         self.ledger_end.advance(committed.position.frame);
         self.spare.keep(committed.payload);

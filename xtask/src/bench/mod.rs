@@ -4,6 +4,7 @@
 mod check;
 pub(crate) mod events;
 mod figure;
+mod gateway;
 mod http;
 mod job;
 mod kilat;
@@ -106,6 +107,11 @@ static BENCHES: &[Bench] = &[
         about: "the targets of lookups, each against its peers; --only T9,curl selects",
         run: |options| part::run(check::PARTS, options),
     },
+    Bench {
+        name: "gateway",
+        about: "the gateway against nginx's proxy_pass, and when a replica is killed",
+        run: |options| part::run(gateway::PARTS, options),
+    },
 ];
 
 /// Runs the benchmarks of these names. Without names: all at smoke size, else a list.
@@ -183,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_parts_need_is_installed_before_the_tests() {
-        for need in [sale::PARTS, events::PARTS, check::PARTS]
+        for need in [sale::PARTS, events::PARTS, check::PARTS, gateway::PARTS]
             .into_iter()
             .flatten()
             .flat_map(|part| part.needs)

@@ -170,7 +170,7 @@ impl<'a> Rounds<'a> {
             stop: &options.stop,
             lang: plan.log_lang,
             wants_steps: audit.wants_steps(),
-            seed: random_bits() as u64,
+            seed: random_bits(),
         };
         progress.start();
         let shown = &mut *progress;

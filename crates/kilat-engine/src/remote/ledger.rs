@@ -73,7 +73,7 @@ impl Traffic for LedgerTraffic {
 
     fn hear(&self, mut frame: Frame<'_>) -> Result<(), Malformed> {
         match frame.kind {
-            Kind::Sale => self.board.publish(ledger::sale(&mut frame.body)?),
+            Kind::Sale => self.board.publish(&ledger::sale(&mut frame.body)?),
             Kind::Synced => {
                 self.board.set_live(true);
                 self.known.set();

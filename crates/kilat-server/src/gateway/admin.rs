@@ -112,7 +112,7 @@ async fn ready(State(shown): State<Shown>) -> Result<Response, Fault> {
 
 async fn metrics(State(shown): State<Shown>) -> Response {
     shown.metrics.upkeep();
-    let mut response = Response::new(shown.metrics.render().into());
+    let mut response = Response::new(shown.metrics.render_recorded().into());
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

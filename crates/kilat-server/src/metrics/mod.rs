@@ -102,6 +102,13 @@ impl Metrics {
         out.into_text()
     }
 
+    /// What was recorded alone: for a process that has no sales.
+    pub(crate) fn render_recorded(&self) -> String {
+        let mut out = Exposition::after(self.handle.render());
+        process::render(self.started, &mut out);
+        out.into_text()
+    }
+
     /// Folds samples into buckets.
     pub(crate) fn upkeep(&self) {
         self.handle.run_upkeep();

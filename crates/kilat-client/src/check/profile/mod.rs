@@ -29,7 +29,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "its users follow"))]
 pub(crate) use judge::Verdict;
 pub use seed::SeedTexts;
 
