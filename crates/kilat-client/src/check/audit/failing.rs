@@ -9,8 +9,9 @@ use crate::{ClientError, Lang};
 use jiff::Timestamp;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ enum Fault {
 struct Calls {
     writes: AtomicU32,
     syncs: AtomicU32,
+    /// Bytes of the file that the device has taken.
+    durable: AtomicU64,
 }
 
 struct Failing {
@@ -37,8 +40,26 @@ struct Failing {
     calls: Arc<Calls>,
 }
 
+impl Failing {
+    /// Whatever a line calls durable has been flushed.
+    fn check_claims(&self, bytes: &[u8]) {
+        let durable = self.calls.durable.load(Ordering::Relaxed);
+        let mut text = vec![0; usize::try_from(durable).unwrap()];
+        self.file.read_exact_at(&mut text, 0).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for line in String::from_utf8_lossy(bytes).lines() {
+            let Ok(record) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            if let Some(synced) = record["synced"].as_u64() {
+                let opening = format!("{{\"run\":{},\"n\":{synced},", record["run"]);
+                assert!(text.contains(&opening), "{opening} is not durable yet");
+            }
+        }
+    }
+}
+
 impl Medium for Failing {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_claims(bytes);
         let call = self.calls.writes.fetch_add(1, Ordering::Relaxed) + 1;
         match self.fault {
             Fault::Write(at) if call == at => Err(io::Error::from_raw_os_error(5)),
@@ -52,7 +73,13 @@ impl Medium for Failing {
         let call = self.calls.syncs.fetch_add(1, Ordering::Relaxed) + 1;
         match self.fault {
             Fault::Sync(at) if call == at => Err(io::Error::from_raw_os_error(5)),
-            _ => self.file.sync(),
+            _ => {
+                // What is appended meanwhile may be taken too.
+                let size = self.file.metadata()?.len();
+                self.file.sync()?;
+                self.calls.durable.store(size, Ordering::Relaxed);
+                Ok(())
+            }
         }
     }
 
@@ -134,8 +161,9 @@ fn check(fault: Fault, said: &str) {
         "{fault:?}: {error}"
     );
     let text = std::fs::read_to_string(&path).unwrap();
+    let durable = usize::try_from(calls.durable.load(Ordering::Relaxed)).unwrap();
     for id in &told {
-        assert!(text.contains(&format!("\"{id}\"")), "{fault:?}: {id} was told");
+        assert!(text[..durable].contains(&format!("\"{id}\"")), "{fault:?}: {id} was told");
     }
     match fault {
         Fault::Sync(at) => {
@@ -158,6 +186,25 @@ fn check(fault: Fault, said: &str) {
 fn a_failed_flush_ends_the_run_at_every_call() {
     for call in 1..8 {
         check(Fault::Sync(call), "the device did not take");
+    }
+}
+
+#[test]
+fn what_a_first_record_follows_is_durable_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    Audit::open(options(&path).0).unwrap().0.finish(Ending::default()).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    // One that goes on reads more of the log later, and so flushes twice.
+    for (resume, flushes) in [(false, 1), (true, 2)] {
+        for fault in (1..=flushes).map(Fault::Sync) {
+            let calls = Arc::<Calls>::default();
+            let opened = open_with(AuditOptions { resume, ..options(&path).0 }, move |file| {
+                Arc::new(Failing { file, fault, calls: Arc::clone(&calls) })
+            });
+            assert!(matches!(opened.err(), Some(ClientError::Storage(_))), "{fault:?}");
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
     }
 }
 

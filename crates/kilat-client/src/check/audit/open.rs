@@ -156,8 +156,14 @@ impl Opening<'_> {
             log.set_fence(record::fence(resumed.root.unwrap_or(lines.run())));
         }
         log.write(size, &bytes)?;
-        // A file that nobody finds by its name after a power cut is lost, however durable.
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
+        // A file that nobody finds by its name after a power cut is lost, however durable. One that
+        // was there before may be in a directory that can't be read, and so not be flushed.
+        match File::open(directory).and_then(|directory| directory.sync_all()) {
+            Err(error) if size == 0 || error.kind() != io::ErrorKind::PermissionDenied => {
+                return Err(unusable(error));
+            }
+            _ => {}
+        }
         Ok(Begun { log, place, lines, bytes: bytes.len(), resumed })
     }
 

@@ -16,10 +16,9 @@ pub(super) struct Utc {
 impl Utc {
     /// Appends `2026-11-21T09:00:00.123456Z`. Parts of a microsecond are cut off.
     pub(super) fn write(&mut self, time: Timestamp, out: &mut Vec<u8>) {
-        let micros = time.as_nanosecond().div_euclid(1_000);
-        // Within the years that jiff knows.
-        let seconds = micros.div_euclid(1_000_000) as i64;
-        let micros = micros.rem_euclid(1_000_000) as u32;
+        // Before 1970 both are negative.
+        let seconds = time.as_second() - i64::from(time.subsec_nanosecond() < 0);
+        let micros = time.subsec_nanosecond().rem_euclid(1_000_000_000) as u32 / 1_000;
         let (day, second) = (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S) as u32);
         if self.day.as_ref().is_none_or(|(cached, _)| *cached != day) {
             let date = time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT").to_string();
@@ -39,11 +38,10 @@ impl Utc {
 
 /// Appends milliseconds with three decimals, such as `12.345`.
 pub(super) fn millis(duration: std::time::Duration, out: &mut Vec<u8>) {
-    let micros = duration.as_micros();
-    out.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
+    let millis = duration.as_secs().saturating_mul(1_000) + u64::from(duration.subsec_millis());
+    out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes());
     let mut decimals = *b".000";
-    // Below a thousand.
-    digits(&mut decimals[1..], (micros % 1_000) as u32);
+    digits(&mut decimals[1..], duration.subsec_micros() % 1_000);
     out.extend_from_slice(&decimals);
 }
 
