@@ -403,13 +403,12 @@ impl<'a> Desk<'a> {
     }
 
     /// What the run came to.
-    pub(super) fn into_end(self, now: At) -> RunEnd {
+    pub(super) fn into_end(self) -> RunEnd {
         RunEnd {
             why: self.why.unwrap_or(Why::Finished),
             recorded: self.recorded,
             left: self.entered - self.recorded,
             totals: self.traffic.borrow().totals,
-            elapsed: now,
         }
     }
 }

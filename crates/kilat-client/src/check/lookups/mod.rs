@@ -24,7 +24,7 @@ mod tests;
 mod traffic;
 mod waiting;
 
-pub(crate) use end::{RunEnd, Totals, Why};
+pub(crate) use end::{RunEnd, Why};
 
 use super::Id;
 use super::audit::{Closed, Entry};
@@ -124,7 +124,7 @@ where
     }
     drop(flight);
     desk.publish(plan.gauges);
-    desk.into_end(clock.now())
+    desk.into_end()
 }
 
 /// Records what the desk has to say; waits as long as the log does, unless all is to end

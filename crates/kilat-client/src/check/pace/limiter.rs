@@ -80,11 +80,6 @@ impl Limiter {
         self.limit
     }
 
-    /// Calls in flight.
-    pub(crate) const fn in_flight(&self) -> u32 {
-        self.in_flight
-    }
-
     /// Whether there is a place when `spare` of them are kept free.
     pub(crate) const fn has_place(&self, spare: u32) -> bool {
         self.in_flight + spare < self.limit
@@ -242,7 +237,7 @@ mod tests {
         assert_eq!(limiter.limit(), 35);
         limiter.pushed_back(places.pop_front().unwrap());
         places.into_iter().for_each(|place| limiter.served(place));
-        assert_eq!((limiter.limit(), limiter.in_flight()), (35, 0));
+        assert_eq!((limiter.limit(), limiter.in_flight), (35, 0));
     }
 
     #[test]
@@ -297,7 +292,7 @@ mod tests {
                 };
                 match step {
                     Step::Send if limiter.has_place(0) => flight.push_back((limiter.take(), cuts)),
-                    Step::Send => prop_assert!(limiter.in_flight() >= limiter.limit()),
+                    Step::Send => prop_assert!(limiter.in_flight >= limiter.limit()),
                     Step::Served(at) => pick(at).into_iter().for_each(|p| limiter.served(p)),
                     Step::Pushback(at) => {
                         pick(at).into_iter().for_each(|p| limiter.pushed_back(p));
@@ -306,7 +301,7 @@ mod tests {
                         limiter.release(p);
                     }),
                 }
-                prop_assert_eq!(limiter.in_flight() as usize, flight.len());
+                prop_assert_eq!(limiter.in_flight as usize, flight.len());
                 prop_assert!((1..=most).contains(&limiter.limit()));
                 if limiter.limit() < before {
                     prop_assert!(since_cut);

@@ -55,12 +55,12 @@ async fn ids_go_together_and_end_one_by_one() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_fails_is_repeated_for_its_ids() {
     let rig = rig(100, 10);
-    let number = Cell::new(0);
+    let number = Cell::new(0_u64);
     let run = rig
         .run(async |request: &Request| {
             number.set(number.get() + 1);
-            if number.get() % 3 == 0 {
-                return if number.get() % 2 == 0 { status(500) } else { come_again(1) };
+            if number.get().is_multiple_of(3) {
+                return if number.get().is_multiple_of(2) { status(500) } else { come_again(1) };
             }
             items(&ids(request), |_| Some(1))
         })

@@ -38,7 +38,7 @@ async fn one(seed: u64) {
     let logged = Cell::new(0);
     let log = async |_: &Entry| {
         logged.set(logged.get() + 1);
-        if log_waits && logged.get() % 50 == 0 {
+        if log_waits && u64::is_multiple_of(logged.get(), 50) {
             tokio::time::sleep(ms(700)).await;
         }
         if log_breaks && logged.get() > 100 { Err(Closed) } else { Ok(()) }
@@ -48,7 +48,7 @@ async fn one(seed: u64) {
             tokio::time::sleep(*press).await;
             rig.stop.press();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let run = tokio::select! {
         run = rig.run_with(async |request: &Request| server.ask(request).await, log) => run,

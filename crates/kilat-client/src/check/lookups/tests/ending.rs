@@ -21,7 +21,7 @@ async fn a_complete_run_says_what_it_came_to() {
     let rig = Rig::new(100).concurrency(10);
     let run = rig.run(in_a_second).await;
     assert!(run.end.is_complete());
-    assert_eq!((run.took, run.end.elapsed, run.end.totals.floor()), (s(10), s(10), s(10)));
+    assert_eq!((run.took, run.end.totals.floor()), (s(10), s(10)));
     assert_eq!((run.end.totals.requests, run.end.totals.in_flight_most), (100, 10));
     assert_eq!(rig.gauges.requests.get(), 100);
 }

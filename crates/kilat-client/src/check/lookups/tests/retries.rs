@@ -97,8 +97,11 @@ async fn a_storm_of_failures_stays_within_the_retry_budget() {
 async fn retries_that_help_are_not_held_back() {
     let rig = Rig::new(2_000);
     let (run, _) =
-        by_number(&rig, |n, before| if n % 2 == 0 && before == 0 { status(500) } else { found() })
-            .await;
+        by_number(
+            &rig,
+            |n, before| if n.is_multiple_of(2) && before == 0 { status(500) } else { found() },
+        )
+        .await;
     assert_eq!(run.counts(), (2_000, 0, 0));
 }
 
@@ -175,7 +178,7 @@ async fn what_is_held_is_bounded_whatever_the_server_does() {
             .run(async |_: &Request| {
                 tokio::time::sleep(ms(1)).await;
                 seen.set(seen.get() + 1);
-                if seen.get() % 50 == 0 { found() } else { answer() }
+                if seen.get().is_multiple_of(50) { found() } else { answer() }
             })
             .await;
         let bound = u64::from(2 * concurrency + 64);
@@ -195,7 +198,7 @@ async fn the_rate_is_kept_by_all_calls_together() {
                 starts.borrow_mut().push(began.elapsed());
                 tokio::time::sleep(ms(100)).await;
                 let n: usize = asked(request)[1..].parse().unwrap();
-                if n % 20 == 0 { status(500) } else { found() }
+                if n.is_multiple_of(20) { status(500) } else { found() }
             })
             .await;
         assert_eq!(run.findings.len(), 500);
