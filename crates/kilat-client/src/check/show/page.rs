@@ -23,6 +23,8 @@ struct Page<'a> {
     lang: Lang,
     report: &'a Report,
     verdict: String,
+    /// To the second.
+    started_at: String,
     figures: Vec<(String, String)>,
     outcomes: Vec<Part>,
     latency: Vec<Bar>,
@@ -59,6 +61,7 @@ impl Report {
             lang,
             report: self,
             verdict: self.verdict(lang),
+            started_at: format!("{:.0}", self.started_at),
             figures: figures(self, lang),
             outcomes: outcomes(self, lang),
             latency: latency_bars(&self.latency_buckets, lang),

@@ -53,26 +53,23 @@ pub(crate) fn listing(tally: &Tally, paint: Paint, lang: Lang) -> String {
     if let Some(all) = tally.listed() {
         return table(&all, paint, lang);
     }
-    [Kind::Notable, Kind::Unknown]
-        .into_iter()
-        .map(|kind| examples(tally, kind, paint, lang))
-        .collect()
+    let kinds = [Kind::Notable, Kind::Unknown];
+    let examples: Vec<&Shown> =
+        kinds.iter().flat_map(|kind| tally.first(*kind, EXAMPLES_MAX)).collect();
+    let more = kinds.iter().filter_map(|kind| more(tally, *kind, lang).map(|text| (kind, text)));
+    let more: String = more.map(|(kind, text)| paint.kind(*kind, &text) + "\n").collect();
+    table(&examples, paint, lang) + &more
 }
 
-/// The first few of a kind, and how many there are more.
-fn examples(tally: &Tally, kind: Kind, paint: Paint, lang: Lang) -> String {
-    let mut text = table(&tally.first(kind, EXAMPLES_MAX), paint, lang);
+/// How many there are of a kind beyond the examples.
+fn more(tally: &Tally, kind: Kind, lang: Lang) -> Option<String> {
     let counts = tally.counts();
     let (all, key) = match kind {
         Kind::Notable => (counts.notable, "check.show.more_notable"),
         _ => (counts.unknown, "check.show.more_unknown"),
     };
     let more = all.saturating_sub(EXAMPLES_MAX as u64);
-    if more > 0 {
-        text += &paint.kind(kind, &lang.say(key, &[("count", &lang.number(more))]));
-        text.push('\n');
-    }
-    text
+    (more > 0).then(|| lang.say(key, &[("count", &lang.number(more))]))
 }
 
 fn table(rows: &[&Shown], paint: Paint, lang: Lang) -> String {
