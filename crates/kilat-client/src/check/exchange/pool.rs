@@ -123,7 +123,9 @@ impl Pool {
                 Ok(answered.reply)
             }
             Carrier::Shared { place, .. } => {
-                let Answered { reply, .. } = place.call(request, uri, &self.limits).await?;
+                // Boxed, as below, so that a request over HTTP/1 that waits takes no room for this.
+                let answering = Box::pin(place.call(request, uri, &self.limits));
+                let Answered { reply, .. } = answering.await?;
                 Ok(reply)
             }
         }
@@ -168,13 +170,13 @@ impl Pool {
     /// A new connection.
     async fn fresh(&self, origin: &Origin) -> Result<Carrier, Setback> {
         let slot = self.slot();
-        let stream = self.dialer.dial(origin).await?;
+        let stream = Box::pin(self.dialer.dial(origin)).await?;
         let is_http2 = stream.chose_http2() || self.dialer.http2 == Http2::PriorKnowledge;
         if !is_http2 {
             self.lock().shelf(origin, self.dialer.http2).speaks_http2 = Some(false);
             return Ok(Carrier::Own { stream, slot, is_used: false });
         }
-        let link = Link::open(stream, slot).await?;
+        let link = Box::pin(Link::open(stream, slot)).await?;
         let place = link.place().ok_or(Setback::Closed)?;
         let mut inside = self.lock();
         let shelf = inside.shelf(origin, self.dialer.http2);

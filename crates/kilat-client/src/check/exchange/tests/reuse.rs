@@ -2,6 +2,7 @@
 
 use super::server::{Seen, Server, reply};
 use super::*;
+use crate::check::exchange::connections_allowed;
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -233,4 +234,51 @@ fn a_profile_may_name_its_own_agent() {
     run(async { exchange(&options()).send(&request).await }).unwrap();
     let head = &server.seen()[0].head;
     assert!(head.contains("user-agent: shop/1\r\n") && !head.contains("kilat"), "{head}");
+}
+
+/// Thousands of lookups wait at once: each may own a socket and little more.
+#[test]
+fn a_request_that_waits_is_small() {
+    let server = Server::start(|stream, _| stream.write_all(OK.as_bytes()));
+    let request = get(&server.uri("/"));
+    let exchange = exchange(&options());
+    let bytes = size_of_val(&exchange.send(&request));
+    assert!(bytes <= 1_536, "{bytes}");
+}
+
+/// What the process grows by for each request that waits for its reply, server included.
+#[test]
+fn connections_that_wait_take_little_memory() {
+    let count = 2_000;
+    let wanted = ExchangeOptions { connections_max: count, ..options() };
+    assert_eq!(connections_allowed(2 * count), 2 * count, "too few open files allowed");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = std::thread::spawn(move || {
+        (0..count).map(|_| listener.accept().unwrap().0).collect::<Vec<_>>()
+    });
+    run(async {
+        let exchange = exchange(&wanted);
+        let before = resident_bytes();
+        let mut set = tokio::task::JoinSet::new();
+        for _ in 0..count {
+            let (exchange, request) = (exchange.clone(), get(&format!("http://{address}/")));
+            set.spawn(async move { exchange.send(&request).await.map(told) });
+        }
+        while !accepting.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let each = resident_bytes().saturating_sub(before) / count;
+        println!("{each} bytes for each request that waits");
+        assert!(each <= 8_192, "{each}");
+        drop(accepting.join().unwrap());
+        while let Some(reply) = set.join_next().await {
+            assert_eq!(reply.unwrap(), Err(Setback::Closed));
+        }
+    });
+}
+
+fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
