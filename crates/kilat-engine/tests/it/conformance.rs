@@ -46,7 +46,7 @@ async fn a_sale_comes_back_as_it_was_made(backend: Backend) {
     assert!(at.as_millis() > 0);
     let sale = node.handle().sale(SALE).await.unwrap().unwrap();
     assert_eq!((&sale.terms, sale.counters.available, sale.sequence), (&full_terms(), 7, 1));
-    assert_eq!(node.handle().sales().await.unwrap(), [sale.clone()]);
+    assert_eq!(node.handle().sales().await.unwrap(), std::slice::from_ref(&sale));
     assert_eq!(node.handle().current(SALE).await.unwrap(), Some(sale.clone()));
     assert_eq!(node.handle().board().sales(), [sale]);
 }

@@ -21,7 +21,7 @@ struct World {
 
 impl World {
     async fn start(supply: u64) -> World {
-        World::with(supply, |engine, address| core(engine, address)).await
+        World::with(supply, core).await
     }
 
     async fn with(supply: u64, core: impl FnOnce(&Engine, &CoreAddress) -> Core) -> World {

@@ -299,9 +299,9 @@ impl State {
         let is_dead = || self.is_dead.load(Ordering::SeqCst);
         let is_ours = |permit: &&str| *permit == path;
         let permits = self.permits.lock().unwrap();
-        let waits = |permits: &mut Vec<&str>| !permits.iter().any(|p| is_ours(p)) && !is_dead();
+        let waits = |permits: &mut Vec<&str>| !permits.iter().any(is_ours) && !is_dead();
         let (mut permits, _) = self.changed.wait_timeout_while(permits, PATIENCE, waits).unwrap();
-        let place = permits.iter().position(|permit| is_ours(&permit)).filter(|_| !is_dead())?;
+        let place = permits.iter().position(is_ours).filter(|_| !is_dead())?;
         permits.remove(place);
         Some(())
     }
