@@ -82,8 +82,10 @@ pub(crate) fn run(args: UpArgs, lang: Lang) -> Result<ExitCode, Failure> {
 async fn keep(plan: &Plan<'_>, lang: Lang) -> Result<ExitCode, Failure> {
     // Before anybody is told that it is ready: from here on a signal ends it in good order.
     let stop = StopSignals::catch()?;
-    let data = prepare(&plan.settings.data, lang).await?;
+    let data = claim(&plan.settings.data, lang).await?;
+    // The ports first: when another process has one, nothing on disk is touched.
     let specs = plan.specs(&data)?;
+    make(&data)?;
     let url = plan.url(&specs);
     let supervisor = Supervisor::start(specs, Patience::default(), &prefixed());
     let panel = supervisor.panel();
@@ -122,18 +124,24 @@ async fn attend(
     Ok(())
 }
 
-/// Makes the data directory and makes sure that nobody else keeps processes for it.
-async fn prepare(data: &Path, lang: Lang) -> Result<PathBuf, Failure> {
-    use std::os::unix::fs::DirBuilderExt;
+/// Where the data directory is; makes sure that nobody else keeps processes for it.
+async fn claim(data: &Path, lang: Lang) -> Result<PathBuf, Failure> {
     let shown = data.display();
-    let cannot = |e| Failure::usage(format!("{shown} can't be made ({e}): choose another --data"));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(cannot)?;
-    let data = data.canonicalize().map_err(cannot)?;
-    let control = data.join(CONTROL_SOCKET);
-    match supervisor::ask(&control, &supervisor::Order::Status).await {
+    let data = std::path::absolute(data).map_err(|e| unusable(data, &e))?;
+    match supervisor::ask(&data.join(CONTROL_SOCKET), &supervisor::Order::Status).await {
         Err(supervisor::ControlError::NotRunning) => Ok(data),
         _ => Err(Failure::usage(t!("up.runs", locale = lang.code(), data = shown))),
     }
+}
+
+fn make(data: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut directory = std::fs::DirBuilder::new();
+    directory.recursive(true).mode(0o700).create(data).map_err(|e| unusable(data, &e))
+}
+
+fn unusable(data: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!("{} can't be made ({error}): choose another --data", data.display()))
 }
 
 /// Waits until all are ready for the first time. What can't start as it was asked to now would

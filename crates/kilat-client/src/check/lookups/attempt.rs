@@ -116,7 +116,7 @@ impl Way<'_> {
             return answered;
         }
         let second = self.back(sent, other.await);
-        let again_at = second.again_at.max(answered.again_at).filter(|_| !second.is_served);
+        let again_at = second.again_at.max(answered.again_at);
         Answered { again_at, is_paid: second.is_paid || answered.is_paid, ..second }
     }
 }
