@@ -327,6 +327,11 @@ impl<'a> Desk<'a> {
     fn finish(&mut self, now: At, lookup: Lookup, answer: Answer) {
         let finding: Finding = lookup.end(now, answer);
         self.held -= 1;
+        if self.plan.wants_steps && finding.attempts == 0 {
+            // It never came so far that its beginning was noted.
+            let (index, id, at) = (finding.index, finding.id.clone(), finding.began_at);
+            self.entries.push_back(Entry::Began { index, id, at });
+        }
         self.entries.push_back(Entry::Ended(finding));
     }
 
