@@ -63,6 +63,8 @@ impl Connection {
         });
         let (hello, incoming) = match taken {
             Ok(taken) => taken,
+            // Whoever only looks whether somebody listens, as a supervisor does.
+            Err(NotTaken::Silent) => return tracing::debug!("somebody looked in"),
             Err(why) => {
                 shared.meters.refused.increment(1);
                 return tracing::warn!(%why, "a replica was not taken");

@@ -22,6 +22,8 @@ pub(super) enum NotTaken {
     Version(Version),
     #[error("it does not know the secret, or runs as another user")]
     Secret,
+    #[error("it left before it said who it is")]
+    Silent,
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -35,7 +37,11 @@ pub(super) fn greet(
     incoming: &mut Incoming,
     stream: &mut Stream,
 ) -> Result<Hello, NotTaken> {
-    let mut first = incoming.next()?.expect(Kind::Hello).map_err(garbage)?;
+    let first = incoming.next().map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => NotTaken::Silent,
+        _ => NotTaken::Io(error),
+    })?;
+    let mut first = first.expect(Kind::Hello).map_err(garbage)?;
     let hello = match Hello::read(&mut first.body).map_err(garbage)? {
         Ok(hello) => hello,
         Err(theirs) => {
