@@ -98,7 +98,7 @@ fn encode(request: &Request, uri: &Uri) -> Vec<u8> {
 }
 
 /// Host and port, without a user's name.
-fn host(uri: &Uri) -> &str {
+pub(super) fn host(uri: &Uri) -> &str {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }

@@ -1,7 +1,7 @@
 //! Many requests over one HTTP/2 connection, by hyper.
 
 use super::dial::Stream;
-use super::http1::{Answered, Fault, is_ours};
+use super::http1::{Answered, Fault, host, is_ours};
 use super::pool::Slot;
 use super::setback::Setback;
 use super::{HEAD_BYTES_MAX, Limits, Reply, Request, SMALL_BODY_BYTES, USER_AGENT};
@@ -149,7 +149,7 @@ impl Place {
     ) -> Result<Answered, Fault> {
         let mut message = hyper::Request::new(Full::new(request.body.clone()));
         *message.method_mut() = request.method.clone();
-        *message.uri_mut() = uri.clone();
+        *message.uri_mut() = target(uri)?;
         let headers = message.headers_mut();
         headers.insert(USER_AGENT_NAME, HeaderValue::from_static(USER_AGENT));
         for (name, value) in request.headers.iter().filter(|(name, _)| !is_ours(name)) {
@@ -162,6 +162,17 @@ impl Place {
         let reply = Reply { status: head.status.as_u16(), headers: head.headers, body };
         Ok(Answered { reply, keeps_alive: true })
     }
+}
+
+/// The URI without a user's name, which has no place in a request.
+fn target(uri: &Uri) -> Result<Uri, Setback> {
+    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if !has_user {
+        return Ok(uri.clone());
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.authority = host(uri).parse().ok();
+    Uri::from_parts(parts).map_err(|e| Setback::Unsendable(e.to_string()))
 }
 
 async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, Setback> {

@@ -165,6 +165,15 @@ impl Reader {
     }
 }
 
+impl Drop for Reader {
+    /// A stream that ends by a panic must not look as if the input had ended.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.queue.end(Some(ClientError::Fault(self.lang.say("ids.fault", &[]))));
+        }
+    }
+}
+
 /// Why reading ends before the end of the input.
 enum Halt {
     /// Nobody wants more.

@@ -11,6 +11,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+/// The name of standard input.
+const STDIN: &str = "-";
 /// What UTF-16 begins with; some spreadsheets write it.
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
@@ -82,9 +84,6 @@ impl Source {
         }
     }
 }
-
-/// The name of standard input.
-const STDIN: &str = "-";
 
 fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod modern;
+mod noise;
 mod reuse;
 mod server;
 

@@ -138,6 +138,8 @@ async fn answer(
 ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
     let _permit = gate.acquire().await;
     let agent = request.headers().get("user-agent").and_then(|agent| agent.to_str().ok());
+    let is_named = request.uri().authority().is_some_and(|name| name.as_str().contains('@'));
+    assert!(!is_named, "{}", request.uri());
     let said = format!("{:?} {} {}", request.version(), request.uri().path(), agent.unwrap_or(""));
     let length = request.uri().query().and_then(|query| query.parse().ok());
     let body = length.map_or(Bytes::from(said), |length: usize| Bytes::from(vec![b'x'; length]));
@@ -217,6 +219,8 @@ fn http2_without_tls_is_spoken_by_those_who_know() {
     let knowing = ExchangeOptions { http2: Http2::PriorKnowledge, ..options() };
     let told = ask(&knowing, &server.uri("http", "127.0.0.1", "/a"));
     assert_eq!(told, Ok((200, format!("HTTP/2.0 /a {AGENT}"))));
+    let named = ask(&knowing, &server.uri("http", "user:secret@127.0.0.1", "/a"));
+    assert_eq!(named, Ok((200, format!("HTTP/2.0 /a {AGENT}"))));
     let wide = ask(&knowing, &server.uri("http", "127.0.0.1", "/?262144")).unwrap();
     assert_eq!(wide.1.len(), 262_144);
     let wider = ask(&knowing, &server.uri("http", "127.0.0.1", "/?262145"));
