@@ -167,7 +167,7 @@ impl<'a> Desk<'a> {
         };
         if self.has_many_servers {
             self.abandoned.push(number);
-            let dropped = self.waiting.drop_line(number);
+            let dropped = self.waiting.drop_origin(number);
             self.leave(dropped);
             self.why.get_or_insert(why);
         } else {
@@ -345,7 +345,8 @@ impl<'a> Desk<'a> {
         if self.is_ending() {
             return;
         }
-        self.why.get_or_insert(why);
+        self.why = Some(why);
+        self.traffic.borrow_mut().close();
         self.ends_by = Some(now.saturating_add(self.plan.options.timeout));
         let dropped = self.waiting.drop_all();
         self.leave(dropped);

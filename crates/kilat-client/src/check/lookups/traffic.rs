@@ -18,6 +18,7 @@ pub(super) struct Traffic {
     /// The rate has let one call go that has not gone yet.
     is_granted: bool,
     hedge: Option<Hedge>,
+    is_closed: bool,
 }
 
 /// What a call came back with.
@@ -43,6 +44,7 @@ impl Traffic {
             meter: options.rate.map(Meter::new),
             is_granted: false,
             hedge: options.hedge.map(Hedge::new),
+            is_closed: false,
         }
     }
 
@@ -93,7 +95,11 @@ impl Traffic {
     /// Sends a second call beside a slow one, if there is room and budget for it.
     pub(super) fn start_beside(&mut self, now: At, origin: OriginNumber) -> Option<Pass> {
         let is_affordable = self.hedge.as_ref().is_some_and(Hedge::is_affordable);
-        if !is_affordable || self.in_flight >= self.most || self.grant(now).is_err() {
+        if self.is_closed
+            || !is_affordable
+            || self.in_flight >= self.most
+            || self.grant(now).is_err()
+        {
             return None;
         }
         let pass = self.origins[origin].start_beside(now)?;
@@ -104,6 +110,11 @@ impl Traffic {
         }
         self.sent();
         Some(pass)
+    }
+
+    /// Nothing more is sent, not even beside what is in flight.
+    pub(super) const fn close(&mut self) {
+        self.is_closed = true;
     }
 
     /// A call came back.

@@ -144,14 +144,19 @@ impl Waiting {
         lookups.into_iter().rev().for_each(|lookup| to.push_front(lookup));
     }
 
-    /// Forgets all ids in a server's line; returns how many.
-    pub(super) fn drop_line(&mut self, origin: OriginNumber) -> usize {
-        let Some(line) = self.lines.get_mut(origin.index()) else { return 0 };
-        let dropped = std::mem::take(line);
+    /// Forgets all ids of a server; returns how many.
+    pub(super) fn drop_origin(&mut self, origin: OriginNumber) -> usize {
+        let before = self.fresh + self.again;
+        let held_later = self.later.len();
+        self.later.retain(|Reverse(later)| later.lookup.origin != origin);
+        self.again -= held_later - self.later.len();
+        if let Some(line) = self.lines.get_mut(origin.index()) {
+            let Line { again, fresh, .. } = std::mem::take(line);
+            self.again -= again.len();
+            self.fresh -= fresh.len();
+        }
         self.turns.retain(|turn| *turn != origin);
-        self.fresh -= dropped.fresh.len();
-        self.again -= dropped.again.len();
-        dropped.fresh.len() + dropped.again.len()
+        before - (self.fresh + self.again)
     }
 
     /// Forgets all ids; returns how many.

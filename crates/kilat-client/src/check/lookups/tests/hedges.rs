@@ -105,3 +105,19 @@ async fn a_bad_answer_waits_for_the_other_call() {
         assert_eq!(finding.reply_time.filter(|_| is_found), found_in);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ends_hedges_nothing() {
+    let mut rig = Rig::new(5);
+    rig.options.hedge = Some(HedgeAfter::Fixed(ms(300)));
+    let api = async |_: &Request| {
+        tokio::time::sleep(s(1)).await;
+        found()
+    };
+    let stop = async {
+        tokio::time::sleep(ms(100)).await;
+        rig.stop.press();
+    };
+    let (run, ()) = tokio::join!(rig.run(api), stop);
+    assert_eq!((run.end.totals.requests, run.end.totals.hedges, run.took), (5, 0, s(1)));
+}

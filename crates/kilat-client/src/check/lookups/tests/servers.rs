@@ -47,6 +47,42 @@ async fn a_dead_server_is_given_up_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_server_that_is_given_up() {
+    let rig = rig(200, &["aa", "bb"]);
+    let asked = Cell::new(0);
+    let run = rig
+        .run(async |request: &Request| {
+            tokio::time::sleep(ms(50)).await;
+            match host(request) {
+                "bb.example" => {
+                    asked.set(asked.get() + 1);
+                    if asked.get() <= 3 { come_again(200) } else { unreachable() }
+                }
+                _ => free(),
+            }
+        })
+        .await;
+    assert_eq!((run.counts(), run.end.left), ((0, 100, 0), 100));
+    assert!(run.took < s(60), "{:?}", run.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_a_stop_also_after_a_server_was_given_up() {
+    let rig = rig(30_000, &["aa", "bb"]);
+    let api = async |request: &Request| {
+        tokio::time::sleep(ms(2_000)).await;
+        if host(request) == "bb.example" { unreachable() } else { free() }
+    };
+    let stop = async {
+        tokio::time::sleep(s(40)).await;
+        rig.stop.press();
+    };
+    let (run, ()) = tokio::join!(rig.run(api), stop);
+    assert!(rig.gauges.troubled.get() == 1 && run.took < s(45), "{:?}", run.took);
+    assert_eq!(run.end.why, Why::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_server_that_pushes_back_slows_nobody_else() {
     let rig = rig(2_000, &["aa", "bb"]);
     let (began, done) = (Instant::now(), Cell::new((0, Duration::ZERO)));
