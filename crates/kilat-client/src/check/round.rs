@@ -14,10 +14,12 @@ use super::show::{
     BAR_EVERY, Board, Change, LISTED_MAX, PAGE_ROWS_MAX, PageFile, Paint, Progress, REPORT_VERSION,
     Report, Resumed, Rows, Scene, Tally, Traffic, listing,
 };
-use crate::ClientError;
 use crate::http::random_bits;
+use crate::{ClientError, Lang};
 use jiff::Timestamp;
 use std::io::Write;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -136,6 +138,7 @@ impl<'a> Rounds<'a> {
             let (audit, _) = Audit::open(log)?;
             return Ok((ids, audit, Done::default()));
         }
+        try_files(&inputs, lang)?;
         let (audit, resumed) = Audit::open(log)?;
         if resumed.root.is_none() {
             progress.line(&lang.say("check.run.new_run", &[]));
@@ -231,7 +234,7 @@ impl<'a> Rounds<'a> {
             complete,
             cancelled: end.why == Why::Stopped && self.board.failure().is_none(),
             reason: self.reason(end),
-            next: (!complete).then(|| self.next()),
+            next: (!complete && self.options.watch.is_none()).then(|| self.next()),
             ids: 0,
             found: 0,
             not_found: 0,
@@ -308,6 +311,20 @@ impl<'a> Rounds<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether files can be read at all: the ids can't be opened before the log that says which of
+/// them have ended, and a mistake must not leave a run in it. What is read only once is left
+/// alone.
+fn try_files(inputs: &[IdInput], lang: Lang) -> Result<(), ClientError> {
+    let is_read_once = |path: &Path| {
+        let kind = path.metadata().map(|file| file.file_type());
+        kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket())
+    };
+    let files = inputs
+        .iter()
+        .filter(|input| matches!(input, IdInput::File { path, .. } if !is_read_once(path)));
+    Ids::start(files.cloned().collect(), Seen::new(&std::env::temp_dir()), lang).map(drop)
 }
 
 fn scene(board: &Board, gauges: &Gauges, all: Option<u64>) -> Scene {

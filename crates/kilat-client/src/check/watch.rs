@@ -52,16 +52,20 @@ impl Rounds<'_> {
         let mut ids = Ids::start(self.plan.inputs.clone(), seen, lang)?;
         self.runtime.block_on(async {
             let mut listed = Vec::new();
-            while let Some(next) = ids.next().await {
-                let (_, id) = next?;
+            loop {
+                let next = tokio::select! {
+                    next = ids.next() => next,
+                    // The first round, begun and ended at once, says so in the log.
+                    () = self.options.stop.until(Urgency::Soon) => None,
+                };
+                let Some(next) = next else { return Ok(listed) };
                 if listed.len() == WATCHED_IDS_MAX {
                     let most = lang.number(WATCHED_IDS_MAX as u64);
                     let message = lang.say("check.input.watch_ids", &[("most", &most)]);
                     return Err(ClientError::Usage(message));
                 }
-                listed.push(id);
+                listed.push(next?.1);
             }
-            Ok(listed)
         })
     }
 

@@ -22,9 +22,18 @@ fn the_program_describes_itself() {
     let manual = says(&["man"], 0);
     assert!(manual.starts_with(".ie") || manual.contains(".TH"), "{manual}");
     let help = says(&["--help"], 0);
-    for command in
-        ["up", "serve", "attack", "lookup", "sale", "verify", "health", "completions", "man"]
-    {
+    for command in [
+        "up",
+        "serve",
+        "attack",
+        "lookup",
+        "check",
+        "sale",
+        "verify",
+        "health",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("  {command} ")), "{command} is not in\n{help}");
         says(&[command, "--help"], 0);
     }

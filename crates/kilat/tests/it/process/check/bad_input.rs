@@ -56,6 +56,38 @@ fn ids_that_cannot_be_read() {
 }
 
 #[test]
+fn more_ids_than_can_be_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids: Vec<String> = (0..=100_000).map(|n| n.to_string()).collect();
+    fs::write(folder.path().join("ids.txt"), ids.join("\n")).unwrap();
+    refused(folder.path(), &["stock", "--watch=1s", "--file=ids.txt"], "100");
+}
+
+#[test]
+fn a_profile_with_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    fs::write(
+        &path,
+        "url = \"http://127.0.0.1:1/{id}\"\n\n[[rule]]\nstatus = 200\noutcome = \"fund\"\n",
+    )
+    .unwrap();
+    refused(folder.path(), &["./mine.toml", "a"], "mine.toml:5:11");
+    fs::write(&path, "url = \"http://127.0.0.1:1/{id}\"\nheaders.a = \"${SHOP_TOKEN}\"\n").unwrap();
+    refused(folder.path(), &["./mine.toml", "a"], "SHOP_TOKEN");
+}
+
+#[test]
+fn files_that_cannot_be_read_leave_no_run_to_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = "kilat-check-stock.jsonl";
+    for arguments in [["stock", "--file=none.txt", "--resume"], ["stock", "--file=.", "--resume"]] {
+        refused(folder.path(), &arguments, "");
+        assert!(!folder.path().join(log).exists());
+    }
+}
+
+#[test]
 fn logs_and_pages_that_are_not_ours() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();

@@ -3,6 +3,8 @@
 use super::{check, ends, lookup, lookups, verified};
 use crate::program::{kilat, stderr, stdout};
 use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 #[test]
 fn people_see_every_id_and_what_it_came_to() {
@@ -131,4 +133,43 @@ fn a_page_is_written_and_never_over_another_file() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), page);
     ends(check(folder.path(), &server.url, &arguments).arg("--overwrite"), 0);
     assert_ne!(std::fs::read_to_string(&path).unwrap(), page, "another run");
+}
+
+/// What a terminal shows, by `script`, which runs a command in one.
+fn on_a_terminal(folder: &Path, url: &str, environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new("script");
+    let words = format!("{} check stock --lang=en --url {url}", env!("CARGO_BIN_EXE_kilat"));
+    command.args(["-qefc", &words, "/dev/null"]).current_dir(folder);
+    command.env_remove("NO_COLOR").env("TERM", "xterm").envs(environment.iter().copied());
+    stdout(&ends(command.stdin(Stdio::null()), 0))
+}
+
+#[test]
+fn a_terminal_has_colour_and_a_bar_unless_told_otherwise() {
+    let server = lookup(&["--delay=0.3"]);
+    let folder = tempfile::tempdir().unwrap();
+    let sold_out = "\u{1b}[1;33m !  SKU-002";
+    let text = on_a_terminal(folder.path(), &server.url, &[]);
+    assert!(text.contains(sold_out), "{text:?}");
+    assert!(text.contains("0 found · 0 not found · 0 unknown · 5 of "), "{text:?}");
+    for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let text = on_a_terminal(folder.path(), &server.url, &[environment]);
+        assert!(!text.contains("[1;33m") && text.contains("SKU-002"), "{text:?}");
+    }
+}
+
+#[test]
+fn a_built_in_profile_is_printed_to_begin_from() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    for profile in ["stock", "flight", "domain", "package", "player", "rdap"] {
+        let printed = stdout(&ends(&mut kilat(["check", profile, "--print-profile"]), 0));
+        std::fs::write(folder.path().join("mine.toml"), printed).unwrap();
+        if profile != "rdap" {
+            ends(&mut check(folder.path(), &server.url, &["./mine.toml"]), 0);
+            let log = folder.path().join(format!("kilat-check-{profile}.jsonl"));
+            assert_eq!(lookups(&log).len(), 5, "{profile}");
+        }
+    }
+    ends(&mut kilat(["check", "stok", "--print-profile"]), 2);
 }

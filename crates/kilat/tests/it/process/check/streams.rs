@@ -1,11 +1,10 @@
 //! Ids that arrive while others are asked, in every form, and readers that go away.
 
 use super::{check, ends, lookup, lookups};
-use crate::program::{kilat, stdout};
+use crate::program::stdout;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A process whose stdin and stdout are pipes, killed when this is dropped.
@@ -110,19 +109,20 @@ fn a_line_that_is_no_id_stops_the_check_with_its_place() {
     assert_eq!(lookups(&log).len(), 3, "what had ended was not asked again");
 }
 
+/// The guide's own profile, as it stands there, shows what the guide says.
 #[test]
-fn a_profile_of_ones_own_is_used() {
+fn the_guides_profile_is_used() {
     let server = lookup(&[]);
     let folder = tempfile::tempdir().unwrap();
     let guide = include_str!("../../../../../../docs/check.md");
-    let profile = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    std::fs::write(folder.path().join("mine.toml"), profile).unwrap();
-    let text = stdout(&ends(&mut in_folder(folder.path(), &server.url), 0));
-    assert!(text.contains("found"), "{text}");
-}
-
-fn in_folder(folder: &Path, url: &str) -> Command {
-    let mut command = kilat(["check", "./mine.toml", "--lang=en", "--url", url, "SKU-001"]);
-    command.current_dir(folder);
-    command
+    let block = |language: &str, holds: &str| {
+        let blocks = guide.split("```").skip(1).step_by(2);
+        let mut blocks = blocks.filter_map(|block| block.strip_prefix(language));
+        blocks.find(|block| block.contains(holds)).unwrap()
+    };
+    std::fs::write(folder.path().join("gate.toml"), block("toml\n", "Boarding")).unwrap();
+    let arguments = ["./gate.toml", "GA202", "JT686", "XX123"];
+    let text = stdout(&ends(&mut check(folder.path(), &server.url, &arguments), 0));
+    let table = block("text\n", "go to gate F1!");
+    assert!(text.starts_with(table), "{text}is not what the guide says:\n{table}");
 }
