@@ -14,6 +14,12 @@ impl Events {
     /// Events that wait for a group now.
     #[must_use]
     pub fn queue_depth(&self) -> usize {
-        self.waiting()
+        self.intake.depth()
+    }
+
+    /// How many topics there are; `None` where only the core knows, which nobody waits for here.
+    #[must_use]
+    pub fn topics_here(&self) -> Option<usize> {
+        self.log.topics_here()
     }
 }

@@ -168,7 +168,8 @@ pub(crate) struct CoreArgs {
     /// [default: ./kilat-data].
     #[arg(long, env = "KILAT_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Address on this machine for HTTP, with metrics and health [default: none].
+    /// Address for HTTP, with metrics and health; one that others can reach only with the tokens
+    /// for ordering and publishing [default: none].
     #[arg(long, env = "KILAT_CORE_ADMIN", value_name = "ADDR")]
     pub(crate) admin: Option<SocketAddr>,
     /// Make the demo sale if there is no sale at all.
@@ -198,6 +199,24 @@ pub(crate) struct CoreArgs {
         hide = true
     )]
     pub(crate) admin_token: Option<String>,
+    /// Token that order calls need.
+    #[arg(
+        long,
+        env = "KILAT_API_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) api_token: Option<String>,
+    /// Token that publishing events needs.
+    #[arg(
+        long,
+        env = "KILAT_PUBLISH_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) publish_token: Option<String>,
     /// Secret that replicas over TCP prove to know.
     #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
     pub(crate) secret: Option<String>,

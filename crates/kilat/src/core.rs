@@ -101,11 +101,16 @@ fn start_admin(
     engine: &Engine,
     secrets: &Secrets,
 ) -> Result<Server, Failure> {
+    let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
     let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
     let options = kilat_server::Options {
         node: settings.node.clone(),
-        access: Access::new(Some(&secrets.admin_token), settings.api_token.as_deref(), None)
-            .with_publish_token(settings.publish_token.as_deref()),
+        access: Access::new(
+            Some(&secrets.admin_token),
+            settings.api_token.as_deref(),
+            customer_key,
+        )
+        .with_publish_token(settings.publish_token.as_deref()),
         secret: secrets.secret.clone().into_bytes(),
         behind_tls: settings.behind_tls,
         limits,

@@ -115,7 +115,7 @@ impl Settings {
     /// As [`Settings::resolve`].
     pub(crate) fn of_core(args: CoreArgs) -> Result<Settings, Failure> {
         let CoreArgs { listen, data, admin, config, node, log, log_json, .. } = args;
-        let CoreArgs { admin_token, secret, .. } = args;
+        let CoreArgs { admin_token, api_token, publish_token, secret, .. } = args;
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let common = ServeArgs {
             data,
@@ -124,6 +124,8 @@ impl Settings {
             log,
             log_json,
             admin_token,
+            api_token,
+            publish_token,
             secret,
             ..ServeArgs::default()
         };
@@ -136,11 +138,11 @@ impl Settings {
         settings.core_listen = listen.or(settings.core_listen);
         settings.core_admin = admin.or(settings.core_admin);
         if let Some(admin) = settings.core_admin
-            && !admin.ip().is_loopback()
+            && let Some((what, remedy)) = settings.open_at(admin)
         {
             return Err(Failure::usage(format!(
-                "{admin} can be reached by others, and a core's own HTTP is for this machine: give \
-                 an address like 127.0.0.1:8081"
+                "{admin} can be reached by others and anyone could {what}: set {remedy}, or give an \
+                 address of this machine like 127.0.0.1:8081"
             )));
         }
         Ok(settings)
@@ -250,15 +252,7 @@ impl Settings {
 
     /// What anybody may do on this machine must not be open to others by oversight.
     fn check_strangers(&self) -> Result<(), Failure> {
-        if self.open_to_strangers || self.listen.ip().is_loopback() {
-            return Ok(());
-        }
-        let guarded = self.api_token.is_some() || self.customer_key.is_some();
-        let open = [
-            (guarded, "order in anyone's name", "KILAT_API_TOKEN or KILAT_CUSTOMER_KEY"),
-            (self.publish_token.is_some(), "publish events", "KILAT_PUBLISH_TOKEN"),
-        ];
-        let Some((_, what, remedy)) = open.into_iter().find(|(guarded, ..)| !guarded) else {
+        let Some((what, remedy)) = self.open_at(self.listen) else {
             return Ok(());
         };
         Err(Failure::usage(format!(
@@ -266,6 +260,20 @@ impl Settings {
              --open-to-strangers if that is what you want",
             self.listen
         )))
+    }
+
+    /// What strangers could do who reach `address`, and the setting that guards it.
+    fn open_at(&self, address: SocketAddr) -> Option<(&'static str, &'static str)> {
+        if self.open_to_strangers || address.ip().is_loopback() {
+            return None;
+        }
+        let guarded = self.api_token.is_some() || self.customer_key.is_some();
+        let open = [
+            (guarded, "order in anyone's name", "KILAT_API_TOKEN or KILAT_CUSTOMER_KEY"),
+            (self.publish_token.is_some(), "publish events", "KILAT_PUBLISH_TOKEN"),
+        ];
+        let (_, what, remedy) = open.into_iter().find(|(guarded, ..)| !guarded)?;
+        Some((what, remedy))
     }
 }
 
@@ -360,7 +368,12 @@ mod tests {
         assert!(Settings::resolve(both).unwrap().core.is_some());
         assert!(Settings::resolve(args("core:///a", "unix:///a")).unwrap().core.is_some());
         let core = CoreArgs { admin: "0.0.0.0:1".parse().ok(), ..CoreArgs::default() };
-        assert!(Settings::of_core(core).unwrap_err().to_string().contains("127.0.0.1"));
+        assert!(Settings::of_core(core.clone()).unwrap_err().to_string().contains("127.0.0.1"));
+        let orders = CoreArgs { api_token: secret(), ..core };
+        let said = Settings::of_core(orders.clone()).unwrap_err().to_string();
+        assert!(said.contains("KILAT_PUBLISH_TOKEN"), "{said}");
+        let guarded = CoreArgs { publish_token: secret(), ..orders };
+        assert!(Settings::of_core(guarded).is_ok());
     }
 
     #[test]

@@ -93,6 +93,13 @@ impl Log {
         }
     }
 
+    pub(crate) fn topics_here(&self) -> Option<usize> {
+        match self {
+            Log::Local(log) => Some(log.reader.topics().len()),
+            Log::Remote(_) => None,
+        }
+    }
+
     pub(super) fn counters(&self) -> Counters {
         match self {
             Log::Local(log) => log.reader.counters(),

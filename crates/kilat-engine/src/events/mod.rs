@@ -179,11 +179,6 @@ impl Events {
         &self.projector
     }
 
-    /// The weight of what waits to be committed.
-    pub(crate) fn waiting(&self) -> usize {
-        self.intake.depth()
-    }
-
     /// Drops the bodies that `rule` names. Readers do not see them any more when this returns;
     /// their bytes on disk are given back in the background.
     ///

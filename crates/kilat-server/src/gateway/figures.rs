@@ -61,6 +61,7 @@ impl Figures {
         describe_gauge!(UP, "1 while a replica is ready, as the gateway sees it");
         let figures = Figures { repeated: counter!(REPEATED) };
         figures.repeated.increment(0);
+        counter!(REFUSED, "code" => Code::Overloaded.as_str()).increment(0);
         figures
     }
 

@@ -45,10 +45,8 @@ fn events(app: &App, out: &mut Exposition) {
     out.family(name, "gauge", "Events in the log, by where they came from");
     out.sample(name, &[("origin", "published")], counters.unique);
     out.sample(name, &[("origin", "projected")], counters.projected);
-    // A replica that can't reach its core does not know.
-    if let Ok(topics) = app.events.topics() {
-        let help = "Topics in the event log";
-        out.single("kilat_event_log_topics", "gauge", help, topics.len());
+    if let Some(topics) = app.events.topics_here() {
+        out.single("kilat_event_log_topics", "gauge", "Topics in the event log", topics);
     }
 }
 
