@@ -1,6 +1,6 @@
 //! The compose files: understood by docker-compose, and every container confined.
 
-use super::{check_serve, content, document, folder, list, read, text, texts};
+use super::{check_command, content, document, folder, read, text, texts};
 use serde_json::{Map, Value, json};
 use std::process::Command;
 
@@ -58,6 +58,9 @@ fn every_container_is_confined_and_none_has_a_password_of_its_own() {
                 is_kilat(service) || image.contains(':') && !image.ends_with(":latest"),
                 "{at}"
             );
+            let secrets = service.get("env_file").map(texts);
+            let is_guarded = secrets.is_some_and(|files| files[0].starts_with("secrets/"));
+            assert!(is_guarded || !is_kilat(service), "it would not start: {at}");
             let environment = service.get("environment").and_then(Value::as_object);
             for variable in environment.into_iter().flat_map(Map::keys) {
                 let is_secret = ["TOKEN", "SECRET", "PASSWORD", "KEY"];
@@ -113,7 +116,13 @@ fn nginx_and_prometheus_know_every_process_that_serves() {
         let serving = services(&file)
             .iter()
             .filter(|(_, service)| is_kilat(service) && service["command"][0] == "serve");
+        // A core shows its figures where it shows its health.
+        let cores = services(&file).iter().filter(|(_, service)| service["command"][0] == "core");
         let (mut servers, mut targets) = (Vec::new(), Vec::new());
+        for (name, core) in cores {
+            let address = texts(&core["command"])[4];
+            targets.push(format!("{name}:{}", address.strip_prefix("0.0.0.0:").unwrap()));
+        }
         for (name, service) in serving {
             let address = text(&service["networks"]["inside"]["ipv4_address"]);
             servers.push(format!("{address}:8080"));
@@ -136,8 +145,11 @@ fn nginx_and_prometheus_know_every_process_that_serves() {
 
 #[test]
 fn kilat_is_started_as_it_can_be_started() {
-    let file = document(FILES[0]);
-    check_serve(texts(&services(&file)["kilat"]["command"]));
+    for path in FILES {
+        let file = document(path);
+        let ours = services(&file).values().filter(|service| is_kilat(service));
+        ours.for_each(|service| check_command(&texts(&service["command"])));
+    }
 }
 
 #[test]
@@ -150,7 +162,7 @@ fn the_image_is_one_file_without_a_shell_or_a_user_that_may_do_more() {
     assert!(image.contains(r#"HEALTHCHECK"#) && image.contains(r#"CMD ["/kilat", "health"]"#));
     let command = image.lines().find_map(|line| line.strip_prefix("CMD ")).unwrap();
     let command: Value = serde_json::from_str(command).unwrap();
-    check_serve(list(&command).iter().map(text));
+    check_command(&texts(&command));
     for word in ["TOKEN", "SECRET", "open-to-strangers"] {
         let settings = image.lines().filter(|line| !line.starts_with('#'));
         assert!(!settings.into_iter().any(|line| line.contains(word)), "{word}");

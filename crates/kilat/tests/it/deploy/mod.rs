@@ -69,10 +69,15 @@ fn content(command: &mut Command) -> String {
     said
 }
 
-/// `kilat` knows every flag of this command line of `serve`, and its values can work together
+/// `kilat` knows every flag of this command line, and what a server is told can work together
 /// with the tokens that a deployment has.
-fn check_serve<'a>(arguments: impl IntoIterator<Item = &'a str>) {
-    let mut command = program::kilat(arguments);
+fn check_command(arguments: &[&str]) {
+    let mut command = program::kilat(arguments.iter().copied());
+    // Behind a flag that is not known, neither of the two is reached.
+    if !matches!(arguments[0], "serve" | "core") {
+        content(command.arg("--help"));
+        return;
+    }
     for token in ["KILAT_API_TOKEN", "KILAT_PUBLISH_TOKEN", "KILAT_SECRET"] {
         command.env(token, "0".repeat(64));
     }

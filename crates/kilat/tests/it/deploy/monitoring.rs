@@ -2,7 +2,8 @@
 
 use super::prometheus::Prometheus;
 use super::{content, document, folder, list, read, text};
-use crate::program::{Server, kilat, run, serve, stderr, stdout, wait_for};
+use crate::http;
+use crate::program::{Server, kilat, run, stderr, stdout, wait_for};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -35,27 +36,47 @@ fn promtool_is_content_with_configuration_and_rules() {
     }
 }
 
-/// A server that has served everything that is measured.
+/// A whole system that has served everything that is measured: a core, replicas and a gateway.
 struct Busy {
-    server: Server,
+    /// Where each process shows its figures.
+    shown_at: Vec<String>,
+    gateway: Server,
+    _behind: Vec<Server>,
     _data: tempfile::TempDir,
 }
 
 impl Busy {
     fn start() -> Busy {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = kilat(serve(&folder.path().join("data")));
-        command.args(["--listen=127.0.0.1:0", "--lookup-listen=127.0.0.1:0"]);
-        Busy { server: Server::run(&mut command), _data: folder }
+        let data = folder.path().join("data");
+        let core = format!("core://{}", data.join("core.sock").display());
+        let of_core = ["core", "--admin=127.0.0.1:0", "--data", data.to_str().unwrap()];
+        let mut behind = vec![Server::run(&mut kilat(of_core))];
+        // Until replicas can come.
+        assert!(behind[0].next_line().contains("core://"));
+        for lookups in ["--lookup-listen=127.0.0.1:0", "--lookup-listen=none"] {
+            let of_replica =
+                ["serve", "--listen=127.0.0.1:0", "--ledger", &core, "--events", &core];
+            behind.push(Server::run(kilat(of_replica).arg(lookups)));
+        }
+        let mut shown_at: Vec<String> = behind.iter().map(|server| server.url.clone()).collect();
+        let of_gateway = ["gateway", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
+        let mut command = kilat(of_gateway);
+        for replica in &behind[1..] {
+            command.args(["--replica", &replica.url]);
+        }
+        let mut gateway = Server::run(&mut command);
+        let admin = gateway.next_line();
+        shown_at.push(admin[admin.find("http://").unwrap()..].trim().to_owned());
+        wait_for("the gateway", || {
+            Some(gateway.get("/readyz")).filter(|reply| reply.status == 200)
+        });
+        Busy { shown_at, gateway, _behind: behind, _data: folder }
     }
 
-    fn address(&self) -> &str {
-        self.server.url.trim_start_matches("http://")
-    }
-
-    /// A stampede, a hold, and events of which some are duplicates.
+    /// A stampede, holds, and events of which some are duplicates.
     fn storm(&self) {
-        let url = &self.server.url;
+        let url = &self.gateway.url;
         let attack = ["attack", "--url", url, "--quiet", "--json", "--hold=0.2"];
         let stress = ["stress", "--url", url, "--quiet", "--events=2000", "--batch=50"];
         for command in [&attack[..], &stress] {
@@ -64,8 +85,14 @@ impl Busy {
         }
     }
 
-    fn metrics(&self) -> String {
-        self.server.get("/metrics").text().to_owned()
+    /// What each process shows.
+    fn metrics(&self) -> Vec<String> {
+        let shown = self.shown_at.iter().map(|url| http::get(url, "/metrics").unwrap());
+        shown.map(|reply| reply.text().to_owned()).collect()
+    }
+
+    fn targets(&self) -> Vec<&str> {
+        self.shown_at.iter().map(|url| url.trim_start_matches("http://")).collect()
     }
 }
 
@@ -105,7 +132,7 @@ fn has_figure(result: &[Value]) -> bool {
 #[test]
 fn every_panel_shows_something_and_every_alert_asks_for_what_there_is() {
     let busy = Busy::start();
-    let prometheus = Prometheus::start(&[busy.address()]);
+    let prometheus = Prometheus::start(&busy.targets());
     // Twice with a scrape between, so that every rate has seen a rise.
     busy.storm();
     let stored = "kilat_events_total{result=\"stored\"} > 0";
@@ -247,18 +274,27 @@ fn the_guide_says_what_to_do_about_every_alert() {
 fn the_guide_describes_every_metric_that_is_exported_and_no_other() {
     let busy = Busy::start();
     busy.storm();
-    let exposition = busy.metrics();
-    let (described, exported) = (described(&guide()), exported(&exposition));
-    assert_eq!(difference(&exported, &described), [], "exported and not described so");
-    assert_eq!(difference(&described, &exported), [], "described and not exported so");
-    let mut lint = Command::new("promtool");
-    lint.args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut lint = lint.spawn().unwrap();
-    lint.stdin.take().unwrap().write_all(exposition.as_bytes()).unwrap();
-    let output = lint.wait_with_output().unwrap();
+    let mut all = BTreeMap::new();
+    for exposition in busy.metrics() {
+        lint(&exposition);
+        for (name, (kind, labels)) in exported(&exposition) {
+            let known = all.entry(name).or_insert_with(|| (kind, BTreeSet::new()));
+            known.1.extend(labels);
+        }
+    }
+    let described = described(&guide());
+    assert_eq!(difference(&all, &described), [], "exported and not described so");
+    assert_eq!(difference(&described, &all), [], "described and not exported so");
+}
+
+/// promtool finds nothing to mend in names, types and help.
+fn lint(exposition: &str) {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = command.spawn().unwrap();
+    promtool.stdin.take().unwrap().write_all(exposition.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
 }
 

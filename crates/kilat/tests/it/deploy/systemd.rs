@@ -1,6 +1,6 @@
 //! The unit: understood by systemd, and shut off from what it does not need.
 
-use super::{check_serve, content, read};
+use super::{check_command, content, read};
 use std::process::Command;
 
 const UNIT: &str = "systemd/kilat.service";
@@ -29,7 +29,7 @@ fn the_unit_starts_kilat_as_it_can_be_started() {
     let unit = read(UNIT);
     let mut words = command_line(&unit).split_whitespace();
     assert_eq!(words.next(), Some("/usr/local/bin/kilat"));
-    check_serve(words);
+    check_command(&words.collect::<Vec<_>>());
     for line in ["RestartPreventExitStatus=2", "KillSignal=SIGTERM", "StateDirectory=kilat"] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
