@@ -104,7 +104,13 @@ fn group(handle: &Handle, number: u64) -> Orders {
         let n = number * ORDERS_PER_GROUP as u64 + n;
         let (customer, key) = (format!("customer-{n:015}"), format!("key-{n:020}"));
         let text = OrderText { sale: "hot", customer: &customer, key: &key };
-        orders.push(handle.hasher(), OrderId::from_bits(u128::from(n) << 64 | 7), &text, 1, false);
+        orders.push(
+            handle.hasher(),
+            OrderId::from_bits((u128::from(n) << 64) | 7),
+            &text,
+            1,
+            false,
+        );
     }
     orders
 }

@@ -164,21 +164,13 @@ async fn a_publication_whose_verdicts_are_lost_is_not_published_again_behind_the
         });
     assert_eq!(verdicts.unwrap_err(), Unavailable::Unknown);
     // The publisher does it, and both deliveries count, since there were two.
-    let again = publish_until_taken(&world.replica, "1").await;
-    assert_eq!(again, [Verdict::Duplicate(again_offset(&again))]);
+    let again = publish(&world.replica, "1").await;
+    assert!(matches!(again[..], [Verdict::Duplicate(_)]), "{again:?}");
     let counters = world.engine().events().counters();
     assert_eq!((counters.received, counters.unique, counters.duplicates), (2, 1, 1));
 }
 
-fn again_offset(verdicts: &[Verdict]) -> u64 {
-    match verdicts {
-        [Verdict::Duplicate(offset)] => *offset,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The link may be on its way back.
-async fn publish_until_taken(replica: &Remote, id: &str) -> Vec<Verdict> {
+async fn publish(replica: &Remote, id: &str) -> Vec<Verdict> {
     replica.events().publish(publication(replica, id)).await.unwrap()
 }
 
@@ -313,7 +305,7 @@ async fn two_replicas_sell_one_stock() {
 #[tokio::test]
 async fn a_rule_to_forget_goes_through() {
     let world = World::start(1).await;
-    publish_until_taken(&world.replica, "1").await;
+    publish(&world.replica, "1").await;
     let rule = ForgetRule { topic: Some("t".into()), received_before_ms: Some(i64::MAX) };
     assert!(world.replica.events().forget(rule).await.unwrap().below >= 1);
     let page = world.replica.events().read(Some("t"), None, 10, usize::MAX).unwrap();

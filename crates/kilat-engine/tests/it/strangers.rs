@@ -175,7 +175,7 @@ struct Random(u64);
 impl Random {
     fn seeded() -> Random {
         let given = std::env::var("KILAT_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
+        let seed = given.unwrap_or_else(|| (u64::from(std::process::id()) << 20) | 1);
         println!("KILAT_SEED={seed}");
         Random(seed)
     }
