@@ -239,7 +239,7 @@ pub(crate) fn sale(id: &str, supply: u64, hold_seconds: u32) -> String {
     sale.to_string()
 }
 
-fn address_in(text: &str) -> Option<String> {
+pub(crate) fn address_in(text: &str) -> Option<String> {
     let start = text.find("http://")?;
     let url = text[start..].split_whitespace().next()?;
     Some(url.trim_end_matches('/').to_owned())

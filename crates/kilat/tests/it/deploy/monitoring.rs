@@ -3,7 +3,7 @@
 use super::prometheus::Prometheus;
 use super::{content, document, folder, list, read, text};
 use crate::http;
-use crate::program::{Server, kilat, run, stderr, stdout, wait_for};
+use crate::program::{Server, address_in, kilat, run, stderr, stdout, wait_for};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -66,8 +66,8 @@ impl Busy {
             command.args(["--replica", &replica.url]);
         }
         let mut gateway = Server::run(&mut command);
-        let admin = gateway.next_line();
-        shown_at.push(admin[admin.find("http://").unwrap()..].trim().to_owned());
+        shown_at
+            .push(address_in(&gateway.next_line()).unwrap().trim_end_matches("/readyz").to_owned());
         wait_for("the gateway", || {
             Some(gateway.get("/readyz")).filter(|reply| reply.status == 200)
         });

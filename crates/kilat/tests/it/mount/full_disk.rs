@@ -2,10 +2,11 @@
 
 use super::disk::{Disk, Sectors, fill, may_mount};
 use crate::http::{self, Reply};
-use crate::program::{Server, verify, wait_for};
+use crate::program::{Server, kilat, serve, verify, wait_for};
 
 /// Room for the first segments of ledger and event log (8 MiB each), not for a second (16 MiB).
 const LEFT_BYTES: u64 = 22 << 20;
+const SECRET: &str = "a secret of at least 32 characters, for a test";
 const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
 
 /// Sells in ever smaller batches until there is no room for a single order; how many were taken.
@@ -75,7 +76,10 @@ fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
     let disk = Disk::new(64, Sectors::Small);
     let filler = fill(&disk.path(), LEFT_BYTES);
     let data = disk.path().join("data");
-    let server = Server::start(&data);
+    // A journal that tries to make its second segment holds all space for a moment, in which the
+    // first start can't write a secret: it is given one.
+    let mut command = kilat(serve(&data));
+    let server = Server::run(command.arg("--listen=127.0.0.1:0").env("KILAT_SECRET", SECRET));
     server.make_sale("s", 10_000_000, 60);
     let taken = sell_until_full(&server);
     println!("{taken} orders until the disk was full");
