@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::memory;
 use crate::operator::OperatorArgs;
 use clap::Args;
 use kilat_client::Token;
@@ -88,6 +89,7 @@ pub(crate) struct AttackArgs {
 /// # Errors
 /// [`Failure`] when the attack can't be carried out as asked.
 pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    memory::in_large_pages();
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&cancel)?;
     let mut output = if args.quiet { Output::quiet(lang) } else { Output::stderr(lang) };

@@ -14,6 +14,7 @@ mod gateway;
 mod lang;
 mod logging;
 mod lookup;
+mod memory;
 mod operator;
 mod publish;
 mod sale;
@@ -38,6 +39,8 @@ use std::time::Duration;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before the first of it is touched.
+    memory::in_small_pages();
     up::end_with_keeper();
     let cli = Cli::parse();
     let lang = lang::choose(cli.lang);

@@ -3,6 +3,7 @@
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::memory;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{logging, lookup};
@@ -194,6 +195,7 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Opens the data directory and says what recovery found.
 pub(crate) fn open(data: &Path) -> Result<Engine, Failure> {
+    memory::in_large_pages();
     let options = kilat_engine::Options::new(data.to_owned(), Box::new(|why| end_at_once(&why)));
     let engine = Engine::start(options).map_err(Failure::usage)?;
     let found = engine.recovery();

@@ -4,6 +4,7 @@ use crate::attack::{INTERRUPTED, stop_on_interrupt};
 use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::memory;
 use clap::Args;
 use kilat_client::events::Progress;
 use kilat_client::stress::StressOptions;
@@ -65,6 +66,7 @@ pub(crate) struct StressArgs {
 /// # Errors
 /// [`Failure`] when the run can't be carried out as asked.
 pub(crate) fn run(args: StressArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    memory::in_large_pages();
     let patience = Duration::try_from_secs_f64(args.patience).map_err(|_| {
         let patience = args.patience;
         Failure::usage(format!(

@@ -5,6 +5,7 @@ use crate::cli::VerifyArgs;
 use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::memory;
 use kilat_api::event::{Buffers, Form, OnInvalid, read};
 use kilat_engine::{Content, Sale, StoredEvent, Verified};
 use rust_i18n::t;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 /// # Errors
 /// [`Failure`] with exit code 2 when there is nothing to check.
 pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    memory::in_large_pages();
     if args.path.is_file() {
         return verify_log(args, lang);
     }
