@@ -107,6 +107,29 @@ async fn a_bad_answer_waits_for_the_other_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_bad_answers_the_later_time_to_come_again_holds() {
+    let mut rig = Rig::new(1);
+    rig.options.hedge = Some(HedgeAfter::Fixed(ms(100)));
+    let (asks, fails) = ((ms(300), come_again(5)), (ms(400), status(500)));
+    for pair in [[asks.clone(), fails.clone()], [fails, asks]] {
+        let began = Instant::now();
+        let sent_at = RefCell::new(Vec::new());
+        let run = rig
+            .run(async |_: &Request| {
+                let number = sent_at.borrow().len();
+                sent_at.borrow_mut().push(began.elapsed());
+                let Some((wait, answer)) = pair.get(number) else { return found() };
+                tokio::time::sleep(*wait).await;
+                answer.clone()
+            })
+            .await;
+        assert_eq!(run.counts(), (1, 0, 0));
+        // Retry-After counts from its reply, which came last or before a reply without one.
+        assert!(sent_at.borrow()[2] >= s(5) + ms(300), "{sent_at:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_ends_hedges_nothing() {
     let mut rig = Rig::new(5);
     rig.options.hedge = Some(HedgeAfter::Fixed(ms(300)));
