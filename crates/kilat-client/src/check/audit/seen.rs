@@ -21,8 +21,9 @@ mod run;
 use filter::Filter;
 use run::Run;
 
-/// Prints held in memory; as many as a table of 18 MB takes.
-const MEMORY_PRINTS_MAX: usize = 7 << 17;
+/// Prints held in memory; as many as a table of 1 MB takes. So few that a check of a hundred
+/// thousand ids takes as much memory as one of ten million.
+const MEMORY_PRINTS_MAX: usize = 7 << 13;
 
 type Print = u128;
 

@@ -14,13 +14,16 @@ use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Shortest time between two appends, unless there is much to append: it bounds the flushes a
 /// second, each of which costs the device a write and the process a tenth of a millisecond.
 const APPEND_PAUSE: Duration = Duration::from_millis(10);
 /// Bytes of lines after which they are appended without a pause.
 const APPEND_BYTES: usize = 256 * 1024;
+/// Rest after the queue was empty while lines wait to be appended: entries come one by one, and
+/// waking for each costs both threads more than writing it does.
+const REST: Duration = Duration::from_millis(1);
 /// Entries taken at a time.
 const TAKE_ENTRIES: usize = 1_024;
 
@@ -112,7 +115,11 @@ impl Writer {
     pub(super) async fn run(mut self) -> Result<Sealed, Failure> {
         let mut taken = Vec::with_capacity(TAKE_ENTRIES);
         let mut last_append = Instant::now();
+        let mut is_drained = false;
         loop {
+            if is_drained && !self.buffer.is_empty() {
+                sleep(REST).await;
+            }
             let take = self.entries.recv_many(&mut taken, TAKE_ENTRIES);
             let count = if self.buffer.is_empty() {
                 take.await
@@ -129,6 +136,7 @@ impl Writer {
             if count == 0 {
                 break;
             }
+            is_drained = count < TAKE_ENTRIES;
             for entry in taken.drain(..) {
                 self.write(entry)?;
             }

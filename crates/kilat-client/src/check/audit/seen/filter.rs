@@ -1,11 +1,13 @@
 //! A Bloom filter of fixed size: tells of most prints that they are in no run. It grows less
 //! useful with the number of prints, never wrong.
 
-/// 16 MiB: at ten million prints one look in about 300 is for nothing, at a hundred million
-/// nearly all are.
-const WORDS: usize = 1 << 21;
-/// Bits set for each print, all in the same cache line.
-const BITS: u32 = 6;
+/// 4 MiB: at a million prints one look in about a thousand is for nothing, at ten million one in
+/// five, at a hundred million nearly all are. Each costs a page for each run, from the cache of
+/// the system: microseconds, where a lookup takes milliseconds.
+const WORDS: usize = 1 << 19;
+/// Bits set for each print, all in the same cache line. More would be better for a million
+/// prints and worse for ten.
+const BITS: u32 = 3;
 
 pub(super) struct Filter {
     words: Vec<u64>,
