@@ -2,6 +2,7 @@
 //! Must never assert a time: a benchmark reports, and fails only when it cannot run.
 
 mod check;
+mod crowd;
 pub(crate) mod events;
 mod figure;
 mod gateway;
@@ -15,6 +16,7 @@ pub(crate) mod python;
 pub(crate) mod sale;
 mod scene;
 mod server;
+mod up;
 mod usage;
 mod wrk;
 
@@ -111,6 +113,11 @@ static BENCHES: &[Bench] = &[
         name: "gateway",
         about: "the gateway against nginx's proxy_pass, and when a replica is killed",
         run: |options| part::run(gateway::PARTS, options),
+    },
+    Bench {
+        name: "up",
+        about: "the whole of `kilat up` against the seed's stack; --only T5,nginx selects",
+        run: |options| part::run(up::PARTS, options),
     },
 ];
 

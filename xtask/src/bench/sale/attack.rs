@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::purchase::Crowd;
+use crate::bench::crowd::Crowd;
 use crate::bench::figure::{Figure, Target};
 use crate::bench::job::{self, Ended};
 use crate::bench::kilat::{self, ADMIN_TOKEN, HUGE_SUPPLY, Place};

@@ -8,7 +8,7 @@ mod idle;
 mod purchase;
 mod redis;
 mod restart;
-mod seed;
+pub(super) mod seed;
 
 use super::part::{Part, Role};
 use crate::setup;

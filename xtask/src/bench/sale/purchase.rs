@@ -3,57 +3,24 @@
 use anyhow::{Result, ensure};
 
 use super::attack::{self, Storm};
+use crate::bench::crowd::{Crowd, bought};
 use crate::bench::figure::{Figure, Spread, Target};
 use crate::bench::kilat::{self, Place};
 use crate::bench::nginx;
 use crate::bench::scene::{Scene, alternate};
-use crate::bench::server::{GENERATOR_CORE, SERVER_CORE, Server};
-use crate::bench::wrk::{self, CONNECTIONS, Load, Shot};
+use crate::bench::server::{SERVER_CORE, Server};
+use crate::bench::wrk::{CONNECTIONS, Shot};
 
 /// Sales that the peers' scripts and configurations know.
 const OPEN: &str = "open";
 const EMPTY: &str = "empty";
 
-/// The first number of a customer: ten digits, and so are all after it.
-const NUMBER_MIN: u64 = 1_000_000_000;
 /// Memory may grow by this much while millions are refused: allocators round up.
 const FLAT_MIB: f64 = 2.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Load from customers that never come twice.
-#[derive(Debug)]
-pub(super) struct Crowd {
-    next: u64,
-    seconds: u64,
-}
-
 /// A shot at each of the two.
 type Round = (Shot, Shot);
-
-impl Crowd {
-    pub(super) fn new(seconds: u64) -> Self {
-        Self { next: NUMBER_MIN, seconds }
-    }
-
-    /// Buys from `sale` on `server`, which is on the other core.
-    pub(super) fn shoot(&mut self, server: &Server, sale: &str) -> Result<Shot> {
-        let load = Load {
-            script: "purchase.lua",
-            arguments: vec![sale.to_owned(), self.next.to_string()],
-            seconds: self.seconds,
-            core: Some(GENERATOR_CORE),
-        };
-        let shot = wrk::shoot(server, &load)?;
-        // Requests that were under way when the time was over count too.
-        self.next += shot.requests + CONNECTIONS as u64;
-        Ok(shot)
-    }
-
-    /// Orders that may have been placed, replies that came too late included.
-    fn orders_max(&self) -> u64 {
-        self.next - NUMBER_MIN
-    }
-}
 
 /// T1 and T1b.
 pub(super) fn purchases(scene: &Scene) -> Result<Vec<Figure>> {
@@ -64,7 +31,7 @@ pub(super) fn purchases(scene: &Scene) -> Result<Vec<Figure>> {
     kilat::create_sale(&server, OPEN, kilat::HUGE_SUPPLY)?;
     let mut crowd = Crowd::new(scene.shot_seconds());
     if !scene.is_smoke() {
-        let mut warm_up = Crowd { next: 2 * NUMBER_MIN, seconds: 1 };
+        let mut warm_up = Crowd::early();
         bought(warm_up.shoot(&server, OPEN)?)?;
         warm_up.shoot(&nginx, OPEN)?;
     }
@@ -91,7 +58,7 @@ pub(super) fn refusals(scene: &Scene) -> Result<Vec<Figure>> {
     let nginx = nginx::constant(theirs.path(), Some(SERVER_CORE))?;
     kilat::create_sale(&server, EMPTY, 0)?;
     // Connections and their buffers are there before memory is compared.
-    refused(Crowd { next: 2 * NUMBER_MIN, seconds: 1 }.shoot(&server, EMPTY)?)?;
+    refused(Crowd::early().shoot(&server, EMPTY)?)?;
     let before = server.memory()?.anonymous;
     let mut crowd = Crowd::new(scene.shot_seconds());
     let rounds = race(scene, &mut crowd, (&server, &nginx), EMPTY, refused)?;
@@ -120,16 +87,6 @@ fn race(
         || check(crowd.borrow_mut().shoot(ours, sale)?),
         || crowd.borrow_mut().shoot(theirs, sale),
     )
-}
-
-fn bought(shot: Shot) -> Result<Shot> {
-    ensure!(
-        shot.status_errors == 0,
-        "{} of {} purchases were refused",
-        shot.status_errors,
-        shot.requests
-    );
-    Ok(shot)
 }
 
 fn refused(shot: Shot) -> Result<Shot> {
