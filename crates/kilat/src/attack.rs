@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::memory;
 use crate::operator::OperatorArgs;
+use crate::output::print;
 use clap::Args;
 use kilat_client::Token;
 use kilat_client::attack::{AttackOptions, AttackReport, Output};
@@ -96,7 +97,7 @@ pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let (json, html) = (args.json, args.html.clone());
     let options = options(args, lang, Arc::clone(&cancel))?;
     let report = kilat_client::attack::run(&options, &mut output)?;
-    println!("{}", if json { report.to_json() } else { report.to_text(lang) });
+    print(&format!("{}\n", if json { report.to_json() } else { report.to_text(lang) }))?;
     // Last, so that a file that can't be written does not cost the result.
     if let Some(path) = html {
         std::fs::write(&path, report.to_html(lang)).map_err(|e| {

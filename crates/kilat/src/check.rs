@@ -1,8 +1,8 @@
 //! `kilat check`: from flags to the client's options, and from its report to an exit code.
 
-use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::output::print;
 use clap::{Args, ValueEnum};
 use kilat_client::check::{
     CheckOptions, InputForm, LogFormat, OutputForm, PaceOptions, Profile, Progress, Stop,

@@ -3,6 +3,7 @@
 use crate::cli::CoreArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::serve::{DRAIN, StopSignals, listen, open, runtime};
 use crate::settings::Settings;
@@ -22,7 +23,7 @@ pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let settings = Settings::of_core(args)?;
     let address = settings.core_listen()?;
     if print_config {
-        print!("{}", settings.print()?);
+        print(&settings.print()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&settings.log, settings.log_json)?;
@@ -86,12 +87,12 @@ fn announce(address: &CoreAddress, admin: Option<&Server>, secrets: &Secrets, la
     let locale = lang.code();
     if let Some(admin) = admin {
         let url = format!("http://{}", admin.local_addr());
-        println!("{}", t!("core.admin", locale = locale, url = url));
+        tell(t!("core.admin", locale = locale, url = url));
     }
     if let Some(file) = &secrets.admin_token_file {
-        println!("{}", t!("serve.token", locale = locale, file = file.display()));
+        tell(t!("serve.token", locale = locale, file = file.display()));
     }
-    println!("{}", t!("core.ready", locale = locale, url = address));
+    tell(t!("core.ready", locale = locale, url = address));
 }
 
 /// The core's own HTTP, for metrics and health; it can do all that a replica can.

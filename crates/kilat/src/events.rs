@@ -3,9 +3,10 @@
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::operator::OperatorArgs;
+use crate::output::print;
 use clap::{Args, Subcommand};
 use kilat_client::events::{ForgetOptions, forget, parse_age};
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -82,18 +83,4 @@ fn agrees(options: &ForgetOptions, lang: Lang) -> Result<bool, Failure> {
 fn age(text: &str) -> Result<Duration, String> {
     parse_age(text)
         .ok_or_else(|| format!("{text} is not an age: write it as 90s, 15m, 12h, 30d or 4w"))
-}
-
-/// Puts `text` on stdout. A reader that went away has what it wanted.
-///
-/// # Errors
-/// [`Failure`] when stdout can't take it for another reason.
-pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("the result can't be printed ({error})")))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::logging;
+use crate::output::tell;
 use crate::serve::{DRAIN, StopSignals, bind};
 use clap::Args;
 use kilat_server::gateway::limits::REPLICAS_MAX;
@@ -111,10 +112,10 @@ async fn serve(doors: Doors, options: Options, lang: Lang) -> Result<ExitCode, F
     let gateway = Gateway::start(doors.http, doors.admin, options)
         .map_err(|e| Failure::usage(t!("gateway.no_start", locale = lang.code(), error = e)))?;
     let url = format!("{scheme}://{}", gateway.local_addr());
-    println!("{}", t!("gateway.ready", locale = lang.code(), url = url));
+    tell(t!("gateway.ready", locale = lang.code(), url = url));
     if let Some(admin) = gateway.admin_addr() {
         let url = format!("http://{admin}");
-        println!("{}", t!("gateway.admin", locale = lang.code(), url = url));
+        tell(t!("gateway.admin", locale = lang.code(), url = url));
     }
     stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");

@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::logging;
+use crate::output::{print, tell};
 use crate::serve::{DRAIN, StopSignals, bind};
-use crate::{events, logging};
 use clap::{Args, ValueEnum};
 use kilat_engine::Handle;
 use kilat_server::Limits;
@@ -116,7 +117,7 @@ pub(crate) fn run(args: &LookupArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let rehearsal = args.rehearsal(lang)?;
     let dataset = load(args, lang)?;
     if let Some(profile) = args.print_dataset {
-        return events::print(&dataset.print(profile.into()));
+        return print(&dataset.print(profile.into()));
     }
     logging::start(&args.log, false)?;
     let limits = limits(args.connections_max);
@@ -138,9 +139,9 @@ async fn serve(listener: TcpListener, options: Options, lang: Lang) -> Result<Ex
     let lookups = Lookups::start(listener, options)
         .map_err(|e| Failure::failed(t!("lookup.no_socket", locale = lang.code(), error = e)))?;
     let url = format!("http://{}", lookups.local_addr());
-    println!("{}", t!("lookup.ready", locale = lang.code(), url = url));
+    tell(t!("lookup.ready", locale = lang.code(), url = url));
     for profile in Profile::ALL {
-        println!("   {url}{}?{}=…", profile.path(), profile.parameter());
+        tell(format_args!("   {url}{}?{}=…", profile.path(), profile.parameter()));
     }
     stop.wait().await;
     lookups.shutdown(DRAIN).await;
@@ -297,7 +298,7 @@ pub(crate) fn start_beside(
 /// On stdout, after the address of the sale's own server.
 pub(crate) fn announce_beside(lookups: &Lookups, lang: Lang) {
     let url = format!("http://{}", lookups.local_addr());
-    println!("{}", t!("lookup.beside", locale = lang.code(), url = url));
+    tell(t!("lookup.beside", locale = lang.code(), url = url));
 }
 
 impl FromStr for Beside {

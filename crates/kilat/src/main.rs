@@ -3,6 +3,8 @@
 //! It decides nothing about sales. Server and client meet only here, as two
 //! commands of one program; they share no state.
 
+#![deny(clippy::print_stdout, reason = "it panics when nobody reads: use `output`")]
+
 mod attack;
 mod check;
 mod cli;
@@ -16,6 +18,7 @@ mod logging;
 mod lookup;
 mod memory;
 mod operator;
+mod output;
 mod publish;
 mod sale;
 mod secrets;
@@ -65,8 +68,9 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
         Command::Verify(args) => verify::run(&args, lang),
         Command::Health(args) => health(args, lang),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "kilat", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "kilat", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
         }
         Command::Man => manual(),
     }
@@ -80,8 +84,9 @@ fn health(args: HealthArgs, lang: Lang) -> Result<ExitCode, Failure> {
 }
 
 fn manual() -> Result<ExitCode, Failure> {
-    let page = clap_mangen::Man::new(Cli::command());
-    page.render(&mut std::io::stdout())
-        .map_err(|e| Failure::failed(format!("the manual can't be written ({e})")))?;
-    Ok(ExitCode::SUCCESS)
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|e| Failure::failed(format!("the manual can't be made ({e})")))?;
+    output::print(&String::from_utf8_lossy(&page))
 }

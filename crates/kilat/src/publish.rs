@@ -1,9 +1,9 @@
 //! `kilat publish`: from flags to the client's options, and from its report to an exit code.
 
 use crate::attack::stop_on_interrupt;
-use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::output::print;
 use clap::{Args, ValueEnum};
 use kilat_client::events::Progress;
 use kilat_client::publish::{Input, OnInvalid, PublishOptions};

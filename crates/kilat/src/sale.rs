@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::operator::OperatorArgs;
+use crate::output::print;
 use clap::{Args, Subcommand};
 use kilat_api::sale::SaleSwitch;
 use kilat_client::sale::{SaleAction, SaleDraft, SaleOptions};
@@ -120,7 +121,7 @@ pub(crate) fn run(args: SaleArgs, lang: Lang) -> Result<ExitCode, Failure> {
         json: args.json,
         lang,
     };
-    print!("{}", kilat_client::sale::run(&options)?);
+    print(&kilat_client::sale::run(&options)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,7 @@ use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::memory;
+use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{logging, lookup};
@@ -35,7 +36,7 @@ pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let print_config = args.print_config;
     let settings = Settings::resolve(args)?;
     if print_config {
-        print!("{}", settings.print()?);
+        print(&settings.print()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&settings.log, settings.log_json)?;
@@ -236,9 +237,9 @@ fn end_at_once(why: &str) {
 /// On stdout, for people and for whoever waits for it.
 fn announce(lang: Lang, address: SocketAddr, secrets: &Secrets) {
     let (url, locale) = (format!("http://{address}"), lang.code());
-    println!("{}", t!("serve.ready", locale = locale, url = url));
+    tell(t!("serve.ready", locale = locale, url = url));
     if let Some(file) = &secrets.admin_token_file {
-        println!("{}", t!("serve.token", locale = locale, file = file.display()));
+        tell(t!("serve.token", locale = locale, file = file.display()));
     }
 }
 

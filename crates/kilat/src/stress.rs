@@ -1,10 +1,10 @@
 //! `kilat stress`: from flags to the client's options, and from its report to an exit code.
 
 use crate::attack::{INTERRUPTED, stop_on_interrupt};
-use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::memory;
+use crate::output::print;
 use clap::Args;
 use kilat_client::events::Progress;
 use kilat_client::stress::StressOptions;

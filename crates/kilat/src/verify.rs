@@ -2,10 +2,10 @@
 //! stored once and still what was published? Of a check's log: is each record what was written?
 
 use crate::cli::VerifyArgs;
-use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::memory;
+use crate::output::print;
 use kilat_api::event::{Buffers, Form, OnInvalid, read};
 use kilat_engine::{Content, Sale, StoredEvent, Verified};
 use rust_i18n::t;
@@ -25,9 +25,9 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     }
     let found = kilat_engine::verify(&args.path, content_of).map_err(Failure::usage)?;
     if args.json {
-        println!("{}", as_json(&found));
+        print(&format!("{}\n", as_json(&found)))?;
     } else {
-        print!("{}", as_text(&found, lang));
+        print(&as_text(&found, lang))?;
     }
     Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -14,6 +14,7 @@ use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::logging;
+use crate::output::{print, tell};
 use crate::secrets::ADMIN_TOKEN_FILE;
 use crate::serve::StopSignals;
 use crate::settings::Settings;
@@ -62,7 +63,7 @@ pub(crate) fn run(args: UpArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let node = args.serve.node.clone().unwrap_or_else(|| "web".to_owned());
     let settings = Settings::resolve(args.serve)?;
     if print_config {
-        print!("{}", settings.print()?);
+        print(&settings.print()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if settings.core.is_some() {
@@ -177,10 +178,10 @@ fn announce(all: &[Status], url: &str, settings: &Settings, lang: Lang) {
     let data = settings.data.display();
     let attack = format!("kilat attack --url {url} --data {data}");
     let locale = lang.code();
-    println!("{}", t!("up.banner", locale = locale, url = url, attack = attack, data = data));
-    println!("{}", panel::table(all, lang));
+    tell(t!("up.banner", locale = locale, url = url, attack = attack, data = data));
+    tell(panel::table(all, lang));
     if settings.admin_token.is_none() {
         let file = settings.data.join(ADMIN_TOKEN_FILE);
-        println!("{}", t!("serve.token", locale = locale, file = file.display()));
+        tell(t!("serve.token", locale = locale, file = file.display()));
     }
 }

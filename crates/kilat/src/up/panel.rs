@@ -2,9 +2,9 @@
 //! dies.
 
 use super::CONTROL_SOCKET;
-use crate::events::print;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::output::print;
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;

@@ -410,8 +410,10 @@ impl<'a> Desk<'a> {
 
     /// What the run came to.
     pub(super) fn into_end(self) -> RunEnd {
+        // What ended the run may have come when the last ids were in flight already.
+        let has_all = self.is_read && self.recorded == self.entered;
         RunEnd {
-            why: self.why.unwrap_or(Why::Finished),
+            why: self.why.filter(|_| !has_all).unwrap_or(Why::Finished),
             recorded: self.recorded,
             left: self.entered - self.recorded,
             totals: self.traffic.borrow().totals,

@@ -40,6 +40,27 @@ fn the_program_describes_itself() {
 }
 
 #[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(Server::start(&data));
+    let data = data.to_str().unwrap();
+    for arguments in [
+        &["completions", "bash"][..],
+        &["man"],
+        &["serve", "--print-config"],
+        &["verify", data, "--json"],
+        &["verify", data],
+        &["check", "stock", "--print-profile"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = kilat(arguments.iter().copied()).stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}{}", output.status, stderr(&output));
+    }
+}
+
+#[test]
 fn settings_in_force_are_printed_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kilat.toml");

@@ -36,6 +36,20 @@ async fn the_deadline_lets_what_is_in_flight_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_whose_last_ids_end_after_the_deadline_or_a_stop_is_complete() {
+    let mut rig = Rig::new(10).concurrency(10);
+    let stopped = tokio::join!(rig.run(in_a_second), async {
+        tokio::time::sleep(ms(500)).await;
+        rig.stop.press();
+    });
+    rig.stop = Stop::new();
+    rig.options.deadline = Some(ms(500));
+    for run in [stopped.0, rig.run(in_a_second).await] {
+        assert_eq!((run.end.why, run.findings.len(), run.took), (Why::Finished, 10, s(1)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_deadline_comes_also_while_everybody_waits() {
     let mut rig = Rig::new(1_000).concurrency(10);
     rig.options.deadline = Some(ms(4_500));
