@@ -27,6 +27,7 @@ mod lang;
 mod latency;
 pub mod publish;
 pub mod sale;
+mod stderr;
 pub mod stress;
 
 pub use error::ClientError;

@@ -1,6 +1,7 @@
 //! `kilat attack`: from flags to the client's options, and from its report to an exit code.
 
 use crate::failure::Failure;
+use crate::interrupt::on_interrupt;
 use crate::lang::Lang;
 use crate::memory;
 use crate::operator::OperatorArgs;
@@ -157,10 +158,9 @@ fn options(
 /// The first Ctrl-C ends the work in good order; the second one ends the process.
 pub(crate) fn stop_on_interrupt(cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
     let cancel = Arc::clone(cancel);
-    ctrlc::set_handler(move || {
+    on_interrupt(move |_| {
         if cancel.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(INTERRUPTED));
         }
     })
-    .map_err(|e| Failure::failed(format!("Ctrl-C can't be caught ({e})")))
 }

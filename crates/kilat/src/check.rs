@@ -1,6 +1,8 @@
 //! `kilat check`: from flags to the client's options, and from its report to an exit code.
 
+use crate::attack::INTERRUPTED;
 use crate::failure::Failure;
+use crate::interrupt::on_interrupt;
 use crate::lang::Lang;
 use crate::output::print;
 use clap::{Args, ValueEnum};
@@ -139,6 +141,9 @@ enum FormatArg {
     Seed,
 }
 
+/// How long the end may take after the second Ctrl-C.
+const END_WITHIN: Duration = Duration::from_secs(3);
+
 /// Checks, writes down, prints.
 ///
 /// # Errors
@@ -150,7 +155,7 @@ pub(crate) fn run(args: CheckArgs, lang: Lang) -> Result<ExitCode, Failure> {
     }
     let mut progress = progress(&args, lang);
     let stop = Arc::new(Stop::new());
-    stop_on_interrupt(&stop)?;
+    stop_on_interrupt(&stop, lang)?;
     let options = options(args, stop, lang)?;
     let report = kilat_client::check::run(&options, &mut progress, Box::new(std::io::stdout()))?;
     Ok(ExitCode::from(report.exit_code()))
@@ -236,9 +241,21 @@ fn wants_colour() -> bool {
     !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The first Ctrl-C waits for what is under way, the second one does not.
-fn stop_on_interrupt(stop: &Arc<Stop>) -> Result<(), Failure> {
+/// The first Ctrl-C waits for what is under way, the second one does not: not even for a reader
+/// that reads nothing, or an input that never comes.
+fn stop_on_interrupt(stop: &Arc<Stop>, lang: Lang) -> Result<(), Failure> {
     let stop = Arc::clone(stop);
-    ctrlc::set_handler(move || stop.press())
-        .map_err(|e| Failure::failed(format!("Ctrl-C can't be caught ({e})")))
+    on_interrupt(move |times| {
+        stop.press();
+        if times == 2 {
+            std::thread::spawn(move || end_anyhow(lang));
+        }
+    })
+}
+
+/// Ends the process when it has not ended by itself.
+fn end_anyhow(lang: Lang) {
+    std::thread::sleep(END_WITHIN);
+    Failure::failed(t!("check.held_up", locale = lang.code())).report();
+    std::process::exit(i32::from(INTERRUPTED));
 }

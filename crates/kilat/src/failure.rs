@@ -1,6 +1,7 @@
 //! How a command ends when it does not succeed: one sentence and an exit code.
 
 use std::fmt;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Why a command failed.
@@ -23,7 +24,8 @@ impl Failure {
 
     /// Says why on stderr.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("kilat: {self}");
+        // Where nobody can be told, the exit code still says it.
+        let _ = writeln!(std::io::stderr(), "kilat: {self}");
         ExitCode::from(self.code)
     }
 }

@@ -13,6 +13,7 @@ mod demo;
 mod events;
 mod failure;
 mod gateway;
+mod interrupt;
 mod lang;
 mod logging;
 mod lookup;

@@ -7,6 +7,7 @@ use super::tally::{Setback, printable};
 use super::witness::{Job, Witness};
 use crate::Lang;
 use crate::http::BACKOFF_MAX_MS;
+use crate::stderr::tell;
 use indicatif::{ProgressBar, ProgressStyle};
 use kilat_api::problem::Code;
 use std::io::IsTerminal;
@@ -87,7 +88,7 @@ impl Output {
     pub(crate) fn line(&self, text: &str) {
         match &self.view {
             View::Quiet => {}
-            View::Lines => eprintln!("{text}"),
+            View::Lines => tell(text),
             View::Bar(bar) => bar.println(text),
         }
     }

@@ -60,10 +60,11 @@ impl Estimate {
 
     /// Lines of a file that can be read twice.
     fn lines(&self, path: &Path) -> io::Result<Option<u64>> {
-        let mut file = File::open(path)?;
-        if !file.metadata()?.is_file() {
+        // Opening a pipe would wait for somebody who writes.
+        if !path.metadata()?.is_file() {
             return Ok(None);
         }
+        let mut file = File::open(path)?;
         let mut chunk = vec![0; CHUNK_BYTES];
         let (mut lines, mut last) = (0, b'\n');
         while !self.is_over.load(Ordering::Relaxed) {

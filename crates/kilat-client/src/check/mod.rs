@@ -68,7 +68,7 @@ pub fn run(
     out: Box<dyn Write + Send>,
 ) -> Result<Report, ClientError> {
     let plan = Plan::new(options)?;
-    let claim = |path| PageFile::claim(path, options.overwrite, options.lang);
+    let claim = |path| PageFile::claim(path, options.overwrite || options.resume, options.lang);
     let page = options.html.as_deref().map(claim).transpose()?;
     let mut rounds = Rounds::new(options, &plan, page, out)?;
     match options.watch {

@@ -85,6 +85,7 @@ impl<'a> Rounds<'a> {
         let round = self.round(inputs, self.options.overwrite, progress)?;
         self.show(&round, progress);
         self.write_page(&round)?;
+        self.check_shown()?;
         Ok(round.report)
     }
 
@@ -225,6 +226,7 @@ impl<'a> Rounds<'a> {
     fn report(&self, ended: &Ended, tally: &Tally) -> Report {
         let Ended { end, sealed, resumed, .. } = ended;
         let (complete, totals) = (end.is_complete(), end.totals);
+        let is_mistaken = matches!(end.why, Why::Input(ClientError::Usage(_)));
         let mut report = Report {
             version: REPORT_VERSION,
             profile: self.plan.profile.name().to_owned(),
@@ -234,7 +236,7 @@ impl<'a> Rounds<'a> {
             complete,
             cancelled: end.why == Why::Stopped && self.board.failure().is_none(),
             reason: self.reason(end),
-            next: (!complete && self.options.watch.is_none()).then(|| self.next()),
+            next: (!complete && self.options.watch.is_none()).then(|| self.next(is_mistaken)),
             ids: 0,
             found: 0,
             not_found: 0,
@@ -258,7 +260,7 @@ impl<'a> Rounds<'a> {
             latency_us: None,
             log: self.plan.log.display().to_string(),
             seal: sealed.seal.clone(),
-            usage: matches!(end.why, Why::Input(ClientError::Usage(_))),
+            usage: is_mistaken,
             latency_buckets: Vec::new(),
         };
         report.count(tally);
@@ -266,12 +268,13 @@ impl<'a> Rounds<'a> {
     }
 
     /// How to go on after a run that did not reach the end.
-    fn next(&self) -> String {
+    fn next(&self, is_mistaken: bool) -> String {
         let lang = self.options.lang;
         let command = resume_command(&self.options.command);
         let key = match self.options.format {
             LogFormat::Seed => "check.run.next_seed",
             LogFormat::Json if command.len() > COMMAND_BYTES_MAX => "check.run.next_same",
+            LogFormat::Json if is_mistaken => "check.run.next_mended",
             LogFormat::Json if self.plan.reads_stdin => "check.run.next_stdin",
             LogFormat::Json => "check.run.next",
         };
@@ -298,6 +301,20 @@ impl<'a> Rounds<'a> {
         if options.format == LogFormat::Seed {
             board.text(&seed_text(report));
         }
+    }
+
+    /// Whether everything that was to be shown has been.
+    ///
+    /// # Errors
+    /// [`ClientError::Fault`] when stdout could not take it.
+    fn check_shown(&self) -> Result<(), ClientError> {
+        let log = self.plan.log.display();
+        let lost = |why| {
+            let text =
+                self.options.lang.say("check.run.not_shown", &[("why", &why), ("log", &log)]);
+            Err(ClientError::Fault(text))
+        };
+        self.board.loss().map_or(Ok(()), lost)
     }
 
     /// Writes the page, if one is wanted.

@@ -2,6 +2,7 @@
 
 use super::courier::Meter;
 use crate::Lang;
+use crate::stderr::tell;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -74,7 +75,7 @@ impl Progress {
     pub(crate) fn line(&self, text: &str) {
         match &self.view {
             View::Quiet => {}
-            View::Lines => eprintln!("{text}"),
+            View::Lines => tell(text),
             View::Bar(bar) => bar.println(text),
         }
     }

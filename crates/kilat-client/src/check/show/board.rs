@@ -16,15 +16,20 @@ pub(crate) type Out = Rows<Box<dyn Write + Send>>;
 /// Shared by a run's threads.
 pub(crate) struct Board {
     state: Mutex<State>,
+    /// Under a lock of its own: who writes may have to wait for a reader, and who counts may not.
+    written: Mutex<Written>,
     lang: Lang,
+}
+
+struct Written {
+    rows: Out,
+    /// Why no more is written.
+    failed: Option<io::Error>,
 }
 
 struct State {
     tally: Tally,
     kept_max: usize,
-    rows: Out,
-    /// Why no more rows are written.
-    rows_failed: Option<io::Error>,
     memory: Option<Memory>,
     changes: Vec<(u64, Change)>,
 }
@@ -35,29 +40,34 @@ impl Board {
         let state = State {
             tally: Tally::new(kept_max),
             kept_max,
-            rows,
-            rows_failed: None,
             memory: watches.then(Memory::default),
             changes: Vec::new(),
         };
-        Board { state: Mutex::new(state), lang }
+        Board {
+            state: Mutex::new(state),
+            written: Mutex::new(Written { rows, failed: None }),
+            lang,
+        }
     }
 
     /// Takes findings that are on disk. `false` when it turns out, once, that nobody reads the
     /// rows any more: what is checked from then on would be for nobody.
     pub(crate) fn take(&self, findings: &[Finding]) -> bool {
+        self.count(findings);
+        let mut written = self.written();
+        let had_failed = written.failed.is_some();
+        written.write(|rows| rows.write(findings));
+        had_failed || written.failed.is_none()
+    }
+
+    fn count(&self, findings: &[Finding]) {
         let mut state = self.lock();
-        let State { tally, rows, rows_failed, memory, changes, .. } = &mut *state;
+        let State { tally, memory, changes, .. } = &mut *state;
         for finding in findings {
             tally.add(finding);
             let change = memory.as_mut().and_then(|memory| memory.compare(finding, self.lang));
             changes.extend(change.map(|change| (finding.index, change)));
         }
-        let had_failed = rows_failed.is_some();
-        if !had_failed {
-            *rows_failed = rows.write(findings).err();
-        }
-        had_failed || rows_failed.is_none()
     }
 
     /// Findings by outcome, so far.
@@ -77,29 +87,42 @@ impl Board {
 
     /// Text for people; nothing where programs read.
     pub(crate) fn text(&self, text: &str) {
-        self.write(|rows| rows.text(text));
+        self.written().write(|rows| rows.text(text));
     }
 
     /// One line of JSON after the findings; nothing in other forms.
     pub(crate) fn line(&self, text: &str) {
-        self.write(|rows| rows.line(text));
-    }
-
-    fn write(&self, write: impl FnOnce(&mut Out) -> io::Result<()>) {
-        let mut state = self.lock();
-        if state.rows_failed.is_none() {
-            state.rows_failed = write(&mut state.rows).err();
-        }
+        self.written().write(|rows| rows.line(text));
     }
 
     /// Why nothing more can be written to `out`.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.lock().rows_failed.as_ref().map(io::Error::to_string)
+        self.written().failed.as_ref().map(io::Error::to_string)
+    }
+
+    /// The same, unless the reader went away, who has what it wanted.
+    pub(crate) fn loss(&self) -> Option<String> {
+        let written = self.written();
+        let is_loss = |error: &&io::Error| error.kind() != io::ErrorKind::BrokenPipe;
+        written.failed.as_ref().filter(is_loss).map(io::Error::to_string)
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere does not make counts wrong.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Written {
+    /// Writes, unless that has failed before.
+    fn write(&mut self, write: impl FnOnce(&mut Out) -> io::Result<()>) {
+        if self.failed.is_none() {
+            self.failed = write(&mut self.rows).err();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::tally::Counts;
 use crate::Lang;
+use crate::stderr::tell;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -76,7 +77,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.println(text),
             None if self.is_quiet => {}
-            None => eprintln!("{text}"),
+            None => tell(text),
         }
     }
 

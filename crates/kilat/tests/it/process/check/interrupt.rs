@@ -21,6 +21,12 @@ fn lines(log: &Path) -> usize {
 
 #[test]
 fn what_is_under_way_ends_and_the_hint_goes_on() {
+    for signal in [Signal::INT, Signal::TERM] {
+        check_goes_on_after(signal);
+    }
+}
+
+fn check_goes_on_after(signal: Signal) {
     let server = lookup(&["--delay=0.05..0.1"]);
     let folder = tempfile::tempdir().unwrap();
     // A name that a shell would take apart.
@@ -30,7 +36,7 @@ fn what_is_under_way_ends_and_the_hint_goes_on() {
     command.arg("it's a log.jsonl").arg("--").args(&ids);
     let (mut process, said) = start(&mut command);
     wait_for("some results", || (lines(&log) > 20).then_some(()));
-    process.signal(Signal::INT);
+    process.signal(signal);
     let status = process.wait();
     let said = said.join().unwrap();
     assert_eq!(status.code(), Some(130), "{said}");
@@ -67,4 +73,21 @@ fn a_second_time_ends_at_once() {
     });
     assert_eq!(process.wait().code(), Some(130), "{}", said.join().unwrap());
     verified(&log);
+}
+
+#[test]
+fn a_second_time_ends_also_what_waits_for_input_that_never_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["stock", "--form=csv", "--column=sku", "-"];
+    let mut command = check(folder.path(), "http://127.0.0.1:1", &arguments);
+    // Nobody writes to it, and nobody closes it.
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let mut child = command.stdin(reader).stdout(Stdio::null()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let status = wait_for("the end", || {
+        let _ = rustix::process::kill_process(pid, Signal::INT);
+        child.try_wait().unwrap()
+    });
+    // Before it has begun to listen, the system ends it.
+    assert!(matches!(status.code(), Some(130) | None), "{status}");
 }

@@ -131,8 +131,11 @@ fn a_page_is_written_and_never_over_another_file() {
     );
     ends(&mut check(folder.path(), &server.url, &arguments), 2);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), page);
+    ends(check(folder.path(), &server.url, &arguments).arg("--resume"), 0);
+    let resumed = std::fs::read_to_string(&path).unwrap();
+    assert_ne!(resumed, page, "the run that goes on");
     ends(check(folder.path(), &server.url, &arguments).arg("--overwrite"), 0);
-    assert_ne!(std::fs::read_to_string(&path).unwrap(), page, "another run");
+    assert_ne!(std::fs::read_to_string(&path).unwrap(), resumed, "another run");
 }
 
 /// What a terminal shows, by `script`, which runs a command in one.
@@ -172,4 +175,30 @@ fn a_built_in_profile_is_printed_to_begin_from() {
         }
     }
     ends(&mut kilat(["check", "stok", "--print-profile"]), 2);
+}
+
+#[test]
+fn a_result_that_can_not_be_shown_is_no_success() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("kilat-check-stock.jsonl");
+    for form in [&["stock"][..], &["stock", "--json"], &["stock", "--csv"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = ends(check(folder.path(), &server.url, form).stdout(full), 1);
+        assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
+        if form.last() != Some(&"--csv") {
+            verified(&log);
+        }
+    }
+}
+
+#[test]
+fn nobody_who_hears_it_is_no_failure() {
+    let server = lookup(&["--fail=100%"]);
+    let folder = tempfile::tempdir().unwrap();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let arguments = ["stock", "--give-up=100ms"];
+    ends(check(folder.path(), &server.url, &arguments).stderr(full()), 1);
+    verified(&folder.path().join("kilat-check-stock.jsonl"));
+    ends(check(folder.path(), &server.url, &["no-such-profile"]).stderr(full()), 2);
 }

@@ -101,7 +101,7 @@ fn a_line_that_is_no_id_stops_the_check_with_its_place() {
     let output = ends(&mut check(folder.path(), &server.url, &arguments), 2);
     let said = stdout(&output) + &crate::program::stderr(&output);
     assert!(
-        said.contains("ids.txt") && said.contains('2') && said.contains("To go on: "),
+        said.contains("ids.txt") && said.contains('2') && said.contains("to go on: "),
         "{said}"
     );
     std::fs::write(folder.path().join("ids.txt"), "SKU-001\nSKU-003\nSKU-002\n").unwrap();
