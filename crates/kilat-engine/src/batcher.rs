@@ -7,6 +7,7 @@ use crate::intake::{Intake, Queued as _, Waited, Waiting};
 use crate::release::{Outgoing, Release, Settled};
 use crate::sale::Sale;
 use crate::snapshots::Snapshots;
+use crate::traced::Stages;
 use crate::work::Work;
 use crate::{BATCH_BYTES_MAX, Clock, Orders, Placed, QUEUE_WAIT_MS_MAX, Unavailable};
 use kilat_journal::{Committer, Frame, PAYLOAD_BYTES_MAX};
@@ -95,7 +96,7 @@ impl Batcher {
         } else {
             let expired = self.ledger.expire_due(now, EXPIRIES_PER_BATCH_MAX, &mut facts);
             self.release.meters.holds_expired(expired);
-            self.settle(waiting, now, &mut facts, &mut outgoing);
+            self.settle(waiting, (now, since), &mut facts, &mut outgoing);
         }
         self.release.meters.decided_in(since.elapsed());
         self.hand_over(facts, outgoing);
@@ -132,7 +133,7 @@ impl Batcher {
     fn settle(
         &mut self,
         waiting: &mut Vec<Waiting<Work>>,
-        now: Time,
+        (now, taken): (Time, Instant),
         facts: &mut Batch,
         outgoing: &mut Outgoing,
     ) {
@@ -146,7 +147,12 @@ impl Batcher {
             }
             settled.push(match work {
                 Work::Orders { orders, done } => {
-                    Settled::Orders(self.place(orders, now, facts), done)
+                    let mut placed = self.place(orders, now, facts);
+                    if !placed.orders.traced().is_empty() {
+                        let (queued, decided) = (since, Instant::now());
+                        placed.stages = Some(Stages { queued, taken, decided });
+                    }
+                    Settled::Orders(placed, done)
                 }
                 Work::Change { change, reply } => Settled::Change(
                     (self.ledger.execute(now, &change.command(), facts), now),
@@ -180,7 +186,7 @@ impl Batcher {
         }
         drop((asked, stretch));
         orders.outcomes = outcomes;
-        Placed { orders, at: now }
+        Placed { orders, at: now, stages: None }
     }
 
     fn hand_over(&mut self, facts: Batch, mut outgoing: Outgoing) {

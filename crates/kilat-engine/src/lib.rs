@@ -38,6 +38,7 @@ mod sale;
 mod snapshots;
 mod socket;
 mod spare;
+mod traced;
 mod verify;
 mod watchers;
 mod work;
@@ -68,6 +69,7 @@ pub use recovery::Recovery;
 pub use remote::{ConnectError, Remote, RemoteOptions};
 pub use sale::Sale;
 pub use socket::{AddressError, CoreAddress, CoreListener};
+pub use traced::{Stages, TraceContext, Traced, TracedCallback};
 pub use verify::{Verified, verify};
 
 /// Why the engine did not take or finish a command. Nothing was changed.

@@ -4,6 +4,7 @@
 //! three allocations, which its sender can use again.
 
 use crate::Unavailable;
+use crate::traced::{Stages, TraceContext, Traced};
 use kilat_ledger::{Fingerprinter, OrderId, Outcome, PlaceOrder, Prints, Time};
 
 /// Most bytes of an order's fact beside its texts.
@@ -43,6 +44,8 @@ impl OrderHasher {
 pub struct Orders {
     text: String,
     items: Vec<Item>,
+    /// In ascending order; hardly ever any.
+    traced: Vec<Traced>,
     /// Filled by the batcher; kept here so that its memory is used again with the rest.
     pub(crate) outcomes: Vec<Outcome>,
 }
@@ -88,6 +91,24 @@ impl Orders {
         });
     }
 
+    /// Says that the way of the order that was added last is recorded.
+    pub fn trace_last(&mut self, context: TraceContext) {
+        if let Some(last) = self.items.len().checked_sub(1) {
+            // A group is far smaller than 2^32 orders, see below.
+            self.traced.push(Traced { order: u32::try_from(last).unwrap_or(u32::MAX), context });
+        }
+    }
+
+    /// The orders whose way is recorded.
+    #[must_use]
+    pub fn traced(&self) -> &[Traced] {
+        &self.traced
+    }
+
+    pub(crate) fn set_traced(&mut self, traced: Vec<Traced>) {
+        self.traced = traced;
+    }
+
     /// Texts of a group are bounded by its number of orders, far below 4 GiB.
     fn offset(&self) -> u32 {
         u32::try_from(self.text.len()).unwrap_or(u32::MAX)
@@ -114,6 +135,7 @@ impl Orders {
     pub fn clear(&mut self) {
         self.text.clear();
         self.items.clear();
+        self.traced.clear();
         self.outcomes.clear();
     }
 
@@ -154,6 +176,9 @@ pub struct Placed {
     pub orders: Orders,
     /// The instant at which its orders were decided.
     pub at: Time,
+    /// When it passed which stage, if any of its orders is traced and the ledger is in this
+    /// process.
+    pub stages: Option<Stages>,
 }
 
 impl Placed {

@@ -303,6 +303,11 @@ impl Writer {
             put_log_state(&self.shared.events.state(), out);
         }
         for reply in replies {
+            if let (Told::Placed(placed), Some(tell)) = (&reply.told, &self.shared.on_traced)
+                && !placed.orders.traced().is_empty()
+            {
+                tell(placed);
+            }
             self.outbox.write(reply.number, reply.told, out);
         }
     }

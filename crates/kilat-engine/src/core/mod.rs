@@ -15,7 +15,7 @@ mod outbox;
 
 use crate::protocol::hello::Prover;
 use crate::socket::{CoreAddress, CoreListener, Stream};
-use crate::{Engine, Events, Handle};
+use crate::{Engine, Events, Handle, TracedCallback};
 use connection::Connection;
 pub(crate) use greeting::{BUILD, nonce};
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
@@ -44,13 +44,15 @@ pub struct CoreOptions {
     /// been told that nothing is known of it, and a replica that was stopped for a while sells
     /// nothing late.
     pub request_age_ms_max: u64,
+    /// Told of every group with traced orders that was decided.
+    pub on_traced: Option<TracedCallback>,
 }
 
 impl CoreOptions {
     /// The usual settings with these secrets.
     #[must_use]
     pub fn new(secret: Vec<u8>, handover: String) -> CoreOptions {
-        CoreOptions { secret, handover, request_age_ms_max: REQUEST_AGE_MS_MAX }
+        CoreOptions { secret, handover, request_age_ms_max: REQUEST_AGE_MS_MAX, on_traced: None }
     }
 }
 
@@ -69,6 +71,7 @@ pub(crate) struct Shared {
     prover: Prover,
     handover: String,
     request_age_ms_max: u64,
+    on_traced: Option<TracedCallback>,
     /// Begin of the clock by which the age of requests is told.
     started: Instant,
     open: Mutex<Open>,
@@ -107,6 +110,7 @@ impl Core {
             prover: Prover::new(&options.secret),
             handover: options.handover,
             request_age_ms_max: options.request_age_ms_max,
+            on_traced: options.on_traced,
             started: Instant::now(),
             open: Mutex::default(),
             one_ended: Condvar::new(),

@@ -3,7 +3,7 @@
 use super::wire::{Input, Malformed, Put as _};
 use crate::orders::OrderHasher;
 use crate::query::{OwnedOrder, Page};
-use crate::{BATCH_COMMANDS_MAX, Change, OrderRef, OrderText, Orders, Sale};
+use crate::{BATCH_COMMANDS_MAX, Change, OrderRef, OrderText, Orders, Sale, TraceContext, Traced};
 use kilat_ledger::{
     Counters, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleSwitch, SaleTerms,
 };
@@ -49,6 +49,33 @@ pub(crate) fn put_orders(orders: &Orders, out: &mut Vec<u8>) {
         out.put_text(order.customer);
         out.put_text(order.key);
     }
+    if !orders.traced().is_empty() {
+        put_traced(orders.traced(), out);
+    }
+}
+
+fn put_traced(traced: &[Traced], out: &mut Vec<u8>) {
+    out.put_count(traced.len());
+    for Traced { order, context } in traced {
+        out.put(order.to_le_bytes());
+        out.put(context.trace_id.to_le_bytes());
+        out.put(context.span_id.to_le_bytes());
+    }
+}
+
+/// Reads which of `orders` orders are traced.
+fn traced(input: &mut Input<'_>, orders: usize) -> Result<Vec<Traced>, Malformed> {
+    let mut next = 0;
+    let traced = input.list(|input| {
+        let order = input.u32()?;
+        if order < next || order as usize >= orders {
+            return Err(Malformed("a traced order is none of the group, or out of turn"));
+        }
+        next = order + 1;
+        let context = TraceContext { trace_id: input.u128()?, span_id: input.u64()? };
+        Ok(Traced { order, context })
+    })?;
+    input.end().map(|()| traced)
 }
 
 /// Reads a group into `orders`, which hash here: a replica does not know the key for that.
@@ -67,7 +94,11 @@ pub(crate) fn orders(
         let text = OrderText { sale: input.text()?, customer: input.text()?, key: input.text()? };
         orders.push(hasher, id, &text, quantity, hold);
     }
-    input.end()
+    // Most groups end here.
+    if input.end().is_err() {
+        orders.set_traced(traced(input, count)?);
+    }
+    Ok(())
 }
 
 pub(crate) fn put_outcomes(outcomes: &[Outcome], out: &mut Vec<u8>) {

@@ -110,7 +110,7 @@ fn placed(
         own_up(&orders, &mut outcomes);
     }
     orders.outcomes = outcomes;
-    done(Ok(Placed { orders, at }));
+    done(Ok(Placed { orders, at, stages: None }));
     Ok(())
 }
 

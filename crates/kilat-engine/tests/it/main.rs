@@ -20,3 +20,4 @@ mod replica;
 mod restart;
 mod sale;
 mod strangers;
+mod traces;

@@ -16,6 +16,7 @@ const PROOF: u8 = 3;
 const WELCOME: u8 = 4;
 const REFUSAL: u8 = 5;
 const PLACE: u8 = 0x10;
+const PLACED: u8 = 0x20;
 
 struct World {
     core: Core,
@@ -254,5 +255,36 @@ async fn who_takes_no_replies_is_not_read_from_and_nobody_else_waits() {
         matches!(stuck, ErrorKind::WouldBlock | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
         "{stuck}"
     );
+    world.still_sells("a").await;
+}
+
+#[tokio::test]
+async fn a_trace_of_no_order_ends_the_connection() {
+    let world = World::start().await;
+    let order = [&[0; 16][..], &1_u32.to_le_bytes(), &[0], &text(SALE), &text("c"), &text("k")];
+    let traced = |orders: &[u32]| {
+        let each = orders.iter().flat_map(|order| [&order.to_le_bytes()[..], &[1; 24]].concat());
+        [&(orders.len() as u32).to_le_bytes()[..], &each.collect::<Vec<u8>>()].concat()
+    };
+    for (traces, is_taken) in [
+        (vec![], true),
+        (traced(&[]), true),
+        (traced(&[0]), true),
+        (traced(&[1]), false),
+        (traced(&[0, 0]), false),
+        (traced(&[0])[..27].to_vec(), false),
+        ([traced(&[0]), vec![0]].concat(), false),
+    ] {
+        let mut raw = world.connect();
+        raw.send(HELLO, &hello(1, 1));
+        let challenge = raw.read().unwrap().1;
+        raw.send(PROOF, &proof(1, &challenge));
+        let head = [&u64::MAX.to_le_bytes()[..], &1_u32.to_le_bytes()];
+        raw.0
+            .write_all(&frame(PLACE, 1, &[head.concat(), order.concat(), traces].concat()))
+            .unwrap();
+        let answered = std::iter::from_fn(|| raw.read()).any(|(kind, _)| kind == PLACED);
+        assert_eq!(answered, is_taken);
+    }
     world.still_sells("a").await;
 }
