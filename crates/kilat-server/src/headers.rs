@@ -6,12 +6,14 @@ use crate::ids::RequestId;
 use crate::limits::REQUEST_ID_BYTES_MAX;
 use crate::metrics::{self, HTTP_REPLIES};
 use crate::state::App;
+use crate::trace::{self, Entered};
 use ::metrics::counter;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::time::Instant;
+use tracing::{Instrument as _, Span};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static(kilat_api::REQUEST_ID);
 const X_NODE: HeaderName = HeaderName::from_static(kilat_api::NODE);
@@ -29,21 +31,69 @@ pub(crate) fn is_request_id(id: &str) -> bool {
 
 /// Runs around every route, the unknown ones too.
 pub(crate) async fn stamp(State(app): State<App>, request: Request, next: Next) -> Response {
-    let since = Instant::now();
-    let id = request_id(request.headers());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
-    let status = response.status();
-    counter!(HTTP_REPLIES, "class" => metrics::class(status)).increment(1);
-    let (ms, status) = (since.elapsed().as_secs_f64() * 1e3, status.as_u16());
-    if status >= 500 {
-        tracing::warn!(%method, path, status, ms, request = ?id, "a request failed");
-    } else {
-        tracing::debug!(%method, path, status, ms, request = ?id, "a request was answered");
-    }
-    response.headers_mut().insert(X_REQUEST_ID, id);
+    let asked = Asked::of(&app, &request);
+    let span = asked.log_span();
+    let answer = trace::within(asked.entered.span.as_ref(), next.run(request));
+    let mut response = answer.instrument(span.clone()).await;
+    counter!(HTTP_REPLIES, "class" => metrics::class(response.status())).increment(1);
+    span.in_scope(|| asked.log(response.status()));
+    asked.end(&app, response.status());
+    response.headers_mut().insert(X_REQUEST_ID, asked.id);
     response.headers_mut().insert(X_NODE, app.node_header.clone());
     response
+}
+
+/// What a request was, once there is a reply to it.
+struct Asked {
+    since: Instant,
+    id: HeaderValue,
+    method: Method,
+    path: String,
+    /// As the table of routes has it.
+    route: Option<MatchedPath>,
+    entered: Entered,
+}
+
+impl Asked {
+    fn of(app: &App, request: &Request) -> Asked {
+        let parent = trace::parent(request.headers());
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (since, id) = (Instant::now(), request_id(request.headers()));
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Asked { since, id, method, path, route, entered: app.tracer.enter(parent) }
+    }
+
+    /// In each record that is written while the request is served are its ids.
+    fn log_span(&self) -> Span {
+        // Every form of a request id is visible ASCII.
+        let id = self.id.to_str().unwrap_or_default();
+        match &self.entered.context {
+            None => tracing::error_span!("request", request_id = id),
+            Some(at) => {
+                let (trace_id, span_id) = (at.trace(), at.span());
+                tracing::error_span!("request", request_id = id, trace_id, span_id)
+            }
+        }
+    }
+
+    fn log(&self, status: StatusCode) {
+        let (method, path, status) = (&self.method, &self.path, status.as_u16());
+        let ms = self.since.elapsed().as_secs_f64() * 1e3;
+        if status >= 500 {
+            tracing::warn!(%method, path, status, ms, "a request failed");
+        } else {
+            tracing::debug!(%method, path, status, ms, "a request was answered");
+        }
+    }
+
+    fn end(&self, app: &App, status: StatusCode) {
+        let Some(span) = &self.entered.span else {
+            return;
+        };
+        let id = self.id.to_str().unwrap_or_default();
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        app.tracer.end_request(span, &self.method, self.path.clone(), route, id, status.as_u16());
+    }
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {

@@ -18,6 +18,7 @@
 //! | [`lookup`] | the five reference lookup APIs, on a port of their own |
 //! | `docs` | the description of the interface, for programs and for people |
 //! | [`supervisor`] | keeps the processes of a whole system running |
+//! | `trace` | where a request stands in a trace, and who hears of it |
 //! | `problem`, `reply`, `render`, `show` | outcomes of the engine in the contract's words |
 //! | [`limits`] | every limit by name |
 //!
@@ -54,6 +55,7 @@ mod state;
 mod stream;
 pub mod supervisor;
 mod token;
+mod trace;
 mod visitor;
 
 pub use auth::{Access, Rule};
@@ -62,6 +64,7 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use router::{ROUTES, Route, Takes};
 pub use state::{BadNode, Options, is_node_name};
+pub use trace::{Sampler, Tracer};
 
 use bytes::Bytes;
 use full_lane::FullLane;

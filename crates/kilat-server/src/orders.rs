@@ -10,6 +10,7 @@ use crate::metrics::OrderCounts;
 use crate::path::Names;
 use crate::problem::{self, Fault};
 use crate::state::App;
+use crate::trace;
 use crate::{render, reply};
 use axum::Extension;
 use axum::body::Body;
@@ -114,13 +115,24 @@ pub(crate) async fn buy(
 ) -> Result<(Order, bool), Fault> {
     let mut orders = Orders::default();
     orders.push(app.handle.hasher(), ids::order_id(), text, quantity, hold);
-    let placed = app.handle.place_all(orders).await?;
+    let placed = place_traced(app, orders).await?;
     match placed.outcomes().first() {
         Some(Outcome::Order { order, replayed }) => Ok((order.at(placed.at), *replayed)),
         Some(Outcome::Refused(refusal)) => Err((*refusal).into()),
         // The engine answers an order with an order or a refusal.
         _ => Err(Code::Internal.into()),
     }
+}
+
+/// Places a group; if its request is traced, then so is the group.
+async fn place_traced(app: &App, mut orders: Orders) -> Result<Placed, Unavailable> {
+    let Some(context) = trace::current() else {
+        return app.handle.place_all(orders).await;
+    };
+    orders.trace_last(context);
+    let placed = app.handle.place_all(orders).await?;
+    app.tracer.stages(context, &placed);
+    Ok(placed)
 }
 
 /// Place many orders
@@ -169,7 +181,7 @@ async fn place_all(
     let bytes = body::json(app, headers, body, BATCH_BODY_BYTES_MAX).await?;
     let group = read_batch(app, caller, sale, &bytes)?;
     drop(bytes);
-    let placed = app.handle.place_all(group).await?;
+    let placed = place_traced(app, group).await?;
     let reply = batch_body(app, &placed, counts);
     app.groups.give_back(placed.orders);
     Ok(reply::raw(StatusCode::OK, reply))

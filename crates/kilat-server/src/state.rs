@@ -7,6 +7,7 @@ use crate::lane::LaneOptions;
 use crate::limits::{FILE_READS_MAX, Limits};
 use crate::metrics::Metrics;
 use crate::seats::Seats;
+use crate::trace::Tracer;
 use crate::visitor::VisitorKey;
 use axum::http::HeaderValue;
 use kilat_engine::{Events, Handle, Time};
@@ -30,6 +31,8 @@ pub struct Options {
     pub limits: Limits,
     /// The fast lane; with no threads the full lane serves everything.
     pub lanes: LaneOptions,
+    /// What is known of requests whose way is recorded goes there.
+    pub tracer: Tracer,
 }
 
 /// What the handlers share; clones share the same.
@@ -58,6 +61,7 @@ pub(crate) struct Shared {
     pub limits: Limits,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    pub(crate) tracer: Tracer,
     pub(crate) node_header: HeaderValue,
     pub(crate) visitors: VisitorKey,
     /// Places for connections.
@@ -99,6 +103,7 @@ impl App {
             seats: Seats::new(options.limits.connections_max),
             limits: options.limits,
             metrics,
+            tracer: options.tracer,
             node_header,
             leaving: AtomicBool::new(false),
             stopping: watch::Sender::new(false),

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, not what it means.
 
+use crate::otlp::TraceArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -110,6 +111,8 @@ pub(crate) struct ServeArgs {
     /// Log as JSON, one record a line.
     #[arg(long, env = "KILAT_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) log_json: Option<bool>,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
     /// Buyers reach this server over TLS, for example through a proxy: cookies are marked Secure.
     #[arg(long, env = "KILAT_BEHIND_TLS", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) behind_tls: Option<bool>,
@@ -187,6 +190,8 @@ pub(crate) struct CoreArgs {
     /// Log as JSON, one record a line.
     #[arg(long, env = "KILAT_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) log_json: Option<bool>,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
     /// Print the settings in force, without secrets, and stop.
     #[arg(long)]
     pub(crate) print_config: bool,

@@ -7,9 +7,9 @@ use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::serve::{DRAIN, StopSignals, listen, open, runtime};
 use crate::settings::Settings;
-use crate::{demo, logging};
+use crate::{demo, logging, otlp};
 use kilat_engine::{Core, CoreAddress, CoreListener, CoreOptions, Engine};
-use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
+use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
 use rust_i18n::t;
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -30,6 +30,7 @@ pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
     // Before the engine, which looks its meters up once.
     Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
     let admin = settings.core_admin.map(listen).transpose()?;
+    let tracer = settings.traces.start("kilat-core", &settings.node)?;
     // Its lock makes sure that the socket in the data directory is nobody else's.
     let engine = open(&settings.data)?;
     let runtime = runtime(&settings)?;
@@ -37,7 +38,9 @@ pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
         runtime.block_on(demo::ensure(engine.handle()))?;
     }
     let listener = CoreListener::bind(&address).map_err(|error| unusable(&address, &error))?;
-    runtime.block_on(serve(settings, engine, listener, admin, lang))
+    let ended = runtime.block_on(serve(settings, engine, listener, admin, tracer.clone(), lang));
+    otlp::flush(&tracer);
+    ended
 }
 
 fn unusable(address: &CoreAddress, error: &std::io::Error) -> Failure {
@@ -58,13 +61,17 @@ async fn serve(
     engine: Engine,
     listener: CoreListener,
     admin: Option<TcpListener>,
+    tracer: Tracer,
     lang: Lang,
 ) -> Result<ExitCode, Failure> {
     // Before anybody is told that it is ready: from here on a signal ends it in good order.
     let stop = StopSignals::catch()?;
     let secrets =
         Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
-    let options = CoreOptions::new(secrets.secret.clone().into_bytes(), secrets.to_hand_over());
+    let options = CoreOptions {
+        on_traced: tracer.of_core(),
+        ..CoreOptions::new(secrets.secret.clone().into_bytes(), secrets.to_hand_over())
+    };
     let core = Core::start(&engine, listener, options)
         .map_err(|e| Failure::failed(format!("the core can't start: {e}")))?;
     let admin = admin.map(|admin| start_admin(admin, &settings, &engine, &secrets)).transpose()?;
@@ -116,6 +123,7 @@ fn start_admin(
         behind_tls: settings.behind_tls,
         limits,
         lanes: LaneOptions { threads: 0, ..LaneOptions::default() },
+        tracer: Tracer::default(),
     };
     Server::start(listener, options, engine.handle().clone(), engine.events().clone())
         .map_err(|e| Failure::failed(format!("the core's own HTTP can't start: {e}")))

@@ -4,8 +4,10 @@ use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::logging;
 use crate::output::tell;
+use crate::otlp::{self, TraceArgs};
 use crate::serve::{DRAIN, StopSignals, bind};
 use clap::Args;
+use kilat_server::Metrics;
 use kilat_server::gateway::limits::REPLICAS_MAX;
 use kilat_server::gateway::{Gateway, Limits, Options, Replica, Tls};
 use rust_i18n::t;
@@ -59,6 +61,8 @@ pub(crate) struct GatewayArgs {
     #[arg(long, env = "KILAT_LOG_JSON", num_args = 0..=1, default_value_t = false,
         default_missing_value = "true")]
     log_json: bool,
+    #[command(flatten)]
+    traces: TraceArgs,
 }
 
 /// Passes requests on until told to stop.
@@ -71,10 +75,15 @@ pub(crate) fn run(args: GatewayArgs, lang: Lang) -> Result<ExitCode, Failure> {
         let text = t!("gateway.too_many", locale = lang.code(), given = given, most = REPLICAS_MAX);
         return Err(Failure::usage(text));
     }
+    args.traces.check()?;
     let tls = args.tls(lang)?;
     logging::start(&args.log, args.log_json)?;
     let doors = Doors::open(&args, lang)?;
+    // Before whatever counts: it looks its meters up once.
+    Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
+    let tracer = args.traces.start("kilat-gateway", &args.node)?;
     let options = Options {
+        tracer: tracer.clone(),
         limits: limits(args.connections_max),
         threads: args.threads.map_or_else(cores, usize::from),
         node: args.node,
@@ -86,7 +95,9 @@ pub(crate) fn run(args: GatewayArgs, lang: Lang) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::failed(t!("gateway.no_threads", locale = lang.code(), error = e)))?;
-    runtime.block_on(serve(doors, options, lang))
+    let ended = runtime.block_on(serve(doors, options, lang));
+    otlp::flush(&tracer);
+    ended
 }
 
 /// The sockets to serve.

@@ -20,6 +20,7 @@ mod lookup;
 mod memory;
 mod operator;
 mod output;
+mod otlp;
 mod publish;
 mod sale;
 mod secrets;

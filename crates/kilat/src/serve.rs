@@ -7,10 +7,10 @@ use crate::memory;
 use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::{logging, lookup};
+use crate::{logging, lookup, otlp};
 use kilat_engine::{Engine, Events, Handle, Remote, RemoteOptions};
 use kilat_server::lookup::Lookups;
-use kilat_server::{Access, LaneOptions, Limits, Metrics, Server};
+use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
 use rust_i18n::t;
 use socket2::{Domain, Socket, Type};
 use std::io::Write as _;
@@ -45,8 +45,11 @@ pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
     // The ports first: when another process has one, nothing on disk is touched.
     let http = listen(settings.listen)?;
     let doors = Doors { http, lookups: settings.lookup_listen.listen(lang)? };
+    let tracer = settings.traces.start("kilat-server", &settings.node)?;
     let backend = Backend::open(&settings)?;
-    runtime(&settings)?.block_on(serve(settings, doors, backend, lang))
+    let ended = runtime(&settings)?.block_on(serve(settings, doors, backend, tracer.clone(), lang));
+    otlp::flush(&tracer);
+    ended
 }
 
 /// Threads for everything that waits.
@@ -122,6 +125,7 @@ async fn serve(
     settings: Settings,
     doors: Doors,
     backend: Backend,
+    tracer: Tracer,
     lang: Lang,
 ) -> Result<ExitCode, Failure> {
     // Before anybody is told that it is ready: from here on a signal ends it in good order.
@@ -141,6 +145,7 @@ async fn serve(
         behind_tls: settings.behind_tls,
         limits,
         lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
+        tracer,
     };
     let (handle, events) = (backend.handle().clone(), backend.events().clone());
     let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;

@@ -3,6 +3,7 @@
 use crate::cli::{CoreArgs, ServeArgs};
 use crate::failure::Failure;
 use crate::lookup::Beside;
+use crate::otlp::TraceArgs;
 use kilat_engine::CoreAddress;
 use kilat_server::is_node_name;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ struct File {
     lookup_listen: Option<Beside>,
     log: Option<String>,
     log_json: Option<bool>,
+    otlp: Option<String>,
+    trace_ratio: Option<f64>,
     behind_tls: Option<bool>,
     admin_token: Option<String>,
     api_token: Option<String>,
@@ -59,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) lookup_listen: Beside,
     pub(crate) log: String,
     pub(crate) log_json: bool,
+    #[serde(flatten)]
+    pub(crate) traces: TraceArgs,
     pub(crate) behind_tls: bool,
     #[serde(skip)]
     pub(crate) admin_token: Option<String>,
@@ -97,6 +102,7 @@ impl Settings {
             lookup_listen: args.lookup_listen.or(file.lookup_listen).unwrap_or_default(),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_json: args.log_json.or(file.log_json).unwrap_or(false),
+            traces: args.traces.or(TraceArgs { otlp: file.otlp, trace_ratio: file.trace_ratio }),
             behind_tls: args.behind_tls.or(file.behind_tls).unwrap_or(false),
             admin_token: args.admin_token.or(file.admin_token),
             api_token: args.api_token.or(file.api_token),
@@ -114,7 +120,7 @@ impl Settings {
     /// # Errors
     /// As [`Settings::resolve`].
     pub(crate) fn of_core(args: CoreArgs) -> Result<Settings, Failure> {
-        let CoreArgs { listen, data, admin, config, node, log, log_json, .. } = args;
+        let CoreArgs { listen, data, admin, config, node, log, log_json, traces, .. } = args;
         let CoreArgs { admin_token, api_token, publish_token, secret, .. } = args;
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let common = ServeArgs {
@@ -123,6 +129,7 @@ impl Settings {
             node,
             log,
             log_json,
+            traces,
             admin_token,
             api_token,
             publish_token,
@@ -209,6 +216,7 @@ impl Settings {
     fn check(&self) -> Result<(), Failure> {
         self.check_secrets()?;
         self.check_strangers()?;
+        self.traces.check()?;
         let in_range = |value: usize, most: usize| (1..=most).contains(&value);
         if !in_range(self.lanes, 64) {
             return Err(Failure::usage(format!(

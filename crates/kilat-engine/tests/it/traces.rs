@@ -21,7 +21,7 @@ fn group(way: &impl Way, traced: bool) -> Orders {
 }
 
 fn check_stages(placed: &Placed) {
-    let stages = placed.stages.expect("no stages");
+    let stages = placed.stages.unwrap();
     assert!(stages.queued <= stages.taken && stages.taken <= stages.decided, "{stages:?}");
 }
 

@@ -15,6 +15,7 @@ use super::refusal::{Refusal, X_REQUEST_ID};
 use super::repeat::is_repeatable;
 use super::replicas::{Health, Member, bit};
 use super::reply::{self, Kept, ReplyBody};
+use super::trip::Trip;
 use super::upload::{Fault, Taken, Upload};
 use super::wire::{REFUSED_METHOD, Refused};
 use super::worker::Worker;
@@ -43,44 +44,51 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let (mut head, body) = request.into_parts();
-    let id = forward::request(&mut head, &client.origin);
+    let (id, parent) = forward::request(&mut head, &client.origin);
+    let trip = Trip::begin(&worker.shared.tracer, &mut head, parent);
     let relayed = match client.refused.get() {
         Some(reason) if head.method.as_str() == REFUSED_METHOD => Err((*reason).into()),
         _ => match worker.shared.store.take(body, &client.refused).await {
-            Ok(taken) => relay(&worker, head, taken).await,
+            Ok(taken) => relay(&worker, head, taken, &trip).await,
             Err(refusal) => Err(refusal),
         },
     };
-    match relayed {
+    let reply = match relayed {
         Ok(mut reply) => {
-            forward::reply(reply.headers_mut(), id);
+            forward::reply(reply.headers_mut(), &id);
             reply
         }
         Err(refusal) => {
             worker.shared.figures.refused(refusal.code());
+            trip.log_refusal(refusal.code(), &id);
             let mut reply = refusal.reply(&worker.shared.node);
-            reply.headers_mut().insert(X_REQUEST_ID, id);
+            reply.headers_mut().insert(X_REQUEST_ID, id.clone());
             reply
         }
-    }
+    };
+    trip.end(&id, reply.status());
+    reply
 }
 
 async fn relay(
     worker: &Arc<Worker>,
     head: hyper::http::request::Parts,
     taken: Taken,
+    trip: &Trip,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let Taken { upload, room: _room, fault } = taken;
     let seat = worker.shared.in_flight.take().ok_or(Refusal::new(Code::Overloaded))?;
     let repeatable = fault.is_none() && is_repeatable(&head);
     let request = Request::from_parts(head, upload);
-    let courier = Courier { worker, repeatable, tried: 0, attempts: 0, patience: None, fault };
+    let courier =
+        Courier { worker, trip, repeatable, tried: 0, attempts: 0, patience: None, fault };
     courier.deliver(request, seat).await
 }
 
 /// Carries one request until somebody answers it.
 struct Courier<'a> {
     worker: &'a Arc<Worker>,
+    trip: &'a Trip,
     repeatable: bool,
     /// The replicas that were tried since one was waited for.
     tried: u64,
@@ -161,21 +169,29 @@ impl Courier<'_> {
     async fn attempt(
         &mut self,
         index: usize,
-        request: Request<Upload>,
+        mut request: Request<Upload>,
     ) -> Result<(Response<Incoming>, Lease), Setback> {
         let shared = &self.worker.shared;
         let member = &shared.replicas.members()[index];
+        let hop = self.trip.hop(&mut request, &member.replica, self.attempts);
         self.attempts += 1;
         let mut sending = pin!(self.worker.pool.send(index, &member.replica, request));
         let started = Instant::now();
         let sent = loop {
             match timeout(DOUBT_EVERY, sending.as_mut()).await {
                 Ok(sent) => break sent,
-                Err(_) if self.repeatable && self.has_better(index) => return Err(Setback::Lost),
-                Err(_) if started.elapsed() > REPLY_TIMEOUT => return Err(Setback::Late),
+                Err(_) if self.repeatable && self.has_better(index) => {
+                    self.trip.end_hop(hop, Err("silent"));
+                    return Err(Setback::Lost);
+                }
+                Err(_) if started.elapsed() > REPLY_TIMEOUT => {
+                    self.trip.end_hop(hop, Err("timeout"));
+                    return Err(Setback::Late);
+                }
                 Err(_) => {}
             }
         };
+        self.trip.end_hop(hop, said(&sent));
         sent.map_err(|failed| self.note(index, member, failed))
     }
 
@@ -261,6 +277,15 @@ impl Courier<'_> {
         };
         shared.replicas.members()[index].figures.replied(head.status);
         Ok(Response::from_parts(head, body))
+    }
+}
+
+/// What an attempt came to, in a few words.
+fn said(sent: &Result<(Response<Incoming>, Lease), Failed>) -> Result<StatusCode, &'static str> {
+    match sent {
+        Ok((reply, _)) => Ok(reply.status()),
+        Err(Failed::Unsent(..)) => Err("not_connected"),
+        Err(Failed::Lost(_)) => Err("connection_lost"),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::refusal::X_REQUEST_ID;
 use crate::ids::RequestId;
+use crate::trace::{self, Parent, TRACEPARENT};
 use hyper::header::{
     CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -21,7 +22,6 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Of a request in HTTP/1.0 that names none.
 const NO_HOST: HeaderValue = HeaderValue::from_static("localhost");
@@ -54,13 +54,14 @@ impl Origin {
     }
 }
 
-/// Makes the head of a request one that a replica may see; tells the id of the exchange.
-pub(super) fn request(head: &mut request::Parts, origin: &Origin) -> HeaderValue {
+/// Makes the head of a request one that a replica may see; tells the id of the exchange and where
+/// the client's trace stands.
+pub(super) fn request(head: &mut request::Parts, origin: &Origin) -> (HeaderValue, Option<Parent>) {
     head.version = Version::HTTP_11;
     head.extensions.clear();
     let headers = &mut head.headers;
     remove(headers, is_not_for_replicas);
-    check_trace(headers);
+    let parent = check_trace(headers);
     headers.insert(X_FORWARDED_FOR, origin.address.clone());
     headers.insert(X_FORWARDED_PROTO, origin.proto.clone());
     headers.insert(FORWARDED, origin.forwarded.clone());
@@ -70,14 +71,14 @@ pub(super) fn request(head: &mut request::Parts, origin: &Origin) -> HeaderValue
     };
     let id = request_id(headers);
     headers.insert(X_REQUEST_ID, id.clone());
-    id
+    (id, parent)
 }
 
 /// Makes the headers of a reply those that a client may see.
-pub(super) fn reply(headers: &mut HeaderMap, id: HeaderValue) {
+pub(super) fn reply(headers: &mut HeaderMap, id: &HeaderValue) {
     remove(headers, is_of_one_hop);
     if !headers.contains_key(X_REQUEST_ID) {
-        headers.insert(X_REQUEST_ID, id);
+        headers.insert(X_REQUEST_ID, id.clone());
     }
 }
 
@@ -128,37 +129,13 @@ fn is_not_for_replicas(name: &HeaderName) -> bool {
 }
 
 /// A trace context goes on as it is, or not at all (W3C Trace Context, section 4.3).
-fn check_trace(headers: &mut HeaderMap) {
-    let mut parents = headers.get_all(TRACEPARENT).iter();
-    let (first, second) = (parents.next(), parents.next());
-    let is_good = match (first, second) {
-        (Some(parent), None) => is_traceparent(parent.as_bytes()),
-        _ => false,
-    };
-    if !is_good && (first.is_some() || headers.contains_key(TRACESTATE)) {
+fn check_trace(headers: &mut HeaderMap) -> Option<Parent> {
+    let parent = trace::parent(headers);
+    if parent.is_none() && (headers.contains_key(TRACEPARENT) || headers.contains_key(TRACESTATE)) {
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
     }
-}
-
-/// `VERSION-TRACE-PARENT-FLAGS` in lower-case hexadecimal (section 3.2). Later versions may append.
-fn is_traceparent(value: &[u8]) -> bool {
-    let is_hex = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let is_id = |bytes: &[u8]| is_hex(bytes) && bytes.iter().any(|b| *b != b'0');
-    let Some((head, more)) = value.split_at_checked(55) else {
-        return false;
-    };
-    let dashes = [2, 35, 52].iter().all(|at| head[*at] == b'-');
-    let version = &head[..2];
-    let ends =
-        if version == b"00" { more.is_empty() } else { more.first().is_none_or(|b| *b == b'-') };
-    dashes
-        && ends
-        && is_hex(version)
-        && version != b"ff"
-        && is_id(&head[3..35])
-        && is_id(&head[36..52])
-        && is_hex(&head[53..])
+    parent
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | `wire`, `strict` | what may be read as a request |
 //! | `exchange`, `repeat` | whose turn it is, and what may be sent twice |
 //! | `forward`, `upload`, `reply` | heads and bodies on their way through |
+//! | `trip` | what logs and traces know of a request |
 //! | `replicas`, `probe`, `pool` | who is ready, and connections to them |
 //! | `refusal`, `admin`, `figures` | the gateway's own replies, health and metrics |
 //! | `tls`, [`limits`] | TLS for clients; every limit by name |
@@ -30,6 +31,7 @@ mod replicas;
 mod reply;
 mod strict;
 mod tls;
+mod trip;
 mod upload;
 mod wire;
 mod worker;
@@ -41,6 +43,7 @@ pub use tls::{Tls, TlsError};
 use crate::metrics::Metrics;
 use crate::seats::{Seat, Seats};
 use crate::state::{BadNode, is_node_name};
+use crate::trace::Tracer;
 use crate::{StartError, accept, lane};
 use admin::Admin;
 use hyper::header::HeaderValue;
@@ -67,6 +70,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Limits.
     pub limits: Limits,
+    /// What is known of requests whose way is recorded goes there.
+    pub tracer: Tracer,
 }
 
 /// A running gateway.
@@ -165,6 +170,7 @@ fn share(options: Options, stopping: watch::Receiver<bool>) -> Result<Shared, St
         waiting: Seats::new(limits::WAITING_MAX),
         figures: figures::Figures::new(),
         tls: options.tls,
+        tracer: options.tracer,
         limits,
         stopping,
     })

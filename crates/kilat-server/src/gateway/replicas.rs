@@ -143,6 +143,11 @@ fn nth_bit(bits: u64, n: usize) -> usize {
 }
 
 impl Replica {
+    /// Where it is, as it was named.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
     /// The address to connect to: resolved by the system when the host is a name.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use super::tls::Tls;
 use super::upload::Store;
 use super::wire::{Refused, Wire};
 use crate::seats::{Seat, Seats};
+use crate::trace::Tracer;
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) waiting: Seats,
     pub(super) figures: Figures,
     pub(super) tls: Option<Tls>,
+    pub(super) tracer: Tracer,
     /// Turns `true` once, when the gateway begins to stop.
     pub(super) stopping: watch::Receiver<bool>,
 }

@@ -1,12 +1,13 @@
 //! One connection of the fast lane.
 
+use super::trip::Trip;
 use crate::seats::Seat;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Instant;
 
 /// Which request a reply belongs to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Ticket {
     /// Slot of the connection.
     pub(super) slot: usize,
@@ -16,6 +17,8 @@ pub(super) struct Ticket {
     pub(super) request_id: Option<Box<str>>,
     /// When the request was whole.
     pub(super) since: Instant,
+    /// If the request's way is recorded.
+    pub(super) trip: Option<Box<Trip>>,
 }
 
 /// What a read brought.

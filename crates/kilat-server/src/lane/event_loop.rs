@@ -6,6 +6,7 @@ use super::mailbox::{BELL, Finished, Mail, Mailbox};
 use super::publishing::Publishing;
 use super::reply::{self, Asked, Envelope};
 use super::request::{self, HotEvent, HotOrder, REQUEST_BYTES_MAX, Seen};
+use super::trip::Trip;
 use super::{Handover, LaneOptions};
 use crate::problem;
 use crate::seats::Seat;
@@ -271,7 +272,8 @@ impl EventLoop {
 
     /// Notes whose the event is that was just added.
     fn publish(&mut self, slot: usize, event: &HotEvent<'_>) {
-        if let Some(ticket) = self.ticket(slot, event.request_id) {
+        let trip = Trip::begin(&self.setup.app.tracer, event.traceparent, None);
+        if let Some(ticket) = self.ticket(slot, event.request_id, trip) {
             self.publishing.tickets.push(ticket);
         }
         if self.publishing.len() >= ORDERS_PER_GROUP {
@@ -280,12 +282,17 @@ impl EventLoop {
     }
 
     /// Marks the connection as waiting for a reply.
-    fn ticket(&mut self, slot: usize, request_id: Option<&str>) -> Option<Ticket> {
+    fn ticket(
+        &mut self,
+        slot: usize,
+        request_id: Option<&str>,
+        trip: Option<Box<Trip>>,
+    ) -> Option<Ticket> {
         let connection = self.connections.get_mut(slot)?;
         connection.in_flight = true;
         connection.since = self.now;
         let request_id = request_id.map(Into::into);
-        Some(Ticket { slot, serial: connection.serial, request_id, since: self.now })
+        Some(Ticket { slot, serial: connection.serial, request_id, since: self.now, trip })
     }
 
     /// Sends the events of this round to the engine as one group.
@@ -301,7 +308,8 @@ impl EventLoop {
     }
 
     fn enqueue(&mut self, slot: usize, order: &HotOrder<'_>) {
-        let Some(ticket) = self.ticket(slot, order.request_id) else {
+        let trip = Trip::begin(&self.setup.app.tracer, order.traceparent, Some(order.sale));
+        let Some(ticket) = self.ticket(slot, order.request_id, trip) else {
             return;
         };
         let text =
@@ -314,6 +322,9 @@ impl EventLoop {
             order.request.quantity,
             order.request.hold,
         );
+        if let Some(trip) = &ticket.trip {
+            self.group.trace_last(trip.context());
+        }
         self.tickets.push(ticket);
         if self.group.len() >= ORDERS_PER_GROUP {
             self.send_group();
@@ -371,7 +382,10 @@ impl EventLoop {
                 id.as_str(),
             );
             self.counts.note(label, ticket.since);
-            self.send(ticket);
+            if let Some(trip) = &ticket.trip {
+                trip.placed(&self.setup.app.tracer, &placed);
+            }
+            self.send(ticket, id.as_str());
         }
         self.recycle(placed.orders, &mut tickets);
     }
@@ -382,7 +396,7 @@ impl EventLoop {
             let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
             self.output.clear();
             self.envelope.published(&mut self.output, *verdict, id.as_str());
-            self.send(ticket);
+            self.send(ticket, id.as_str());
         }
     }
 
@@ -390,11 +404,14 @@ impl EventLoop {
         let id = crate::ids::RequestId::of(ticket.request_id.as_deref());
         self.output.clear();
         let label = self.envelope.problem(&mut self.output, problem::unavailable(why), id.as_str());
-        self.send(ticket);
+        self.send(ticket, id.as_str());
         label
     }
 
-    fn send(&mut self, ticket: &Ticket) {
+    fn send(&mut self, ticket: &Ticket, request_id: &str) {
+        if let Some(trip) = &ticket.trip {
+            trip.end(&self.setup.app.tracer, request_id, reply::status(&self.output));
+        }
         let Some(connection) = self.connections.get_mut(ticket.slot) else {
             return;
         };

@@ -25,6 +25,7 @@ mod mailbox;
 mod publishing;
 mod reply;
 mod request;
+mod trip;
 
 use crate::limits::HANDOVERS_MAX;
 use crate::seats::Seat;

@@ -128,6 +128,12 @@ const ORDER_REPLAYED: &str =
 const PROBLEM: &str = "\r\ncontent-type: application/problem+json";
 const PROBLEM_RETRY: &str = "\r\ncontent-type: application/problem+json\r\nretry-after: 1";
 
+/// The status of a reply that was written here.
+pub(super) fn status(reply: &[u8]) -> u16 {
+    let digits = reply.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
+}
+
 /// A reply to a connection that gets no seat.
 pub(crate) fn write_busy(stream: &mut impl Write, node: &str) {
     let body = render::problem_body(Code::Overloaded);

@@ -38,6 +38,7 @@ pub(super) struct HotOrder<'a> {
     pub(super) key: &'a str,
     pub(super) authorization: Option<&'a [u8]>,
     pub(super) request_id: Option<&'a str>,
+    pub(super) traceparent: Option<&'a [u8]>,
     pub(super) request: OrderRequest<'a>,
     /// Bytes of the request, head and body.
     pub(super) length: usize,
@@ -47,6 +48,7 @@ pub(super) struct HotOrder<'a> {
 pub(super) struct HotEvent<'a> {
     pub(super) authorization: Option<&'a [u8]>,
     pub(super) request_id: Option<&'a str>,
+    pub(super) traceparent: Option<&'a [u8]>,
     pub(super) body: &'a [u8],
     /// Bytes of the request, head and body.
     pub(super) length: usize,
@@ -84,6 +86,7 @@ fn read_whole<'a>(request: &httparse::Request<'_, 'a>, buffer: &'a [u8], head: u
             Target::Event if body.first() == Some(&b'{') => Seen::Event(HotEvent {
                 authorization: known.authorization,
                 request_id: known.request_id,
+                traceparent: known.traceparent,
                 body,
                 length,
             }),
@@ -105,6 +108,7 @@ fn read_order<'a>(
             key,
             authorization: known.authorization,
             request_id: known.request_id,
+            traceparent: known.traceparent,
             request,
             length,
         }),
@@ -124,6 +128,7 @@ struct Known<'a> {
     content_length: usize,
     authorization: Option<&'a [u8]>,
     request_id: Option<&'a str>,
+    traceparent: Option<&'a [u8]>,
 }
 
 impl<'a> Known<'a> {
@@ -143,6 +148,7 @@ impl<'a> Known<'a> {
             content_length: found.content_length?,
             authorization: found.authorization,
             request_id: found.request_id,
+            traceparent: found.traceparent,
         })
     }
 }
@@ -166,6 +172,7 @@ struct Found<'a> {
     content_length: Option<usize>,
     authorization: Option<&'a [u8]>,
     request_id: Option<&'a str>,
+    traceparent: Option<&'a [u8]>,
 }
 
 impl<'a> Found<'a> {
@@ -180,6 +187,7 @@ impl<'a> Found<'a> {
             6 if is("expect") || is("prefer") => None,
             7 if is("upgrade") => None,
             10 if is("connection") => value.eq_ignore_ascii_case(b"keep-alive").then_some(()),
+            11 if is("traceparent") => set(&mut self.traceparent, value),
             12 if is("content-type") => {
                 (value == b"application/json").then_some(())?;
                 once(&mut self.json)

@@ -125,6 +125,7 @@ fn describe() {
     describe_counter!(EVENTS, "Events that came through /publish, by what became of them");
     describe_counter!(CONNECTIONS_REFUSED, "Connections for which there was no place");
     counter!(CONNECTIONS_REFUSED).absolute(0);
+    crate::trace::describe();
     describe_gauge!("kilat_build_info", "1; which program runs is in the labels");
     let version = env!("CARGO_PKG_VERSION");
     gauge!("kilat_build_info", "version" => version, "revision" => REVISION).set(1.0);

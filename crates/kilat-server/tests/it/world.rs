@@ -113,6 +113,7 @@ impl World {
             behind_tls: false,
             limits,
             lanes,
+            tracer: kilat_server::Tracer::default(),
         };
         let server = runtime
             .block_on(async {

@@ -4,6 +4,7 @@
 //! whatever was acknowledged is in the core's data directory.
 
 mod keeper;
+mod lines;
 mod panel;
 mod plan;
 
@@ -19,13 +20,11 @@ use crate::secrets::ADMIN_TOKEN_FILE;
 use crate::serve::StopSignals;
 use crate::settings::Settings;
 use clap::Args;
-use kilat_server::supervisor::{self, LogLine, Panel, Patience, Status, Supervisor};
+use kilat_server::supervisor::{self, Panel, Patience, Status, Supervisor};
 use plan::Plan;
 use rust_i18n::t;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The socket of `kilat ps` and `kilat kill`, in the data directory.
@@ -88,7 +87,8 @@ async fn keep(plan: &Plan<'_>, lang: Lang) -> Result<ExitCode, Failure> {
     let specs = plan.specs(&data)?;
     make(&data)?;
     let url = plan.url(&specs);
-    let supervisor = Supervisor::start(specs, Patience::default(), &prefixed());
+    let supervisor =
+        Supervisor::start(specs, Patience::default(), &lines::forward(plan.settings.log_json));
     let panel = supervisor.panel();
     let mut stop = std::pin::pin!(stop.wait());
     let started = tokio::select! {
@@ -163,14 +163,6 @@ async fn first_start(panel: &Panel) -> Result<(), Failure> {
             Err(Failure::usage(format!("{name} {}", why.unwrap_or_default())))
         }
     }
-}
-
-/// Lines of the processes' logs, on stderr, each behind its name.
-fn prefixed() -> LogLine {
-    Arc::new(|name, line| {
-        // A log that can't be written must not end the processes.
-        let _ = writeln!(std::io::stderr(), "{name:8}| {line}");
-    })
 }
 
 /// On stdout, for people and for whoever waits for it.

@@ -112,6 +112,12 @@ impl Plan<'_> {
     ) -> Result<Spec, Failure> {
         arguments.extend(words(&["--log", &self.child_log]));
         arguments.push(format!("--log-json={}", self.settings.log_json).into());
+        if let Some(otlp) = &self.settings.traces.otlp {
+            arguments.extend(words(&["--otlp", otlp]));
+        }
+        if let Some(ratio) = self.settings.traces.trace_ratio {
+            arguments.extend(words(&["--trace-ratio", &ratio.to_string()]));
+        }
         let program = std::env::current_exe()
             .map_err(|e| Failure::failed(format!("this program can't be found again ({e})")))?;
         Ok(Spec {

@@ -5,6 +5,7 @@
 //! | `program`, `http` | starting `kilat`, ending it whatever happens, and asking it |
 //! | `witness` | a client that remembers what it was told, and checks it later |
 //! | `trace` | system calls that fail or kill on request |
+//! | `collector` | an OpenTelemetry collector that can misbehave |
 //! | `process` | tests with processes only |
 //! | `mount` | tests with file systems of their own: root only |
 //! | `browser` | tests with a browser |
@@ -17,6 +18,7 @@
 )]
 
 mod browser;
+mod collector;
 mod deploy;
 mod http;
 mod mount;

@@ -45,6 +45,7 @@ impl World {
             threads: 2,
             tls,
             limits,
+            tracer: kilat_server::Tracer::default(),
         };
         let start = async { Gateway::start(listen(), Some(listen()), options) };
         let gateway = runtime.block_on(start).unwrap();

@@ -10,4 +10,5 @@ mod events;
 mod failing_disk;
 mod kills;
 mod lookup;
+mod traces;
 mod up;
