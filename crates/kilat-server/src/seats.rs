@@ -24,6 +24,11 @@ impl Seats {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// How many there are.
+    pub(crate) const fn most(&self) -> usize {
+        self.most
+    }
+
     /// A place, if one is free.
     pub(crate) fn take(&self) -> Option<Seat> {
         let free = |now: usize| (now < self.most).then_some(now + 1);

@@ -13,7 +13,10 @@ use crate::protocol::hello::Role;
 use crate::protocol::wire::{Malformed, Put as _};
 use crate::socket::Stream;
 use crate::{QUEUE_WAIT_MS_MAX, Unavailable};
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 use std::io::{self, BufReader, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -77,6 +80,7 @@ struct Meters {
     connected: Gauge,
     reconnects: Counter,
     again: Counter,
+    answer_seconds: Histogram,
 }
 
 /// How an exchange ended.
@@ -93,11 +97,16 @@ impl<T: Traffic> Link<T> {
         describe_gauge!("kilat_replica_connected", "1 while the core is there, by connection");
         describe_counter!("kilat_replica_reconnects_total", "Connections to the core made again");
         describe_counter!("kilat_replica_sent_again_total", "Requests sent again to the core");
+        describe_histogram!(
+            "kilat_replica_answer_seconds",
+            "Time from a request to the core's answer, by connection"
+        );
         let role = format!("{:?}", T::ROLE).to_lowercase();
         let meters = Meters {
             connected: gauge!("kilat_replica_connected", "link" => role.clone()),
             reconnects: counter!("kilat_replica_reconnects_total", "link" => role.clone()),
-            again: counter!("kilat_replica_sent_again_total", "link" => role),
+            again: counter!("kilat_replica_sent_again_total", "link" => role.clone()),
+            answer_seconds: histogram!("kilat_replica_answer_seconds", "link" => role),
         };
         let in_flight = Arc::new(InFlight::new());
         Link { traffic: Arc::new(traffic), intake, in_flight, greeter, out: Vec::new(), meters }
@@ -152,6 +161,7 @@ impl<T: Traffic> Link<T> {
             traffic: Arc::clone(&self.traffic),
             in_flight: Arc::clone(&self.in_flight),
             clock: Arc::clone(clock),
+            answer_seconds: self.meters.answer_seconds.clone(),
         };
         let intake = Arc::clone(&self.intake);
         let in_flight = Arc::clone(&self.in_flight);
@@ -297,6 +307,7 @@ struct Reader<T: Traffic> {
     traffic: Arc<T>,
     in_flight: Arc<InFlight<T>>,
     clock: Arc<CoreClock>,
+    answer_seconds: Histogram,
 }
 
 impl<T: Traffic> Reader<T> {
@@ -322,6 +333,7 @@ impl<T: Traffic> Reader<T> {
             // A reply that nobody waits for any more came too late.
             _ => {
                 if let Some(sent) = self.in_flight.take(frame.number) {
+                    self.answer_seconds.record(sent.since.elapsed().as_secs_f64());
                     if frame.kind == Kind::Declined {
                         return self.decline(frame, sent);
                     }

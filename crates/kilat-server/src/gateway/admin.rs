@@ -1,12 +1,12 @@
 //! The gateway's own health and figures, on an address of their own: on the public one everything
 //! is a replica's.
 
-use super::replicas::Replicas;
+use super::worker::Shared;
 use crate::accept;
 use crate::connections::Connections;
 use crate::lane;
 use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Places};
 use crate::problem::Fault;
 use crate::reply;
 use crate::seats::Seats;
@@ -23,7 +23,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Most connections: probes and a Prometheus.
@@ -32,9 +31,8 @@ const CONNECTIONS_MAX: usize = 64;
 /// What is shown.
 #[derive(Clone)]
 struct Shown {
-    replicas: Arc<Replicas>,
+    shared: Arc<Shared>,
     metrics: Metrics,
-    stopping: watch::Receiver<bool>,
 }
 
 /// The running endpoints.
@@ -45,22 +43,22 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Serves `listener` on the current tokio runtime until `stopping` turns `true`.
+    /// Serves `listener` on the current tokio runtime until the gateway begins to stop.
     ///
     /// # Errors
     /// When the socket can't be used.
     pub(super) fn start(
         listener: TcpListener,
         node: Arc<str>,
-        replicas: Arc<Replicas>,
+        shared: Arc<Shared>,
         metrics: Metrics,
-        stopping: watch::Receiver<bool>,
     ) -> io::Result<Admin> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let connections = Arc::new(Connections::new(Limits::default()));
-        let router = router(Shown { replicas, metrics, stopping: stopping.clone() });
+        let stopping = shared.stopping.clone();
+        let router = router(Shown { shared, metrics });
         let serving = Arc::clone(&connections);
         let take = move |stream, seat| {
             let service = TowerToHyperService::new(router.clone());
@@ -76,7 +74,7 @@ impl Admin {
         self.address
     }
 
-    /// Ends once `stopping` has turned `true`.
+    /// Ends once the gateway has begun to stop.
     pub(super) async fn stop(self, deadline: Duration) {
         // Only a panic would be an error, and tokio has reported it.
         let _ = self.accepting.await;
@@ -101,18 +99,24 @@ async fn live() -> Response {
 }
 
 async fn ready(State(shown): State<Shown>) -> Result<Response, Fault> {
-    if *shown.stopping.borrow() {
+    if *shown.shared.stopping.borrow() {
         return Err(Code::ShuttingDown.into());
     }
-    if !shown.replicas.is_any_ready() {
+    if !shown.shared.replicas.is_any_ready() {
         return Err(Problem::new(Code::NoReplica).into());
     }
     Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" })))
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
-    shown.metrics.upkeep();
-    let mut response = Response::new(shown.metrics.render_recorded().into());
+    let Shown { shared, metrics } = shown;
+    metrics.upkeep();
+    let places = Places {
+        connections: &shared.connections,
+        streams: &shared.streams,
+        in_flight: &shared.in_flight,
+    };
+    let mut response = Response::new(metrics.render_gateway(&places).into());
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

@@ -19,6 +19,7 @@ use super::trip::Trip;
 use super::upload::{Fault, Taken, Upload};
 use super::wire::{REFUSED_METHOD, Refused};
 use super::worker::Worker;
+use crate::metrics;
 use crate::seats::Seat;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
@@ -43,6 +44,7 @@ pub(super) async fn answer(
     client: Arc<Client>,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
+    let since = std::time::Instant::now();
     let (mut head, body) = request.into_parts();
     let (id, parent) = forward::request(&mut head, &client.origin);
     let trip = Trip::begin(&worker.shared.tracer, &mut head, parent);
@@ -66,6 +68,7 @@ pub(super) async fn answer(
             reply
         }
     };
+    metrics::gateway_replied(reply.status(), since);
     trip.end(&id, reply.status());
     reply
 }

@@ -107,10 +107,7 @@ impl Gateway {
         let shared = Arc::new(share(options, stops.clone())?);
         let replicas = Arc::clone(&shared.replicas);
         let admin = admin
-            .map(|listener| {
-                let (node, replicas) = (Arc::clone(&node), Arc::clone(&replicas));
-                Admin::start(listener, node, replicas, metrics, stops.clone())
-            })
+            .map(|listener| Admin::start(listener, Arc::clone(&node), Arc::clone(&shared), metrics))
             .transpose()?;
         let (desks, threads) = start_threads(threads, limits.connections_max, &shared, &drains)?;
         let is_plain = shared.tls.is_none();
@@ -120,7 +117,7 @@ impl Gateway {
                 lane::write_busy(&mut stream, &node);
             }
         };
-        let seats = Seats::new(limits.connections_max);
+        let seats = shared.connections.clone();
         let accepting =
             tokio::spawn(accept::accept(listener, seats, stops, deal(desks), turn_away));
         let probe = |index| tokio::spawn(probe::run(Arc::clone(&replicas), index));
@@ -165,6 +162,7 @@ fn share(options: Options, stopping: watch::Receiver<bool>) -> Result<Shared, St
         replicas: Arc::new(Replicas::new(options.replicas)),
         node,
         store: Arc::new(upload::Store::new(limits.uploads_max, limits.body_timeout)),
+        connections: Seats::new(limits.connections_max),
         in_flight: Seats::new(limits.in_flight_max),
         streams: Seats::new(limits.streams_max),
         waiting: Seats::new(limits::WAITING_MAX),

@@ -34,6 +34,7 @@ pub(super) struct Shared {
     /// Name of the gateway, for its own replies.
     pub(super) node: HeaderValue,
     pub(super) store: Arc<Store>,
+    pub(super) connections: Seats,
     pub(super) in_flight: Seats,
     pub(super) streams: Seats,
     pub(super) waiting: Seats,

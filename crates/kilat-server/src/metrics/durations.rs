@@ -3,6 +3,7 @@
 //! Not through the recorder, which would keep every sample until the next upkeep.
 
 use super::exposition::Exposition;
+use axum::http::StatusCode;
 use kilat_api::problem::Code;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,9 @@ use std::time::Duration;
 pub(super) static ORDER_SECONDS: Durations = Durations::new();
 /// Time from a whole request to publish to its reply.
 pub(super) static PUBLISH_SECONDS: Durations = Durations::new();
+
+/// Time from the head of a request to a gateway's reply to it.
+pub(super) static GATEWAY_SECONDS: Durations = Durations::new();
 
 /// Upper bounds of the buckets, in microseconds.
 const MICROS: [u64; 12] =
@@ -58,6 +62,16 @@ impl Answer {
     }
 }
 
+impl From<StatusCode> for Answer {
+    fn from(status: StatusCode) -> Answer {
+        match status.as_u16() {
+            500.. => Answer::Failed,
+            400.. => Answer::Refused,
+            _ => Answer::Accepted,
+        }
+    }
+}
+
 /// One thread's share of [`Durations`].
 #[derive(Default)]
 pub(super) struct Tally([Share; Answer::ALL.len()]);
@@ -71,13 +85,18 @@ struct Share {
 
 impl Tally {
     pub(super) fn note(&mut self, answer: Answer, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let bucket = MICROS.iter().position(|bound| micros <= *bound).unwrap_or(MICROS.len());
+        let (micros, bucket) = place(duration);
         let share = &mut self.0[answer as usize];
         share.noted += 1;
         share.buckets[bucket] += 1;
         share.micros = share.micros.saturating_add(micros);
     }
+}
+
+/// Its microseconds, and their bucket.
+fn place(duration: Duration) -> (u64, usize) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    (micros, MICROS.iter().position(|bound| micros <= *bound).unwrap_or(MICROS.len()))
 }
 
 /// A histogram for each [`Answer`].
@@ -98,6 +117,14 @@ impl Durations {
                 }
             }; Answer::ALL.len()],
         )
+    }
+
+    /// Adds one.
+    pub(super) fn note(&self, answer: Answer, duration: Duration) {
+        let (micros, bucket) = place(duration);
+        let totals = &self.0[answer as usize];
+        totals.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        totals.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// Adds what one thread noted, and empties it.

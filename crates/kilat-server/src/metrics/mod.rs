@@ -11,13 +11,14 @@ mod readings;
 use crate::state::App;
 use axum::http::StatusCode;
 pub(crate) use durations::Answer;
-use durations::{ORDER_SECONDS, PUBLISH_SECONDS, Tally};
+use durations::{GATEWAY_SECONDS, ORDER_SECONDS, PUBLISH_SECONDS, Tally};
 use exposition::Exposition;
 use metrics::{
     Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+pub(crate) use readings::Places;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -102,9 +103,13 @@ impl Metrics {
         out.into_text()
     }
 
-    /// What was recorded alone: for a process that has no sales.
-    pub(crate) fn render_recorded(&self) -> String {
+    /// The same for a gateway, which has no sales.
+    pub(crate) fn render_gateway(&self, places: &Places<'_>) -> String {
         let mut out = Exposition::after(self.handle.render());
+        let help = "Time from the head of a request to the gateway's reply, by what the reply said";
+        let answers = [Answer::Accepted, Answer::Refused, Answer::Failed];
+        GATEWAY_SECONDS.render(&mut out, "kilat_gateway_seconds", help, &answers);
+        readings::render_gateway(places, &mut out);
         process::render(self.started, &mut out);
         out.into_text()
     }
@@ -144,6 +149,11 @@ fn describe() {
 /// Notes a connection that was told that there is no place for it.
 pub(crate) fn connection_refused() {
     counter!(CONNECTIONS_REFUSED).increment(1);
+}
+
+/// Notes a gateway's reply with `status` to a request that came `since`.
+pub(crate) fn gateway_replied(status: StatusCode, since: Instant) {
+    GATEWAY_SECONDS.note(status.into(), since.elapsed());
 }
 
 /// Class of a status, as a label.

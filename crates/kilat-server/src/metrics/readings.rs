@@ -3,6 +3,7 @@
 //! Everything here is bounded: a series a sale for the newest sales only.
 
 use super::exposition::Exposition;
+use crate::seats::Seats;
 use crate::state::App;
 use kilat_engine::Sale;
 
@@ -30,13 +31,34 @@ fn queues(app: &App, out: &mut Exposition) {
 
 /// Places among connections and streams.
 fn doors(app: &App, out: &mut Exposition) {
-    let (taken, most) = (app.seats.taken(), app.limits.connections_max);
-    out.single("kilat_connections", "gauge", "Open connections", taken);
-    out.single("kilat_connections_max", "gauge", "Most open connections", most);
     let most = app.limits.streams_max;
     let open = most.saturating_sub(app.streams.available_permits());
+    put_doors(&app.seats, (open, most), out);
+}
+
+fn put_doors(connections: &Seats, (open, most): (usize, usize), out: &mut Exposition) {
+    out.single("kilat_connections", "gauge", "Open connections", connections.taken());
+    out.single("kilat_connections_max", "gauge", "Most open connections", connections.most());
     out.single("kilat_streams", "gauge", "Open event streams", open);
     out.single("kilat_streams_max", "gauge", "Most open event streams", most);
+}
+
+/// Places of a gateway.
+pub(crate) struct Places<'a> {
+    pub(crate) connections: &'a Seats,
+    pub(crate) streams: &'a Seats,
+    /// Requests that are with replicas.
+    pub(crate) in_flight: &'a Seats,
+}
+
+/// Writes what a gateway has to tell now.
+pub(super) fn render_gateway(places: &Places<'_>, out: &mut Exposition) {
+    let Places { connections, streams, in_flight } = places;
+    put_doors(connections, (streams.taken(), streams.most()), out);
+    let name = "kilat_gateway_in_flight";
+    out.single(name, "gauge", "Requests that are with replicas", in_flight.taken());
+    let name = "kilat_gateway_in_flight_max";
+    out.single(name, "gauge", "Most requests that are with replicas", in_flight.most());
 }
 
 fn events(app: &App, out: &mut Exposition) {
