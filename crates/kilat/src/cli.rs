@@ -105,6 +105,9 @@ pub(crate) struct ServeArgs {
     /// [default: auto, which is 127.0.0.1:5000 if that is free].
     #[arg(long, env = "KILAT_LOOKUP_LISTEN", value_name = "ADDR")]
     pub(crate) lookup_listen: Option<crate::lookup::Beside>,
+    /// Share that address with other servers that do the same.
+    #[arg(long, hide = true)]
+    pub(crate) lookup_shared: bool,
     /// Log lines on stderr: error, warn, info, debug or trace [default: info].
     #[arg(long, env = "KILAT_LOG", value_name = "LEVEL")]
     pub(crate) log: Option<String>,

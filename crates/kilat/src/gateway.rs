@@ -1,6 +1,7 @@
 //! `kilat gateway`: one address in front of several servers.
 
 use crate::failure::Failure;
+use crate::files;
 use crate::lang::Lang;
 use crate::logging;
 use crate::output::tell;
@@ -15,9 +16,6 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// File descriptors besides two for each connection: one to the client, one to a replica.
-const FILES_BESIDES: u64 = 256;
 
 /// Where to listen, and to whom requests go.
 #[derive(Debug, Args)]
@@ -174,21 +172,10 @@ fn cannot_listen(address: SocketAddr, option: &str, error: &std::io::Error, lang
     })
 }
 
-/// As many connections as the system has file descriptors for, at most those asked for: one more is
-/// then told so, where otherwise it would wait in vain.
 fn limits(connections_max: u32) -> Limits {
-    let asked = u64::from(connections_max);
-    // On a system that says nothing, nothing is known to be lacking.
-    let files = rlimit::increase_nofile_limit(2 * asked + FILES_BESIDES).unwrap_or(u64::MAX);
-    let given = asked.min(files.saturating_sub(FILES_BESIDES) / 2).max(1);
-    if given < asked {
-        tracing::warn!(
-            asked,
-            given,
-            "the limit of open files (ulimit -n) allows fewer connections"
-        );
-    }
-    Limits { connections_max: usize::try_from(given).unwrap_or(usize::MAX), ..Limits::default() }
+    let asked = usize::try_from(connections_max).unwrap_or(usize::MAX);
+    // One to the client, one to a replica.
+    Limits { connections_max: files::connections(asked, 2), ..Limits::default() }
 }
 
 fn cores() -> usize {

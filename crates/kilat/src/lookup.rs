@@ -5,6 +5,8 @@ use crate::lang::Lang;
 use crate::logging;
 use crate::output::{print, tell};
 use crate::serve::{DRAIN, StopSignals, bind};
+use crate::serve::{DRAIN, StopSignals, bind, bind_as};
+use crate::{events, logging};
 use clap::{Args, ValueEnum};
 use kilat_engine::Handle;
 use kilat_server::Limits;
@@ -254,18 +256,19 @@ pub(crate) enum Beside {
 }
 
 impl Beside {
-    /// Takes the address.
+    /// Takes the address, `shared` with other processes or alone.
     ///
     /// # Errors
     /// [`Failure::usage`] when an address that was asked for can't be had.
-    pub(crate) fn listen(self, lang: Lang) -> Result<Option<TcpListener>, Failure> {
+    pub(crate) fn listen(self, shared: bool, lang: Lang) -> Result<Option<TcpListener>, Failure> {
         match self {
             Beside::None => Ok(None),
             Beside::At(address) => {
-                let listener = bind(address).map_err(|e| cannot_listen(address, &e, lang))?;
+                let listener =
+                    bind_as(address, shared).map_err(|e| cannot_listen(address, &e, lang))?;
                 Ok(Some(listener))
             }
-            Beside::Auto => Ok(bind(ADDRESS)
+            Beside::Auto => Ok(bind_as(ADDRESS, shared)
                 .inspect_err(|error| {
                     tracing::warn!(
                         "lookups are not served: {ADDRESS} can't be had ({error}); \

@@ -12,6 +12,7 @@ mod core;
 mod demo;
 mod events;
 mod failure;
+mod files;
 mod gateway;
 mod interrupt;
 mod lang;

@@ -7,7 +7,7 @@ use crate::memory;
 use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::{logging, lookup, otlp};
+use crate::{files, logging, lookup, otlp};
 use kilat_engine::{Engine, Events, Handle, Remote, RemoteOptions};
 use kilat_server::lookup::Lookups;
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
@@ -44,7 +44,8 @@ pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
     Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
     // The ports first: when another process has one, nothing on disk is touched.
     let http = listen(settings.listen)?;
-    let doors = Doors { http, lookups: settings.lookup_listen.listen(lang)? };
+    let doors =
+        Doors { http, lookups: settings.lookup_listen.listen(settings.lookup_shared, lang)? };
     let tracer = settings.traces.start("kilat-server", &settings.node)?;
     let backend = Backend::open(&settings)?;
     let ended = runtime(&settings)?.block_on(serve(settings, doors, backend, tracer.clone(), lang));
@@ -132,6 +133,8 @@ async fn serve(
     let stop = StopSignals::catch()?;
     let secrets = backend.secrets(&settings)?;
     let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
+    // With fewer than asked for it goes on, and accepts when one is free.
+    let _ = files::connections(settings.connections_max, 1);
     let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
     let options = kilat_server::Options {
         node: settings.node.clone(),
@@ -192,8 +195,15 @@ pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// As the standard library binds, but with a backlog for a stampede: its 128
 /// make thousands of buyers wait a second for their first packet to be sent again.
 pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    bind_as(address, false)
+}
+
+/// The same; `shared` with other processes of this user that share it too, among which the system
+/// deals out connections.
+pub(crate) fn bind_as(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

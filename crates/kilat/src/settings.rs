@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) lanes: usize,
     pub(crate) connections_max: usize,
     pub(crate) lookup_listen: Beside,
+    #[serde(skip)]
+    pub(crate) lookup_shared: bool,
     pub(crate) log: String,
     pub(crate) log_json: bool,
     #[serde(flatten)]
@@ -100,6 +102,7 @@ impl Settings {
             lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
             connections_max: args.connections_max.or(file.connections_max).unwrap_or(16_384),
             lookup_listen: args.lookup_listen.or(file.lookup_listen).unwrap_or_default(),
+            lookup_shared: args.lookup_shared,
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_json: args.log_json.or(file.log_json).unwrap_or(false),
             traces: args.traces.or(TraceArgs { otlp: file.otlp, trace_ratio: file.trace_ratio }),

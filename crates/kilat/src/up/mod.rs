@@ -70,7 +70,7 @@ pub(crate) fn run(args: UpArgs, lang: Lang) -> Result<ExitCode, Failure> {
     }
     logging::start(&settings.log, settings.log_json)?;
     let tls = args.tls_cert.zip(args.tls_key);
-    let plan = Plan { replicas: args.replicas, node, tls, child_log, settings: &settings };
+    let plan = Plan { replicas: args.replicas, node, tls, child_log, settings: &settings, lang };
     // One thread: processes die with the thread that started them.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

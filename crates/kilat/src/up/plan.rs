@@ -4,6 +4,7 @@
 
 use super::keeper::KEPT_BY;
 use crate::failure::Failure;
+use crate::lang::Lang;
 use crate::settings::Settings;
 use kilat_server::supervisor::{Ready, Spec};
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ pub(super) struct Plan<'a> {
     pub(super) tls: Option<(PathBuf, PathBuf)>,
     pub(super) child_log: String,
     pub(super) settings: &'a Settings,
+    pub(super) lang: Lang,
 }
 
 impl Plan<'_> {
@@ -31,6 +33,7 @@ impl Plan<'_> {
     /// [`Failure`] when a port that was asked for is in use, or none is free.
     pub(super) fn specs(&self, data: &Path) -> Result<Vec<Spec>, Failure> {
         let listen = free(self.settings.listen)?;
+        let lookups = self.lookups()?;
         let mut specs = vec![self.core(data)?];
         let mut addresses = Vec::new();
         for number in 1..=self.replicas {
@@ -38,7 +41,7 @@ impl Plan<'_> {
             let wanted = loopback(listen.port().saturating_add(number));
             let address = free(wanted).or_else(|_| free(loopback(0)))?;
             addresses.push(address);
-            specs.push(self.replica(number, address, data)?);
+            specs.push(self.replica(number, address, lookups, data)?);
         }
         specs.push(self.gateway(listen, &addresses)?);
         Ok(specs)
@@ -62,19 +65,30 @@ impl Plan<'_> {
         self.spec("core", arguments, ready, "core.sock".to_owned(), &[])
     }
 
-    fn replica(&self, number: u16, address: SocketAddr, data: &Path) -> Result<Spec, Failure> {
+    /// Where all replicas serve the lookups, so that they are there while one of them is not.
+    fn lookups(&self) -> Result<Option<SocketAddr>, Failure> {
+        let listener = self.settings.lookup_listen.listen(false, self.lang)?;
+        Ok(listener.and_then(|listener| listener.local_addr().ok()))
+    }
+
+    fn replica(
+        &self,
+        number: u16,
+        address: SocketAddr,
+        lookups: Option<SocketAddr>,
+        data: &Path,
+    ) -> Result<Spec, Failure> {
         let name = self.name(number);
         let core = format!("core://{}", data.join(CORE_SOCKET).display());
-        // One of them serves the lookups: a port has one owner.
-        let lookups = match number {
-            1 => self.settings.lookup_listen.to_string(),
-            _ => "none".to_owned(),
+        let lookups = match lookups {
+            Some(address) => words(&["--lookup-listen", &address.to_string(), "--lookup-shared"]),
+            None => words(&["--lookup-listen", "none"]),
         };
         let settings = self.settings;
         let mut arguments = words(&["serve", "--node", &name]);
         arguments.extend(words(&["--listen", &address.to_string()]));
         arguments.extend(words(&["--ledger", &core, "--events", &core]));
-        arguments.extend(words(&["--lookup-listen", &lookups]));
+        arguments.extend(lookups);
         arguments.extend(words(&["--lanes", &settings.lanes.to_string()]));
         arguments.extend(words(&["--connections-max", &settings.connections_max.to_string()]));
         let behind_tls = settings.behind_tls || self.tls.is_some();

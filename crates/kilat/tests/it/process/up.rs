@@ -1,10 +1,13 @@
 //! `kilat up`: the whole system as processes, of which any may die at any moment.
 
 use super::attack::Storm;
+use crate::collector::Collector;
+use crate::http;
 use crate::program::{Server, kilat, run, scaled, stderr, stdout, verify, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const DEMO: &str = "/v1/sales/iphone-17-pro-max";
@@ -23,9 +26,13 @@ impl Up {
     }
 
     fn on(data: &Path) -> Server {
+        Up::with(data, &[])
+    }
+
+    fn with(data: &Path, arguments: &[&str]) -> Server {
         let data = data.to_str().unwrap();
-        let server =
-            Server::run(&mut kilat(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", data]));
+        let mut command = kilat(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", data]);
+        let server = Server::run(command.args(arguments));
         // The control socket is there in a moment.
         wait_for("kilat ps", || run(["ps", "--data", data]).status.success().then_some(()));
         server
@@ -90,6 +97,47 @@ fn a_replica_that_dies_is_not_noticed() {
             assert!(matches!(reply.status, 201 | 409), "{number}: {}", reply.text());
         }
     });
+    up.stop();
+}
+
+/// A client that asks again a few times when its connection breaks meets no failure; the time that
+/// this takes would not be enough for a process to come back.
+#[test]
+fn lookups_go_on_while_replicas_die() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let address = Collector::nobody().to_string();
+    let more = ["--lookup-listen", &address];
+    let up = Up { server: Up::with(&data, &more), folder };
+    let url = format!("http://{address}");
+    let path = "/get_stock?sku=IPHONE-17-PRO-MAX";
+    let ask = || {
+        let mut reply = http::get(&url, path);
+        for _ in 0..5 {
+            if reply.is_ok() {
+                break;
+            }
+            // A process that is being killed still has its share of new connections.
+            std::thread::sleep(Duration::from_millis(5));
+            reply = http::get(&url, path);
+        }
+        reply
+    };
+    std::thread::scope(|scope| {
+        let killer = scope.spawn(|| ["web-1", "web-2", "web-3"].map(|name| up.kill(name)));
+        let mut number = 0;
+        while !killer.is_finished() || number < 50 {
+            number += 1;
+            let reply = ask().unwrap_or_else(|error| panic!("{number}: {error}"));
+            assert_eq!(reply.json()["warehouse"], "Kilat", "{number}: {}", reply.text());
+        }
+    });
+    // The address is taken, also for whoever would share it.
+    let other = up.folder.path().join("other").to_str().unwrap().to_owned();
+    let output =
+        run(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", &other, more[0], more[1]]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(&address), "{}", stderr(&output));
     up.stop();
 }
 
