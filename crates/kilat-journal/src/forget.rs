@@ -14,7 +14,8 @@ use crate::format::{
     FIRST_FRAME_SECTOR, FrameHeader, JournalId, Mark, MarkKind, OPENING_SECTOR, SECTOR_BYTES,
     SECTOR_DATA_BYTES, SECTOR_HEADER_BYTES, Sector,
 };
-use crate::segment::{Segment, TEMPORARY_SUFFIX, name_of, offset_of};
+use crate::output::{Output, is_blank};
+use crate::segment::{Segment, TEMPORARY_SUFFIX, name_of};
 use crate::storage::{Storage, StorageFile};
 
 /// Bytes written, or looked at, at once.
@@ -124,11 +125,10 @@ fn rewrite<S: Storage>(
 ) -> Result<Forgotten, ForgetError> {
     let failed = |error| IoFailure::new(REWRITE, &old.name, error);
     let file = storage.create(temporary).map_err(failed)?;
-    let new = Output { file: &file, name: &old.name, first: 0, bytes: Vec::new() };
+    let new = Output::new(file, &old.name, REWRITE);
     let mut copy = Copy { old, new: Some(new), forgotten: Forgotten::default() };
     copy.run(ranges)?;
     let forgotten = copy.forgotten;
-    file.sync_data().map_err(failed)?;
     storage.rename(temporary, &old.name).map_err(failed)?;
     sync_directory(storage, &old.name)?;
     Ok(forgotten)
@@ -159,7 +159,7 @@ fn is_sealed<S: Storage>(
 struct Copy<'a, F> {
     old: &'a Segment<F>,
     /// `None` for a look at what there would be to forget.
-    new: Option<Output<'a, F>>,
+    new: Option<Output<F>>,
     forgotten: Forgotten,
 }
 
@@ -181,7 +181,7 @@ impl<F: StorageFile> Copy<'_, F> {
         self.expect_blank(sector + 1)?;
         // The length is part of what a segment is.
         self.copy(self.old.sectors - 1, 1)?;
-        self.new.as_mut().map_or(Ok(()), Output::flush)?;
+        self.new.as_mut().map_or(Ok(()), Output::sync)?;
         Ok(())
     }
 
@@ -301,50 +301,6 @@ fn problem_with(found: &Sector<'_>) -> Problem {
         Sector::Damaged => Problem::DamagedSector,
         Sector::Frame { .. } | Sector::Mark { .. } => Problem::MisplacedSector,
     }
-}
-
-/// The new file, written in pieces as long as possible.
-struct Output<'a, F> {
-    file: &'a F,
-    name: &'a str,
-    /// Where the bytes not written yet belong.
-    first: u32,
-    bytes: Vec<u8>,
-}
-
-impl<F: StorageFile> Output<'_, F> {
-    /// Writes the sectors that are not blank; the others become holes.
-    fn write_filled(&mut self, bytes: &[u8], first: u32) -> Result<(), IoFailure> {
-        for (sector, one) in (first..).zip(bytes.chunks_exact(SECTOR_BYTES)) {
-            if !is_blank(one) {
-                self.write(one, sector)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8], sector: u32) -> Result<(), IoFailure> {
-        let end = self.first as usize + self.bytes.len() / SECTOR_BYTES;
-        if end != sector as usize || self.bytes.len() + bytes.len() > PIECE_BYTES {
-            self.flush()?;
-            self.first = sector;
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), IoFailure> {
-        if self.bytes.is_empty() {
-            return Ok(());
-        }
-        let written = self.file.write_at(&self.bytes, offset_of(self.first));
-        self.bytes.clear();
-        written.map_err(|error| IoFailure::new(REWRITE, self.name, error))
-    }
-}
-
-fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Zeroes the ranges; says whether anything was left to zero.

@@ -4,13 +4,14 @@
 //!
 //! Reading order: `format` (sectors, marks, frames) → `segment` (files) → `walk` (where a log ends)
 //! → `recovery` and `verify` → `journal` (the writer) → `space` and `committer` (group commit) →
-//! `reader` (frames by their place) and `forget` (sealed segments without some bodies);
+//! `reader` (frames by their place), `forget` (sealed segments without some bodies) and `copy`;
 //! `manifest` → `snapshot`; `data_directory`. `storage` is the seam under all of it, `simulation`
 //! its other implementer.
 //!
 #![doc = include_str!("../../../docs/formats/journal.md")]
 
 mod committer;
+mod copy;
 mod data_directory;
 mod direct;
 mod error;
@@ -19,6 +20,7 @@ mod format;
 mod hex;
 mod journal;
 mod manifest;
+mod output;
 mod reader;
 mod recovery;
 mod segment;
@@ -30,6 +32,7 @@ mod verify;
 mod walk;
 
 pub use committer::{Committed, Committer, Done, Frame, JournalFailure, OnFailure};
+pub use copy::{Copied, CopiedFile, CopyError, copy};
 pub use data_directory::{DataDirectory, DirectoryError, Identity, PeekedDirectory};
 pub use error::{
     AppendError, Corruption, IoFailure, Problem, RecoverError, ReserveError, StorageFull,

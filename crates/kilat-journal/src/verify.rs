@@ -12,9 +12,9 @@ use crate::storage::Storage;
 use crate::walk::{FrameView, Walk};
 
 /// How often damage is looked at again: a writer at work may be seen with half a sector.
-const LOOKS: u32 = 5;
+pub(crate) const LOOKS: u32 = 5;
 /// The time between two looks.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,10 @@ impl<S: Storage, C> Check<'_, S, C> {
     }
 }
 
-fn begin<S: Storage, E>(storage: &S, journal: JournalId) -> Result<Walk<S>, RecoverError<E>> {
+pub(crate) fn begin<S: Storage, E>(
+    storage: &S,
+    journal: JournalId,
+) -> Result<Walk<S>, RecoverError<E>> {
     let segment = Segment::open(storage, journal, 1)?;
     let missing = || segment.corrupt(OPENING_SECTOR, Problem::MissingSector);
     let mark = segment.opening()?.ok_or_else(missing)?;

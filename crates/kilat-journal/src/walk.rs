@@ -29,6 +29,8 @@ pub struct FrameView<'a> {
     pub place: Place,
     /// The chain after it.
     pub chain: &'a Chain,
+    /// Its sectors as they were read, if the walk keeps them.
+    pub(crate) sectors: &'a [u8],
 }
 
 /// A place in the log and the reading buffers; can be continued after an error.
@@ -42,6 +44,8 @@ pub(crate) struct Walk<S: Storage> {
     forgotten: Option<Place>,
     window: Window,
     payload: Vec<u8>,
+    /// The sectors of the frame, if they are to be kept.
+    sectors: Option<Vec<u8>>,
 }
 
 /// Where the log ends.
@@ -60,7 +64,7 @@ pub(crate) struct Tail<F> {
 pub(crate) type Stopped<S, E> = Box<(RecoverError<E>, Walk<S>)>;
 
 /// How a segment ends.
-enum End {
+pub(crate) enum End {
     Sealed,
     Open { torn_end: u32 },
 }
@@ -77,12 +81,34 @@ impl<S: Storage> Walk<S> {
             forgotten: None,
             window: Window::new(),
             payload: Vec::new(),
+            sectors: None,
         }
+    }
+
+    /// The same, and every frame comes with its sectors.
+    pub(crate) fn keeping_sectors(mut self) -> Self {
+        self.sectors = Some(Vec::new());
+        self
     }
 
     /// The last whole frame read so far.
     pub(crate) fn position(&self) -> Position {
         self.position
+    }
+
+    /// The segment that is being read.
+    pub(crate) fn segment(&self) -> &Segment<S::File> {
+        &self.segment
+    }
+
+    /// The sector after the last whole frame read.
+    pub(crate) fn sector(&self) -> u32 {
+        self.sector
+    }
+
+    /// Whether a frame was read in this segment of which something was forgotten.
+    pub(crate) fn has_met_forgotten(&self) -> bool {
+        self.forgotten.is_some_and(|place| place.segment == self.segment.number)
     }
 
     /// The place where reading stands; the problem is the caller's to say.
@@ -119,9 +145,7 @@ impl<S: Storage> Walk<S> {
         loop {
             match self.segment_end(on_frame)? {
                 End::Open { torn_end } => {
-                    let missing = self.segment.corrupt(self.sector, Problem::MissingSector);
-                    self.expect_blank_after(last, &missing)?;
-                    self.expect_nothing_forgotten()?;
+                    self.expect_end(last)?;
                     return Ok((torn_end, false));
                 }
                 End::Sealed => {
@@ -137,8 +161,30 @@ impl<S: Storage> Walk<S> {
         }
     }
 
+    /// Reads the rest of this segment as [`Walk::run`] does, and of an open one checks that the log
+    /// ends there; can be called again after an error.
+    pub(crate) fn rest_of_segment<E>(
+        &mut self,
+        last: u64,
+        on_frame: &mut impl FnMut(FrameView<'_>) -> Result<(), E>,
+    ) -> Result<End, RecoverError<E>> {
+        self.window.forget();
+        let end = self.segment_end(on_frame)?;
+        if let End::Open { .. } = end {
+            self.expect_end(last)?;
+        }
+        Ok(end)
+    }
+
+    /// Nothing shows that the log goes on from here.
+    fn expect_end<E>(&mut self, last: u64) -> Result<(), RecoverError<E>> {
+        let missing = self.segment.corrupt(self.sector, Problem::MissingSector);
+        self.expect_blank_after(last, &missing)?;
+        Ok(self.expect_nothing_forgotten()?)
+    }
+
     /// Goes to the next segment if the log did.
-    fn enter_next<E>(&mut self) -> Result<bool, RecoverError<E>> {
+    pub(crate) fn enter_next<E>(&mut self) -> Result<bool, RecoverError<E>> {
         let next = Segment::open(&self.storage, self.journal, self.segment.number + 1)?;
         let Some(opening) = next.opening()? else {
             return Ok(false);
@@ -153,7 +199,7 @@ impl<S: Storage> Walk<S> {
     }
 
     /// The mark that may stand where the log is now.
-    fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark { next_frame: self.position.frame + 1, chain: self.position.chain }
     }
 
@@ -218,7 +264,9 @@ impl<S: Storage> Walk<S> {
     ) -> Result<(), RecoverError<E>> {
         let Position { frame, chain } = &self.position;
         let head_bytes = shape.head_bytes();
-        on_frame(FrameView { number: *frame, payload: &self.payload, head_bytes, place, chain })
+        let sectors = self.sectors.as_deref().unwrap_or_default();
+        let payload = &self.payload;
+        on_frame(FrameView { number: *frame, payload, head_bytes, place, chain, sectors })
             .map_err(|error| RecoverError::Refused { frame: *frame, error })
     }
 
@@ -256,6 +304,9 @@ impl<S: Storage> Walk<S> {
         let count = count as u32;
         let number = self.position.frame + 1;
         self.payload.clear();
+        if let Some(sectors) = &mut self.sectors {
+            sectors.clear();
+        }
         for index in 0..count {
             if let Some(end) = self.frame_sector(header, number, index, count)? {
                 return Ok(Some(end));
@@ -285,6 +336,9 @@ impl<S: Storage> Walk<S> {
         let left = header.payload_bytes as usize - self.payload.len();
         let end = SECTOR_DATA_BYTES.min(start + left);
         let sector = self.window.sector(&self.segment, self.sector + index)?;
+        if let Some(sectors) = &mut self.sectors {
+            sectors.extend_from_slice(sector);
+        }
         match self.segment.codec.read(sector) {
             Sector::Frame { number: n, index: i, data } if (n, i) == (number, index) => {
                 self.payload.extend_from_slice(&data[start..end]);

@@ -6,6 +6,7 @@
 
 mod bits;
 mod committer;
+mod copy;
 mod crashes;
 mod data_directory;
 mod failures;
