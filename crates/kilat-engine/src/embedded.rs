@@ -132,9 +132,9 @@ impl Engine {
         self.events.recovery()
     }
 
-    /// Names the data directory, for its whole life.
-    pub(crate) fn id(&self) -> [u8; 16] {
-        self.directory.identity().id
+    /// Names the history in the data directory: another one after a restore.
+    pub(crate) fn history(&self) -> [u8; 16] {
+        self.directory.identity().history()
     }
 
     /// The data directory, locked for as long as the engine lives.

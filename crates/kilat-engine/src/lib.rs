@@ -17,6 +17,7 @@
 //! Knows nothing about HTTP, environment variables or who is asking.
 
 mod alarm;
+mod backup;
 mod batcher;
 mod board;
 mod change;
@@ -44,6 +45,10 @@ mod watchers;
 mod work;
 
 pub use alarm::OnFailure;
+pub use backup::{
+    BackedUp, BackupCheck, BackupError, BackupManifest, BackupOptions, FileRecord, OnProgress,
+    Restored, backup, check_backup, restore,
+};
 pub use board::Board;
 pub use change::{Change, OrderRef};
 pub use clock::Clock;
@@ -51,7 +56,7 @@ pub use core::{Core, CoreOptions};
 pub use embedded::{Engine, Options, StartError};
 pub use events::{
     EventRecovery, Events, Forgotten, ProjectorState, PublishedCallback, ReadError,
-    SALE_TOPIC_PREFIX,
+    SALE_TOPIC_PREFIX, rfc3339,
 };
 pub use handle::Handle;
 pub use kilat_eventlog::{

@@ -5,7 +5,7 @@ use crate::events::{Copies, EVENTS, EVENTS_INDEX, Originals, SALE_TOPIC_PREFIX};
 use crate::recovery::JOURNAL;
 use kilat_eventlog::{Content, StoredEvent, Verified as EventsVerified};
 use kilat_journal::{DataDirectory, PeekedDirectory, RecoverError};
-use kilat_ledger::{Fingerprinter, Ledger};
+use kilat_ledger::{Fingerprinter, Ledger, Time};
 use std::path::Path;
 
 /// What a check found.
@@ -23,6 +23,8 @@ pub struct Verified {
     pub corruption: Option<String>,
     /// Orders placed.
     pub orders: u32,
+    /// When the latest fact happened, if there is one.
+    pub last_fact: Option<Time>,
     /// Every sale as it stands after the last frame.
     pub sales: Vec<crate::Sale>,
     /// What the check of the event log found.
@@ -79,6 +81,7 @@ pub fn verify(
         chain: hex(&found.position.chain),
         corruption: found.corruption.map(|corruption| corruption.to_string()),
         orders: ledger.orders_len(),
+        last_fact: last_fact(&ledger),
         sales: ledger.sales().map(crate::Sale::from).collect(),
         copies_hold: *originals.copies() == copies,
         events,
@@ -97,7 +100,8 @@ fn verify_events(
     let identity = directory.identity();
     let (log, index) = (directory.directory(EVENTS), directory.directory(EVENTS_INDEX));
     let (id, key) = (identity.journal_id(EVENTS), &identity.fingerprint_key);
-    let found = kilat_eventlog::verify(&log, &index, id, key, |event| {
+    let index = Some(&index).filter(|_| directory.path().join(EVENTS_INDEX).exists());
+    let found = kilat_eventlog::verify(&log, index, id, key, |event| {
         copies.event(event);
         match &event.body {
             Some(body) if event.topic.starts_with(SALE_TOPIC_PREFIX) => Some(Content::of(body)),
@@ -117,10 +121,15 @@ fn contradicts(ledger: &Ledger, frame: u64, why: &str, events: EventsVerified) -
         chain: String::new(),
         corruption: Some(format!("frame {frame} can't be replayed: {why}")),
         orders: ledger.orders_len(),
+        last_fact: last_fact(ledger),
         sales: ledger.sales().map(crate::Sale::from).collect(),
         copies_hold: false,
         events,
     }
+}
+
+fn last_fact(ledger: &Ledger) -> Option<Time> {
+    Some(ledger.clamp(Time::MIN)).filter(|at| *at > Time::MIN)
 }
 
 fn hex(bytes: &[u8]) -> String {

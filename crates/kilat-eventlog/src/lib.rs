@@ -20,7 +20,7 @@
 //!
 //! Reading order: `content`, `counters`, `topics` → `frame` (what is on disk) → `publication` →
 //! `memory` and `index` → `writer` → `visible`, `tail`, `state` (what readers see) → `locate`,
-//! `reader` → `recovery`, `forget`, `verify`.
+//! `reader` → `recovery`, `forget`, `verify`, `tip`.
 //!
 #![doc = include_str!("../../../docs/formats/events.md")]
 
@@ -38,6 +38,7 @@ mod recovery;
 mod shared;
 mod state;
 mod tail;
+mod tip;
 mod topics;
 mod verify;
 mod visible;
@@ -51,6 +52,7 @@ pub use frame::{GROUP_HEADER_BYTES, Malformed};
 pub use publication::{ID_BYTES_MAX, NewEvent, PUBLICATION_BYTES_MAX, Publication, PushError};
 pub use reader::{PAGE_EVENTS_MAX, Page, Reader, StoredEvent};
 pub use recovery::{Opened, Options, Recovery, open};
+pub use tip::Tip;
 pub use topics::{TOPIC_BYTES_MAX, TOPICS_MAX, TopicCount};
 pub use verify::{FINDINGS_MAX, Verified, verify};
 pub use writer::{Durable, Staged, Writer};

@@ -11,10 +11,13 @@ use std::path::{Path, PathBuf};
 use crate::format::JournalId;
 use crate::hex;
 use crate::storage::Directory;
+use crate::unfinished::UNFINISHED;
 
-const MARKER: &str = "KILAT";
+pub(crate) const MARKER: &str = "KILAT";
 const MARKER_TEMPORARY: &str = "KILAT.tmp";
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
+/// The file that a directory has which is a backup: what it held when it was made.
+pub const BACKUP_MANIFEST: &str = "BACKUP";
 /// The format that this version makes and the newest that it reads.
 const FORMAT: u32 = 1;
 const FIRST_LINE: &str = "kilat data directory, format ";
@@ -28,6 +31,8 @@ pub struct Identity {
     pub id: [u8; 16],
     /// A secret with which the directory's users hash what comes from strangers.
     pub fingerprint_key: [u8; 16],
+    /// Drawn each time that the directory is restored from a backup.
+    pub restored: Option<[u8; 16]>,
 }
 
 impl fmt::Debug for Identity {
@@ -41,7 +46,31 @@ impl Identity {
         let (mut id, mut fingerprint_key) = ([0; 16], [0; 16]);
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         getrandom::fill(&mut fingerprint_key).map_err(io::Error::other)?;
-        Ok(Self { id, fingerprint_key })
+        Ok(Self { id, fingerprint_key, restored: None })
+    }
+
+    /// The identity of what is restored from a backup of this directory.
+    ///
+    /// # Errors
+    /// What the system says when it gives no random numbers.
+    pub fn to_restored(&self) -> io::Result<Self> {
+        let mut restored = [0; 16];
+        getrandom::fill(&mut restored).map_err(io::Error::other)?;
+        Ok(Self { restored: Some(restored), ..self.clone() })
+    }
+
+    /// Names the history in the directory to those outside who remember some of it: another one
+    /// after each restore, since that takes back what came after the backup.
+    pub fn history(&self) -> [u8; 16] {
+        let Some(restored) = &self.restored else {
+            return self.id;
+        };
+        let mut hasher = blake3::Hasher::new_keyed(&[0; 32]);
+        hasher.update(&self.id);
+        hasher.update(restored);
+        let mut name = [0; 16];
+        name.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        name
     }
 
     /// The identity of the journal called `name` in this directory.
@@ -54,9 +83,12 @@ impl Identity {
         JournalId(id)
     }
 
-    fn to_marker(&self) -> String {
+    /// The marker of a directory of this identity, to the byte.
+    pub fn to_marker(&self) -> String {
         let (id, key) = (hex::encode(&self.id), hex::encode(&self.fingerprint_key));
-        format!("{FIRST_LINE}{FORMAT}\nid {id}\nfingerprint key {key}\n")
+        let restored = self.restored.map(|name| format!("restored {}\n", hex::encode(&name)));
+        let restored = restored.unwrap_or_default();
+        format!("{FIRST_LINE}{FORMAT}\nid {id}\nfingerprint key {key}\n{restored}")
     }
 
     fn from_marker(text: &str) -> Result<Self, BadMarker> {
@@ -72,7 +104,8 @@ impl Identity {
         };
         let id = field("id ").ok_or(BadMarker::Unreadable)?;
         let fingerprint_key = field("fingerprint key ").ok_or(BadMarker::Unreadable)?;
-        Ok(Self { id, fingerprint_key })
+        let restored = field("restored ");
+        Ok(Self { id, fingerprint_key, restored })
     }
 }
 
@@ -93,6 +126,21 @@ pub enum DirectoryError {
     },
     /// Choose another directory: this one holds something else.
     Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Choose another directory: this one is not empty.
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Do it again, or remove the directory: whoever was filling it could not finish.
+    Unfinished {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Restore it elsewhere: this is a backup, which is to stay as it is.
+    Backup {
         /// The directory.
         path: PathBuf,
     },
@@ -140,6 +188,19 @@ impl fmt::Display for DirectoryError {
             Self::Foreign { path } => write!(
                 f,
                 "{} is not empty and not a kilat data directory; choose an empty or new one",
+                path.display()
+            ),
+            Self::NotEmpty { path } => {
+                write!(f, "{} is not empty; choose an empty or new directory", path.display())
+            }
+            Self::Unfinished { path } => write!(
+                f,
+                "{} could not be filled to its end; fill it again, or remove it",
+                path.display()
+            ),
+            Self::Backup { path } => write!(
+                f,
+                "{} is a backup; restore it to another directory with kilat restore",
                 path.display()
             ),
             Self::NewerFormat { path, found, supported } => write!(
@@ -208,10 +269,14 @@ impl DataDirectory {
         Ok(Self { path, identity, _lock: lock })
     }
 
-    /// Opens the data directory at `path`.
+    /// Opens the data directory at `path`. A backup is not opened: it would not stay what its
+    /// manifest says.
     pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
         let path = path.into();
         let identity = read_identity(&path)?;
+        if path.join(BACKUP_MANIFEST).exists() {
+            return Err(DirectoryError::Backup { path });
+        }
         let lock = lock(&path)?;
         Ok(Self { path, identity, _lock: lock })
     }
@@ -301,6 +366,9 @@ fn without_marker(path: &Path) -> DirectoryError {
             return DirectoryError::Io { path: path.into(), source };
         }
     };
+    if path.join(UNFINISHED).exists() {
+        return DirectoryError::Unfinished { path: path.into() };
+    }
     for entry in entries {
         match entry {
             Ok(entry) if entry.file_name() == LOCK || entry.file_name() == MARKER_TEMPORARY => {}
@@ -313,7 +381,7 @@ fn without_marker(path: &Path) -> DirectoryError {
     DirectoryError::Missing { path: path.into() }
 }
 
-fn make_directory(path: &Path) -> Result<(), DirectoryError> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), DirectoryError> {
     let made = DirBuilder::new().mode(0o700).recursive(true).create(path);
     made.map_err(|source| DirectoryError::Io { path: path.into(), source })?;
     match path.parent() {
@@ -322,13 +390,13 @@ fn make_directory(path: &Path) -> Result<(), DirectoryError> {
     }
 }
 
-fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
+pub(crate) fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
     File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(|source| DirectoryError::Io { path: path.into(), source })
 }
 
-fn lock(path: &Path) -> Result<File, DirectoryError> {
+pub(crate) fn lock(path: &Path) -> Result<File, DirectoryError> {
     let lock_path = path.join(LOCK);
     let io_error = |source| DirectoryError::Io { path: lock_path.clone(), source };
     let mut file = OpenOptions::new()
@@ -356,9 +424,16 @@ fn lock(path: &Path) -> Result<File, DirectoryError> {
 }
 
 fn write_identity(path: &Path) -> Result<Identity, DirectoryError> {
+    let identity = Identity::random();
+    let identity = identity.map_err(|source| DirectoryError::Io { path: path.into(), source })?;
+    write_marker(path, &identity)?;
+    Ok(identity)
+}
+
+/// Marks the directory, durably: from here on it is a data directory.
+pub(crate) fn write_marker(path: &Path, identity: &Identity) -> Result<(), DirectoryError> {
     let temporary = path.join(MARKER_TEMPORARY);
     let write = || {
-        let identity = Identity::random()?;
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -367,10 +442,8 @@ fn write_identity(path: &Path) -> Result<Identity, DirectoryError> {
             .open(&temporary)?;
         file.write_all(identity.to_marker().as_bytes())?;
         file.sync_all()?;
-        fs::rename(&temporary, path.join(MARKER))?;
-        Ok(identity)
+        fs::rename(&temporary, path.join(MARKER))
     };
-    let identity = write().map_err(|source| DirectoryError::Io { path: path.into(), source })?;
-    sync_directory(path)?;
-    Ok(identity)
+    write().map_err(|source| DirectoryError::Io { path: path.into(), source })?;
+    sync_directory(path)
 }

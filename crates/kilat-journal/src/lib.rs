@@ -5,7 +5,7 @@
 //! Reading order: `format` (sectors, marks, frames) → `segment` (files) → `walk` (where a log ends)
 //! → `recovery` and `verify` → `journal` (the writer) → `space` and `committer` (group commit) →
 //! `reader` (frames by their place), `forget` (sealed segments without some bodies) and `copy`;
-//! `manifest` → `snapshot`; `data_directory`. `storage` is the seam under all of it, `simulation`
+//! `manifest` → `snapshot`; `data_directory`, `unfinished`. `storage` is the seam under all of it, `simulation`
 //! its other implementer.
 //!
 #![doc = include_str!("../../../docs/formats/journal.md")]
@@ -28,12 +28,15 @@ pub mod simulation;
 mod snapshot;
 mod space;
 mod storage;
+mod unfinished;
 mod verify;
 mod walk;
 
 pub use committer::{Committed, Committer, Done, Frame, JournalFailure, OnFailure};
 pub use copy::{Copied, CopiedFile, CopyError, copy};
-pub use data_directory::{DataDirectory, DirectoryError, Identity, PeekedDirectory};
+pub use data_directory::{
+    BACKUP_MANIFEST, DataDirectory, DirectoryError, Identity, PeekedDirectory,
+};
 pub use error::{
     AppendError, Corruption, IoFailure, Problem, RecoverError, ReserveError, StorageFull,
     SubmitError,
@@ -47,5 +50,6 @@ pub use snapshot::{
     Encode, Loaded, Part, PartError, PartRecord, Snapshot, SnapshotError, SnapshotStore, Written,
 };
 pub use storage::{Directory, RealFile, Storage, StorageFile};
+pub use unfinished::UnfinishedDirectory;
 pub use verify::{Verified, no_frames, verify};
 pub use walk::FrameView;

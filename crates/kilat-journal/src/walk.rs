@@ -33,6 +33,14 @@ pub struct FrameView<'a> {
     pub(crate) sectors: &'a [u8],
 }
 
+impl FrameView<'_> {
+    /// Bytes that it takes on disk.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        Shape::of(self.head_bytes).sectors(self.payload.len()) * SECTOR_BYTES as u64
+    }
+}
+
 /// A place in the log and the reading buffers; can be continued after an error.
 pub(crate) struct Walk<S: Storage> {
     storage: S,

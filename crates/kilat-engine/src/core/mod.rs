@@ -106,7 +106,7 @@ impl Core {
             listener,
             handle: engine.handle().clone(),
             events: engine.events().clone(),
-            data: engine.id(),
+            data: engine.history(),
             prover: Prover::new(&options.secret),
             handover: options.handover,
             request_age_ms_max: options.request_age_ms_max,

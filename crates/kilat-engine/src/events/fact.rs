@@ -133,8 +133,10 @@ fn switch(state: SaleSwitch) -> &'static str {
     }
 }
 
-/// A time beyond the year 9999 can't be written and reads as the last that can.
-fn rfc3339(at: Time) -> String {
+/// For people and programs. A time beyond the year 9999 can't be written and reads as the last
+/// that can.
+#[must_use]
+pub fn rfc3339(at: Time) -> String {
     Timestamp::from_millisecond(at.as_millis()).unwrap_or(Timestamp::MAX).to_string()
 }
 

@@ -41,6 +41,8 @@ pub struct Verified {
     pub events: u64,
     /// Of those, events whose bodies are blank because a rule says so.
     pub forgotten: u64,
+    /// When the last group was decided, in milliseconds since 1970, if there is one.
+    pub received_ms: Option<i64>,
     /// Topics they are in.
     pub topics: usize,
     /// What the log says was delivered.
@@ -70,14 +72,14 @@ impl Verified {
     }
 }
 
-/// Checks the log in `log`, and its index in `index`. `content_of` says what the content of an
+/// Checks the log in `log`, and its index in `index` if there is one. `content_of` says what the content of an
 /// event is by its body; `None` if that can't be told.
 ///
 /// # Errors
 /// [`OpenError`]: what kept the check from being done. Damage is a finding.
 pub fn verify<S: Storage>(
     log: &S,
-    index: &S,
+    index: Option<&S>,
     journal: JournalId,
     fingerprint_key: &[u8; 16],
     content_of: impl FnMut(&StoredEvent) -> Option<Content>,
@@ -91,7 +93,10 @@ pub fn verify<S: Storage>(
         found: Verified::default(),
         index: IndexCheck::none(),
     };
-    check.index = IndexCheck::load(index, journal, check.printer.key_print(), &mut check.found)?;
+    if let Some(index) = index {
+        let key_print = check.printer.key_print();
+        check.index = IndexCheck::load(index, journal, key_print, &mut check.found)?;
+    }
     let walked = kilat_journal::verify(log, journal, |frame| check.take(&frame));
     let Check { visible, mut prints, blank, mut found, index, .. } = check;
     match walked {
@@ -118,6 +123,7 @@ pub fn verify<S: Storage>(
         unique::confirm(log, journal, &printer, &twice, &mut found)?;
     }
     found.events = visible.figures.end;
+    found.received_ms = Some(visible.figures.received_ms).filter(|_| found.frames > 0);
     found.topics = visible.topics.len();
     found.counters = visible.figures.totals.into();
     Ok(found)

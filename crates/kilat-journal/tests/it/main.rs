@@ -16,3 +16,4 @@ mod log;
 mod reader;
 mod snapshots;
 mod tail;
+mod unfinished;
