@@ -58,8 +58,12 @@ pub(crate) enum Command {
     Check(Box<crate::check::CheckArgs>),
     /// Create, list, show, restock, pause, open, close or reschedule sales.
     Sale(crate::sale::SaleArgs),
-    /// Check a data directory or an audit log: checksums, invariants, conservation.
+    /// Check a data directory, a backup or an audit log: checksums, invariants, conservation.
     Verify(VerifyArgs),
+    /// Copy a data directory, also while it is in use, to a directory that is whole or not there.
+    Backup(crate::backup::BackupArgs),
+    /// Check a backup and make a data directory of it.
+    Restore(crate::backup::RestoreArgs),
     /// Ask a server whether it is ready; exit code 0 says yes.
     Health(HealthArgs),
     /// Print completions for a shell.
@@ -233,7 +237,7 @@ pub(crate) struct CoreArgs {
 /// What to verify.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A data directory, or the log of a check. It may be in use.
+    /// A data directory, a backup, or the log of a check. It may be in use.
     pub(crate) path: PathBuf,
     /// The seal that a run in the log of a check must have, as the run printed it.
     #[arg(long)]

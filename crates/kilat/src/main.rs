@@ -6,6 +6,7 @@
 #![deny(clippy::print_stdout, reason = "it panics when nobody reads: use `output`")]
 
 mod attack;
+mod backup;
 mod check;
 mod cli;
 mod core;
@@ -69,6 +70,8 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
         Command::Check(args) => check::run(*args, lang),
         Command::Sale(args) => sale::run(args, lang),
         Command::Verify(args) => verify::run(&args, lang),
+        Command::Backup(args) => backup::backup(args, lang),
+        Command::Restore(args) => backup::restore(&args, lang),
         Command::Health(args) => health(args, lang),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const ADMIN_TOKEN_FILE: &str = "admin-token";
 /// File with the secret from which cookie keys are derived.
 const SECRET_FILE: &str = "secret";
+/// What belongs to a backup: after a restore the same tokens and cookies are good.
+pub(crate) const KEPT_FILES: &[&str] = &[ADMIN_TOKEN_FILE, SECRET_FILE];
 
 /// The secrets of a server.
 pub(crate) struct Secrets {

@@ -1,14 +1,17 @@
 //! `kilat verify`: is a data directory whole, does every sale conserve its supply, is every event
 //! stored once and still what was published? Of a check's log: is each record what was written?
 
+use crate::backup::manifest_json;
 use crate::cli::VerifyArgs;
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::memory;
 use crate::output::print;
 use kilat_api::event::{Buffers, Form, OnInvalid, read};
-use kilat_engine::{Content, Sale, StoredEvent, Verified};
+use kilat_engine::{BackupCheck, Content, Sale, StoredEvent, Verified};
 use rust_i18n::t;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Checks and prints; exit code 1 when something does not hold.
@@ -23,6 +26,7 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if args.seal.is_some() {
         return Err(Failure::usage(t!("verify.seal", locale = lang.code())));
     }
+    let backup = check_backup(&args.path)?;
     let found = kilat_engine::verify(&args.path, content_of).map_err(Failure::usage)?;
     if args.json {
         print(&format!("{}\n", as_json(&found)))?;
@@ -30,6 +34,43 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
         print(&as_text(&found, lang))?;
     }
     Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    print(&if args.json {
+        let mut value = as_json(&found);
+        value["backup"] = backup.as_ref().map(backup_json).into();
+        format!("{value}\n")
+    } else {
+        backup.as_ref().map(|backup| backup_text(backup, lang)).unwrap_or_default()
+            + &as_text(&found, lang)
+    })?;
+    let is_as_made = backup.is_none_or(|backup| backup.findings.is_empty());
+    Ok(if found.holds() && is_as_made { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Of a backup, also its files.
+fn check_backup(path: &Path) -> Result<Option<BackupCheck>, Failure> {
+    let mut go_on = |_| ControlFlow::Continue(());
+    kilat_engine::check_backup(path, &mut go_on).map_err(|error| {
+        if error.is_usage() { Failure::usage(error) } else { Failure::failed(error) }
+    })
+}
+
+fn backup_json(backup: &BackupCheck) -> serde_json::Value {
+    let mut value = manifest_json(&backup.manifest);
+    value["findings"] = backup.findings.clone().into();
+    value
+}
+
+fn backup_text(backup: &BackupCheck, lang: Lang) -> String {
+    let locale = lang.code();
+    let (begun, by) = (backup.manifest.begun, &backup.manifest.by);
+    let what = t!("verify.backup", locale = locale, begun = begun, by = by);
+    let findings: String =
+        backup.findings.iter().map(|finding| format!("  ✗ {finding}\n")).collect();
+    let verdict = match backup.findings.is_empty() {
+        true => t!("verify.backup_holds", locale = locale, files = backup.manifest.files.len()),
+        false => t!("verify.backup_changed", locale = locale),
+    };
+    format!("{what}\n{findings}{verdict}\n")
 }
 
 fn verify_log(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
@@ -40,7 +81,7 @@ fn verify_log(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
 
 /// What a published event says, read from what is kept of it as it was read when it came.
 /// `None` for one that came without a time of its own: it can't be read alone.
-fn content_of(event: &StoredEvent) -> Option<Content> {
+pub(crate) fn content_of(event: &StoredEvent) -> Option<Content> {
     let body = event.body.as_deref().filter(|body| body.starts_with(b"\"timestamp\""))?;
     let whole = [br#"{"topic":"t","event_id":"e","#, body, b"}"].concat();
     let mut content = None;
@@ -90,7 +131,7 @@ fn as_text(found: &Verified, lang: Lang) -> String {
     text + &format!("{verdict}\n")
 }
 
-fn events_text(found: &Verified, lang: Lang) -> String {
+pub(crate) fn events_text(found: &Verified, lang: Lang) -> String {
     let events = &found.events;
     let line = t!(
         "verify.events",
@@ -108,7 +149,7 @@ fn events_text(found: &Verified, lang: Lang) -> String {
     format!("{line}\n{}", findings.collect::<String>())
 }
 
-fn sale_line(sale: &Sale, lang: Lang) -> String {
+pub(crate) fn sale_line(sale: &Sale, lang: Lang) -> String {
     let units = &sale.counters;
     let mark = if units.balanced() { "✓" } else { "✗" };
     let line = t!(
@@ -123,7 +164,8 @@ fn sale_line(sale: &Sale, lang: Lang) -> String {
     format!("  {mark} {line}\n")
 }
 
-fn as_json(found: &Verified) -> serde_json::Value {
+/// Every sale with its units.
+pub(crate) fn sales_json(found: &Verified) -> Vec<serde_json::Value> {
     let sales = found.sales.iter().map(|sale| {
         let units = &sale.counters;
         serde_json::json!({
@@ -132,10 +174,14 @@ fn as_json(found: &Verified) -> serde_json::Value {
             "sequence": sale.sequence, "balanced": units.balanced(),
         })
     });
+    sales.collect()
+}
+
+fn as_json(found: &Verified) -> serde_json::Value {
     serde_json::json!({
         "holds": found.holds(), "frames": found.frames, "segments": found.segments, "orders": found.orders,
         "torn_bytes": found.torn_bytes, "chain": found.chain, "corruption": found.corruption,
-        "sales": sales.collect::<Vec<_>>(), "events": events_json(found),
+        "sales": sales_json(found), "events": events_json(found),
     })
 }
 

@@ -10,20 +10,25 @@ use std::path::Path;
 use std::process::Command;
 
 /// Calls that change files or make changes durable.
-pub(crate) const CALLS: [&str; 6] =
-    ["pwrite64", "fdatasync", "fsync", "rename", "ftruncate", "mkdir"];
+pub(crate) const CALLS: [&str; 7] =
+    ["pwrite64", "fdatasync", "fsync", "rename", "ftruncate", "mkdir", "unlink"];
 
 /// `kilat serve` under a tracer that does `inject`, as in `fdatasync:error=EIO:when=3`.
 pub(crate) fn server(data: &Path, log: &Path, inject: Option<&str>) -> Command {
+    let mut program = kilat(serve(data));
+    program.arg("--listen=127.0.0.1:0");
+    traced(&program, log, inject)
+}
+
+/// `program` under a tracer that does `inject`.
+pub(crate) fn traced(program: &Command, log: &Path, inject: Option<&str>) -> Command {
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-y", "-o"]).arg(log);
     command.arg(format!("--trace={}", CALLS.join(",")));
     if let Some(inject) = inject {
         command.arg(format!("--inject={inject}"));
     }
-    let program = kilat(serve(data));
     command.arg(program.get_program()).args(program.get_args());
-    command.arg("--listen=127.0.0.1:0");
     for (name, value) in program.get_envs() {
         match value {
             Some(value) => command.env(name, value),

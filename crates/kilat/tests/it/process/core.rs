@@ -16,28 +16,28 @@ const STOPPED: Duration = Duration::from_millis(5_500);
 const SECRET: &str = "fedcba9876543210fedcba9876543210";
 
 /// A folder with a data directory, and how its core is reached.
-struct Place {
-    folder: TempDir,
+pub(super) struct Place {
+    pub(super) folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         Place { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("core://{}", self.data().join("core.sock").display())
     }
 
-    fn core(&self) -> Server {
+    pub(super) fn core(&self) -> Server {
         core(&mut core_command(&self.data()))
     }
 
-    fn replica(&self, node: &str) -> Server {
+    pub(super) fn replica(&self, node: &str) -> Server {
         Server::run(&mut replica_command(&self.url(), node))
     }
 

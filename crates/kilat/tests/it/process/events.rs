@@ -9,16 +9,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const EVENT: &str = r#"{"topic":"orders","event_id":"o-1","timestamp":"2026-11-21T12:00:00+07:00","source":"shop","payload":{"total":10}}"#;
+pub(super) const EVENT: &str = r#"{"topic":"orders","event_id":"o-1","timestamp":"2026-11-21T12:00:00+07:00","source":"shop","payload":{"total":10}}"#;
 
-fn publish(server: &Server, body: &str) -> Value {
+pub(super) fn publish(server: &Server, body: &str) -> Value {
     let headers = [("content-type", "application/json")];
     let reply = http::call(&server.url, "POST", "/publish", &headers, body).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
     reply.json()
 }
 
-fn stats(server: &Server) -> (u64, u64, u64) {
+pub(super) fn stats(server: &Server) -> (u64, u64, u64) {
     let stats = server.get("/stats").json();
     let figure = |name: &str| stats[name].as_u64().unwrap_or_else(|| panic!("{name}: {stats}"));
     (
@@ -89,7 +89,7 @@ fn a_stress_with_retries_survives_kills() {
     verify(&data);
 }
 
-fn start_stress(url: &str, seed: u64) -> Running {
+pub(super) fn start_stress(url: &str, seed: u64) -> Running {
     let (url, seed) = (format!("--url={url}"), format!("--seed={seed}"));
     let size = ["--events=40000", "--batch=50", "--connections=4", "--patience=60"];
     let mut command = kilat(["stress", "--lang=en", "--quiet"]);
@@ -97,7 +97,7 @@ fn start_stress(url: &str, seed: u64) -> Running {
 }
 
 /// Every fact of the sale, in order, as the event log has it.
-fn copied(server: &Server, sale: &str) -> Vec<Value> {
+pub(super) fn copied(server: &Server, sale: &str) -> Vec<Value> {
     let bearer = format!("Bearer {ADMIN}");
     let headers = [("authorization", bearer.as_str())];
     let mut events = Vec::new();

@@ -1,6 +1,7 @@
 //! Processes killed, starved, misled and asked for the wrong thing.
 
 mod attack;
+mod backup;
 mod bad_input;
 mod check;
 mod cli;

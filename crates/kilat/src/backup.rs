@@ -1,0 +1,260 @@
+//! `kilat backup` and `kilat restore`: a data directory copied while it is in use, and back.
+
+use crate::events::print;
+use crate::failure::Failure;
+use crate::lang::Lang;
+use crate::secrets::KEPT_FILES;
+use crate::verify::{content_of, events_text, sale_line, sales_json};
+use clap::Args;
+use indicatif::{DecimalBytes, ProgressBar};
+use kilat_engine::{
+    BackedUp, BackupError, BackupManifest, BackupOptions, Restored, Time, Verified,
+};
+use rust_i18n::t;
+use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+/// Time between two lines of progress where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(2);
+/// Time between two changes of the line on a terminal.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+
+/// What to back up, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The directory to make; nothing may be there.
+    target: PathBuf,
+    /// The data directory. It may be in use.
+    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
+    data: PathBuf,
+    #[command(flatten)]
+    say: Say,
+}
+
+/// What to restore, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup.
+    backup: PathBuf,
+    /// The data directory to make; it must be empty or not exist.
+    #[arg(long, env = "KILAT_DATA", default_value = "./kilat-data", value_name = "DIR")]
+    data: PathBuf,
+    #[command(flatten)]
+    say: Say,
+}
+
+#[derive(Debug, Args)]
+struct Say {
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Takes a backup and says what is in it.
+///
+/// # Errors
+/// [`Failure`]: exit code 2 when something else must be asked for, else 1; 130 after Ctrl-C.
+pub(crate) fn backup(args: BackupArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let options = BackupOptions {
+        data: args.data,
+        target: args.target,
+        kept: KEPT_FILES,
+        by: concat!("kilat ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let mut progress = Progress::start(args.say.quiet, lang)?;
+    let done = kilat_engine::backup(&options, &mut |bytes| progress.advance(bytes));
+    progress.finish();
+    match done {
+        Ok(done) if args.say.json => print(&format!("{}\n", backup_json(&options, &done))),
+        Ok(done) => print(&backup_text(&options, &done, lang)),
+        Err(error) => failed(error),
+    }
+}
+
+/// Restores a backup and says what was in it.
+///
+/// # Errors
+/// As [`backup`].
+pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let mut progress = Progress::start(args.say.quiet, lang)?;
+    let mut advance = |bytes| progress.advance(bytes);
+    let done = kilat_engine::restore(&args.backup, &args.data, content_of, &mut advance);
+    progress.finish();
+    match done {
+        Ok(done) if args.say.json => print(&format!("{}\n", restore_json(args, &done))),
+        Ok(done) => print(&restore_text(args, &done, lang)),
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(error: BackupError) -> Result<ExitCode, Failure> {
+    match error {
+        BackupError::Stopped => {
+            eprintln!("kilat: {error}");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        other if other.is_usage() => Err(Failure::usage(other)),
+        other => Err(Failure::failed(other)),
+    }
+}
+
+fn backup_text(options: &BackupOptions, done: &BackedUp, lang: Lang) -> String {
+    let manifest = &done.manifest;
+    let text = t!(
+        "backup.done",
+        locale = lang.code(),
+        target = options.target.display(),
+        bytes = DecimalBytes(manifest.bytes()),
+        files = manifest.files.len(),
+        frames = manifest.journal.frame,
+        events = done.events,
+        begun = manifest.begun,
+        took = format!("{:.1}", done.took.as_secs_f64())
+    );
+    format!("{text}\n")
+}
+
+fn backup_json(options: &BackupOptions, done: &BackedUp) -> Value {
+    let mut value = manifest_json(&done.manifest);
+    value["target"] = json!(options.target.display().to_string());
+    value["events"] = json!(done.events);
+    value["took_ms"] = json!(u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX));
+    value
+}
+
+/// What a backup says of itself.
+pub(crate) fn manifest_json(manifest: &BackupManifest) -> Value {
+    json!({
+        "history": hex(&manifest.history), "begun": manifest.begun.to_string(), "by": manifest.by,
+        "frames": manifest.journal.frame, "chain": hex(&manifest.journal.chain),
+        "event_frames": manifest.events.frame, "event_chain": hex(&manifest.events.chain),
+        "files": manifest.files.len(), "bytes": manifest.bytes(),
+    })
+}
+
+fn restore_text(args: &RestoreArgs, done: &Restored, lang: Lang) -> String {
+    let locale = lang.code();
+    let Restored { manifest, verified } = done;
+    let none = || t!("backup.never", locale = locale).into_owned();
+    let mut text = format!(
+        "{}\n",
+        t!(
+            "backup.restored",
+            locale = locale,
+            data = args.data.display(),
+            begun = manifest.begun,
+            by = manifest.by
+        )
+    );
+    for sale in &verified.sales {
+        text.push_str(&sale_line(sale, lang));
+    }
+    text.push_str(&events_text(verified, lang));
+    let (fact, event) = instants(verified);
+    let last = t!(
+        "backup.last",
+        locale = locale,
+        orders = verified.orders,
+        fact = fact.unwrap_or_else(none),
+        event = event.unwrap_or_else(none)
+    );
+    text + &format!("{last}\n{}\n", t!("backup.lost", locale = locale))
+}
+
+fn restore_json(args: &RestoreArgs, done: &Restored) -> Value {
+    let Restored { manifest, verified } = done;
+    let (fact, event) = instants(verified);
+    json!({
+        "data": args.data.display().to_string(), "backup": manifest_json(manifest),
+        "orders": verified.orders, "events": verified.events.events,
+        "last_fact": fact, "last_event": event, "sales": sales_json(verified),
+    })
+}
+
+/// When the last thing in the ledger happened, and in the event log.
+fn instants(verified: &Verified) -> (Option<String>, Option<String>) {
+    let event = verified.events.received_ms.map(Time::from_millis);
+    (verified.last_fact.map(kilat_engine::rfc3339), event.map(kilat_engine::rfc3339))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes that were read so far, on stderr, until Ctrl-C.
+struct Progress {
+    bytes: u64,
+    shown: Instant,
+    view: View,
+    lang: Lang,
+    stopped: Arc<AtomicBool>,
+}
+
+enum View {
+    Quiet,
+    Lines,
+    Bar(ProgressBar),
+}
+
+impl Progress {
+    fn start(quiet: bool, lang: Lang) -> Result<Progress, Failure> {
+        let view = match quiet {
+            true => View::Quiet,
+            false if std::io::stderr().is_terminal() => View::Bar(ProgressBar::new_spinner()),
+            false => View::Lines,
+        };
+        let stopped = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stopped);
+        ctrlc::set_handler(move || {
+            // Asked twice: at once. What was begun is no backup, and the next attempt removes it.
+            if asked.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        })
+        .map_err(|e| Failure::failed(format!("signals can't be watched ({e})")))?;
+        Ok(Progress { bytes: 0, shown: Instant::now(), view, lang, stopped })
+    }
+
+    fn advance(&mut self, bytes: u64) -> ControlFlow<()> {
+        self.bytes += bytes;
+        let every = if matches!(self.view, View::Bar(_)) { SHOW_EVERY } else { LINE_EVERY };
+        if self.shown.elapsed() >= every {
+            self.shown = Instant::now();
+            self.show();
+        }
+        if self.stopped.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn show(&self) {
+        let bytes = DecimalBytes(self.bytes);
+        let text = t!("backup.progress", locale = self.lang.code(), bytes = bytes);
+        match &self.view {
+            View::Quiet => {}
+            View::Lines => eprintln!("{text}"),
+            View::Bar(bar) => {
+                bar.set_message(text.into_owned());
+                bar.tick();
+            }
+        }
+    }
+
+    fn finish(&self) {
+        if let View::Bar(bar) = &self.view {
+            bar.finish_and_clear();
+        }
+    }
+}
