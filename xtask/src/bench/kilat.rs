@@ -35,6 +35,17 @@ pub(super) fn serve(scene: &Scene, place: Place<'_>) -> Result<Server> {
         .start(Ready::Get("/readyz"))
 }
 
+/// Starts `kilat core` in the same way; it is asked at its own address for HTTP.
+pub(super) fn core(scene: &Scene, place: Place<'_>) -> Result<Server> {
+    let address = server::free_address()?;
+    Program::new(scene.kilat()?, address, place.core, place.folder)?
+        .without_env("KILAT_")
+        .env("KILAT_ADMIN_TOKEN", ADMIN_TOKEN)
+        .args(["core", "--log", "warn", "--admin", &address.to_string()])
+        .arg_path("--data", &place.folder.join("data"))
+        .start(Ready::Get("/readyz"))
+}
+
 /// Creates an open sale without a limit for each customer.
 pub(super) fn create_sale(server: &Server, id: &str, supply: u64) -> Result<()> {
     let sale = json!({

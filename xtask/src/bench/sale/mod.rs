@@ -36,6 +36,12 @@ pub(super) static PARTS: &[Part] = &[
     },
     Part { ids: &["T8"], role: Role::Target, needs: &[setup::UTIL_LINUX], run: restart::restarts },
     Part {
+        ids: &["core"],
+        role: Role::Target,
+        needs: &[setup::UTIL_LINUX],
+        run: restart::of_a_core,
+    },
+    Part {
         ids: &["T11"],
         role: Role::Target,
         needs: &[setup::UTIL_LINUX, setup::WRK],
