@@ -79,7 +79,7 @@ fn backups_under_load_hold_all_that_was_acknowledged_before_and_sell_on() {
     let mut storm = Storm::start(&server.url, &[&storm[..], &["--timeout-ms=2000"]].concat());
     let mut stress = start_stress(&server.url, seed);
     let mut sales = Vec::new();
-    for round in 0..scaled("KILAT_BACKUPS", 10) {
+    for round in 0..scaled("KILAT_BACKUPS", 6) {
         let (sold_before, events_before) = (sold(&server), stats(&server).1);
         wait_for("more sold", || (sold(&server) > sold_before + 500).then_some(()));
         let before = sold(&server);
