@@ -189,6 +189,7 @@ fn outbox(directory: &DataDirectory, recovered: &Recovered) -> Result<Outbox, St
         facts: LogReader::open(directory.directory(JOURNAL)?, id),
         end: Arc::new(DurableEnd::new(recovered.journal.position().frame)),
         sales: recovered.ledger.sales().map(|sale| sale.terms.id.clone()).collect(),
+        history: directory.identity().history(),
     })
 }
 

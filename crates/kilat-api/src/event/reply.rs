@@ -198,6 +198,10 @@ pub struct Runtime {
 /// dropped, after any crash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatsReply {
+    /// Names the history that the log belongs to: another one after a restore from a backup, when
+    /// offsets beyond the backup are given anew.
+    #[serde(default)]
+    pub history: String,
     /// Seconds since the process started.
     pub uptime: f64,
     /// Events that ever came through `/publish`.

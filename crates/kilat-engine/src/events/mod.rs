@@ -56,6 +56,7 @@ pub struct Events {
     pub(crate) log: Log,
     pub(crate) ends: watch::Receiver<u64>,
     pub(crate) projector: Arc<ProjectorState>,
+    pub(crate) history: [u8; 16],
 }
 
 /// What a rule to forget came to.
@@ -166,6 +167,13 @@ impl Events {
     /// Calls `watcher` after every commit until it returns `false`.
     pub(crate) fn watch(&self, watcher: impl Fn() -> bool + Send + 'static) {
         self.log.watch(Box::new(move |_| watcher()));
+    }
+
+    /// Names the history that the log belongs to. After the data directory was restored from a
+    /// backup it is another one, and offsets beyond the backup are given anew.
+    #[must_use]
+    pub fn history(&self) -> [u8; 16] {
+        self.history
     }
 
     /// How many events there are; changes after every commit.

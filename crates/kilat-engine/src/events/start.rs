@@ -44,6 +44,8 @@ pub(crate) struct Outbox {
     pub(crate) end: Arc<DurableEnd>,
     /// The sales' ids by number.
     pub(crate) sales: Vec<String>,
+    /// Names the history that it is of.
+    pub(crate) history: [u8; 16],
 }
 
 /// The running threads of the event log.
@@ -95,7 +97,8 @@ impl EventThreads {
         let failing = Arc::clone(&intake);
         let log =
             LocalLog { at_start: reader.counters(), reader, started: Instant::now(), watchers };
-        let events = Events { intake, log: Log::Local(log), ends, projector: state };
+        let history = outbox.history;
+        let events = Events { intake, log: Log::Local(log), ends, projector: state, history };
         let ledger_end = outbox.end;
         let mut threads = EventThreads { events, recovery, ledger_end, bell, running: Vec::new() };
         threads.guarded(alarm, move || grouper.run(), move || failing.fail())?;

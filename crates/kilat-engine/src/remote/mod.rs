@@ -203,6 +203,7 @@ impl Parts {
                 log: Log::Remote(self.log),
                 ends: self.ends,
                 projector: self.projector,
+                history: greeter.history(),
             },
             reads: self.reads,
             handover,

@@ -117,7 +117,9 @@ pub(crate) async fn stats(
             projected,
         } = counted(&now);
         let uptime = app.events.started().elapsed();
+        let history = u128::from_be_bytes(app.events.history());
         let stats = StatsReply {
+            history: format!("{history:032x}"),
             uptime: (uptime.as_secs_f64() * 1e3).round() / 1e3,
             total_events_received,
             total_unique_events_processed,

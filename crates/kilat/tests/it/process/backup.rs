@@ -360,6 +360,9 @@ fn a_replica_notices_that_its_core_was_restored() {
     replica.make_sale("s", 10, 60);
     let target = place.folder.path().join("backup");
     backup(&place.data(), &target);
+    let history = |server: &Server| server.get("/stats").json()["history"].clone();
+    let before = history(&first);
+    assert_eq!(history(&replica), before);
     let order = replica.order("s", "later", r#"{"customer":"c","quantity":1}"#);
     assert_eq!(order.status, 201);
     first.stop();
@@ -370,6 +373,8 @@ fn a_replica_notices_that_its_core_was_restored() {
     wait_for("unready", || (replica.get("/readyz").status == 503).then_some(()));
     let fresh = place.replica("two");
     assert_eq!(sold(&fresh), 0, "what came later is not there");
+    assert_ne!(history(&again), before);
+    assert_eq!(history(&fresh), history(&again));
     drop(replica);
     fresh.stop();
     again.stop();
