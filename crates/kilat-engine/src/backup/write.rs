@@ -57,7 +57,9 @@ pub fn backup(
     options: &BackupOptions,
     on_progress: OnProgress<'_>,
 ) -> Result<BackedUp, BackupError> {
-    let (started, begun) = (Instant::now(), Timestamp::now());
+    let (started, now) = (Instant::now(), Timestamp::now());
+    // What people can read; never later than it was.
+    let begun = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
     let data = DataDirectory::peek(&options.data)?;
     if options.data.join(BACKUP_MANIFEST).exists() {
         return Err(BackupError::IsBackup(options.data.clone()));
