@@ -1,8 +1,9 @@
 //! `kilat backup` and `kilat restore`: a data directory copied while it is in use, and back.
 
-use crate::events::print;
 use crate::failure::Failure;
+use crate::interrupt::on_interrupt;
 use crate::lang::Lang;
+use crate::output::print;
 use crate::secrets::KEPT_FILES;
 use crate::verify::{content_of, events_text, sale_line, sales_json};
 use clap::Args;
@@ -216,13 +217,12 @@ impl Progress {
         };
         let stopped = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stopped);
-        ctrlc::set_handler(move || {
+        on_interrupt(move |_| {
             // Asked twice: at once. What was begun is no backup, and the next attempt removes it.
             if asked.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(INTERRUPTED));
             }
-        })
-        .map_err(|e| Failure::failed(format!("signals can't be watched ({e})")))?;
+        })?;
         Ok(Progress { bytes: 0, shown: Instant::now(), view, lang, stopped })
     }
 

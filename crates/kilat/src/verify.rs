@@ -28,12 +28,6 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     }
     let backup = check_backup(&args.path)?;
     let found = kilat_engine::verify(&args.path, content_of).map_err(Failure::usage)?;
-    if args.json {
-        print(&format!("{}\n", as_json(&found)))?;
-    } else {
-        print(&as_text(&found, lang))?;
-    }
-    Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     print(&if args.json {
         let mut value = as_json(&found);
         value["backup"] = backup.as_ref().map(backup_json).into();
