@@ -4,7 +4,7 @@ use super::{check_command, content, document, folder, read, text, texts};
 use serde_json::{Map, Value, json};
 use std::process::Command;
 
-const FILES: [&str; 2] = ["compose.single.yaml", "compose.yaml"];
+const FILES: [&str; 2] = ["compose/single.yaml", "compose/compose.yaml"];
 
 /// Which containers use Kilat's own image.
 fn is_kilat(service: &Value) -> bool {
@@ -59,7 +59,7 @@ fn every_container_is_confined_and_none_has_a_password_of_its_own() {
                 "{at}"
             );
             let secrets = service.get("env_file").map(texts);
-            let is_guarded = secrets.is_some_and(|files| files[0].starts_with("secrets/"));
+            let is_guarded = secrets.is_some_and(|files| files[0].starts_with("../secrets/"));
             assert!(is_guarded || !is_kilat(service), "it would not start: {at}");
             let environment = service.get("environment").and_then(Value::as_object);
             for variable in environment.into_iter().flat_map(Map::keys) {
@@ -79,7 +79,7 @@ fn what_is_mounted_is_there_and_data_is_in_named_volumes() {
             let Some(mounts) = service.get("volumes") else { continue };
             for mount in texts(mounts) {
                 let (from, to) = mount.split_once(':').unwrap();
-                match from.strip_prefix("./") {
+                match from.strip_prefix("../") {
                     Some(file) => {
                         assert!(folder().join(file).exists(), "{path}: {name}: {mount}");
                         assert!(to.ends_with(":ro"), "{path}: {name}: {mount}");
@@ -148,7 +148,11 @@ fn kilat_is_started_as_it_can_be_started() {
     for path in FILES {
         let file = document(path);
         let ours = services(&file).values().filter(|service| is_kilat(service));
-        ours.for_each(|service| check_command(&texts(&service["command"])));
+        for service in ours {
+            // An entry point of its own begins with the program.
+            let own = service.get("entrypoint").map(|words| texts(words).split_off(1));
+            check_command(&own.unwrap_or_else(|| texts(&service["command"])));
+        }
     }
 }
 
@@ -167,6 +171,10 @@ fn the_image_is_one_file_without_a_shell_or_a_user_that_may_do_more() {
         let settings = image.lines().filter(|line| !line.starts_with('#'));
         assert!(!settings.into_iter().any(|line| line.contains(word)), "{word}");
     }
+    let after_copy = |text: &str| text.split_once("USER ").unwrap().1.to_owned();
+    let prebuilt = read("prebuilt.Dockerfile");
+    assert_eq!(after_copy(&prebuilt), after_copy(image), "both make the same image");
+    assert!(prebuilt.contains("FROM scratch\nCOPY --chown=65532:65532 deploy/image /\n"));
     let ignored = std::fs::read_to_string(folder().join("../.dockerignore")).unwrap();
     assert!(ignored.lines().any(|line| line == "deploy/secrets"), "secrets stay out of images");
 }

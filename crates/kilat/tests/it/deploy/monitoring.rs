@@ -4,6 +4,8 @@ use super::prometheus::Prometheus;
 use super::{content, document, folder, list, read, text};
 use crate::http;
 use crate::program::{Server, address_in, kilat, run, stderr, stdout, wait_for};
+use crate::program::{Server, kilat, run, stderr, stdout, wait_for};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -41,8 +43,9 @@ struct Busy {
     /// Where each process shows its figures.
     shown_at: Vec<String>,
     gateway: Server,
-    _behind: Vec<Server>,
-    _data: tempfile::TempDir,
+    /// The core, then the replicas.
+    behind: Vec<Server>,
+    data: tempfile::TempDir,
 }
 
 impl Busy {
@@ -50,10 +53,7 @@ impl Busy {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let core = format!("core://{}", data.join("core.sock").display());
-        let of_core = ["core", "--admin=127.0.0.1:0", "--data", data.to_str().unwrap()];
-        let mut behind = vec![Server::run(&mut kilat(of_core))];
-        // Until replicas can come.
-        assert!(behind[0].next_line().contains("core://"));
+        let mut behind = vec![core_at("127.0.0.1:0", &data)];
         for lookups in ["--lookup-listen=127.0.0.1:0", "--lookup-listen=none"] {
             let of_replica =
                 ["serve", "--listen=127.0.0.1:0", "--ledger", &core, "--events", &core];
@@ -71,7 +71,19 @@ impl Busy {
         wait_for("the gateway", || {
             Some(gateway.get("/readyz")).filter(|reply| reply.status == 200)
         });
-        Busy { shown_at, gateway, _behind: behind, _data: folder }
+        Busy { shown_at, gateway, behind, data: folder }
+    }
+
+    /// `kill -9`; the others stay as they are.
+    fn kill(&mut self, index: usize) {
+        self.behind[index].process().signal(Signal::KILL);
+        self.behind[index].process().wait();
+    }
+
+    /// Starts the core again, where it was.
+    fn restart_core(&mut self) {
+        let address = self.behind[0].url.trim_start_matches("http://").to_owned();
+        self.behind[0] = core_at(&address, &self.data.path().join("data"));
     }
 
     /// A stampede, holds, and events of which some are duplicates.
@@ -87,13 +99,24 @@ impl Busy {
 
     /// What each process shows.
     fn metrics(&self) -> Vec<String> {
-        let shown = self.shown_at.iter().map(|url| http::get(url, "/metrics").unwrap());
-        shown.map(|reply| reply.text().to_owned()).collect()
+        (0..self.shown_at.len()).map(|index| self.metrics_of(index)).collect()
+    }
+
+    fn metrics_of(&self, index: usize) -> String {
+        http::get(&self.shown_at[index], "/metrics").unwrap().text().to_owned()
     }
 
     fn targets(&self) -> Vec<&str> {
         self.shown_at.iter().map(|url| url.trim_start_matches("http://")).collect()
     }
+}
+
+/// A core that replicas can come to.
+fn core_at(admin: &str, data: &Path) -> Server {
+    let mut core =
+        Server::run(&mut kilat(["core", "--admin", admin, "--data", data.to_str().unwrap()]));
+    assert!(core.next_line().contains("core://"));
+    core
 }
 
 /// The expressions of a dashboard with the titles of their panels; what readers choose stands
@@ -177,6 +200,47 @@ fn every_alert_can_be_asked(prometheus: &Prometheus) {
         let is_critical = rule["labels"]["severity"] == "critical";
         assert!(!is_critical || rule["state"] != "firing", "it rings without need: {rule}");
     }
+}
+
+/// A core and a replica are killed: whom it concerns says so, the alerts ring, and they fall
+/// silent when it is mended.
+#[test]
+fn what_dies_is_seen_and_what_comes_back_too() {
+    let mut busy = Busy::start();
+    let prometheus = Prometheus::start(&busy.targets());
+    busy.storm();
+    let shows = |expression: &str| {
+        wait_for(expression, || {
+            let result = prometheus.query(expression).unwrap();
+            (!result.is_empty()).then_some(())
+        });
+    };
+    shows("sum(up{job=\"kilat\"}) == 4");
+    busy.kill(2);
+    // Until a request met the one that is gone.
+    wait_for("a failure that nobody notices", || {
+        assert_eq!(busy.gateway.get("/v1/sales").status, 200);
+        let all = busy.metrics_of(3);
+        all.lines().any(|line| is_above_zero(line, "kilat_gateway_failures_total")).then_some(())
+    });
+    shows("kilat_gateway_failures_total > 0");
+    shows("kilat_gateway_repeated_total > 0");
+    shows("kilat_gateway_replica_up == 0");
+    busy.kill(0);
+    shows("kilat_replica_connected == 0");
+    for alert in ["KilatDown", "KilatReplicaCutOff", "KilatReplicaNotReady"] {
+        shows(&format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}"));
+    }
+    busy.restart_core();
+    shows("kilat_replica_reconnects_total > 0");
+    shows("ALERTS{alertname=\"KilatRestarted\",alertstate=\"firing\"}");
+    shows("absent(ALERTS{alertname=\"KilatReplicaCutOff\"})");
+}
+
+/// Whether this line of an exposition is a sample of this metric above zero.
+fn is_above_zero(line: &str, metric: &str) -> bool {
+    let sample = line.strip_prefix(metric).and_then(|rest| rest.rsplit_once(' '));
+    sample.is_some_and(|(_, value)| value.parse::<f64>().is_ok_and(|value| value > 0.0))
 }
 
 /// The metrics that an expression names: an alert on one that does not exist never rings.
@@ -313,9 +377,9 @@ fn grafana_finds_what_is_provisioned() {
     let providers = document("grafana/provisioning/dashboards/kilat.yml");
     let path = text(&providers["providers"][0]["options"]["path"]);
     let mut uids = BTreeSet::new();
-    for file in ["compose.single.yaml", "compose.yaml"] {
+    for file in ["compose/single.yaml", "compose/compose.yaml"] {
         let mounts = document(file)["services"]["grafana"]["volumes"].to_string();
-        assert!(mounts.contains(&format!("./grafana/dashboards:{path}:ro")), "{file}: {mounts}");
+        assert!(mounts.contains(&format!("../grafana/dashboards:{path}:ro")), "{file}: {mounts}");
     }
     for (file, dashboard) in dashboards() {
         assert!(uids.insert(text(&dashboard["uid"]).to_owned()), "{file}");
