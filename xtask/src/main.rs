@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `setup`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `setup`, `compose`, `schemathesis`.
 //! Must never be needed to build or run Kilat itself.
 
 mod bench;
+mod compose;
 mod process;
 mod report;
 mod schemathesis;
@@ -63,6 +64,16 @@ enum Command {
     GenerateEvents(bench::events::generator::Plan),
     /// The step of `test` that asks a server whether it answers as it says, alone
     Schemathesis,
+    /// The step of `test` that brings up deploy/compose with a Docker engine of its own, alone
+    Compose,
+    /// What `compose` runs in namespaces of its own
+    #[command(hide = true)]
+    ComposeInside {
+        /// Where the engine may write
+        folder: PathBuf,
+        #[arg(long)]
+        quick: bool,
+    },
     /// Install what `test` needs, and say what it could not install
     Setup,
 }
@@ -93,6 +104,10 @@ fn run(command: Command) -> Result<bool> {
         Command::GenerateOrders(plan) => bench::sale::generator::run(&plan),
         Command::GenerateEvents(plan) => bench::events::generator::run(&plan),
         Command::Schemathesis => schemathesis::run_alone(),
+        Command::Compose => compose::run_alone(),
+        Command::ComposeInside { folder, quick } => {
+            compose::run_inside(&folder, steps::Scope::new(quick))
+        }
         Command::Setup => Ok(steps::provide_all()),
     }
 }

@@ -49,12 +49,18 @@ pub(crate) const PERL: Need = program("perl", Source::Debian("perl-base"));
 /// Its library makes the wall clock jump for one process.
 pub(crate) const FAKETIME: Need = program("faketime", Source::Debian("faketime"));
 pub(crate) const UTIL_LINUX: Need = program("taskset", Source::Debian("util-linux"));
+pub(crate) const UNSHARE: Need = program("unshare", Source::Debian("util-linux"));
 pub(crate) const WRK: Need = program("wrk", Source::Debian("wrk"));
 pub(crate) const CURL: Need = program("curl", Source::Debian("curl"));
 pub(crate) const NGINX: Need = program("nginx", Source::Debian("nginx-light"));
 pub(crate) const PROMETHEUS: Need = program("prometheus", Source::Debian("prometheus"));
 pub(crate) const PROMTOOL: Need = program("promtool", Source::Debian("prometheus"));
 pub(crate) const DOCKER_COMPOSE: Need = program("docker-compose", Source::Debian("docker-compose"));
+pub(crate) const DOCKER: Need = program("docker", Source::Debian("docker.io"));
+pub(crate) const DOCKERD: Need = program("dockerd", Source::Debian("docker.io"));
+/// One static file that can do what a container's health check does.
+pub(crate) const BUSYBOX: Need = program("busybox", Source::Debian("busybox-static"));
+pub(crate) const IP: Need = program("ip", Source::Debian("iproute2"));
 pub(crate) const SYSTEMD_ANALYZE: Need = program("systemd-analyze", Source::Debian("systemd"));
 pub(crate) const REDIS: Need = program("redis-server", Source::Debian("redis-server"));
 pub(crate) const REDIS_TOOLS: Need = program("redis-benchmark", Source::Debian("redis-tools"));
@@ -124,7 +130,7 @@ pub(crate) const CLIPPY: Need = Need {
 pub(crate) const ROOT: Need = Need {
     name: "root",
     probe: Probe::Root,
-    source: Source::Advice("run as root (file systems are mounted)"),
+    source: Source::Advice("run as root (file systems are mounted, containers started)"),
 };
 
 const fn program(name: &'static str, source: Source) -> Need {

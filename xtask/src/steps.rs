@@ -10,7 +10,7 @@ use crate::report::{self, Row};
 use crate::setup::{self, Need};
 use crate::suites::{self, Suite};
 use crate::tally::Tally;
-use crate::{bench, command_names, schemathesis, tidy};
+use crate::{bench, command_names, compose, schemathesis, tidy};
 
 /// How much of the whole is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +192,25 @@ static STEPS: &[Step] = &[
             setup::SYSTEMD_ANALYZE,
         ],
         run: |scope| suites::run(Suite::Deploy, scope),
+    },
+    Step {
+        name: "compose tests",
+        quick: false,
+        after: Some(BUILD),
+        needs: &[
+            setup::NEXTEST,
+            setup::ROOT,
+            setup::UNSHARE,
+            setup::IP,
+            setup::DOCKER,
+            setup::DOCKERD,
+            setup::DOCKER_COMPOSE,
+            setup::NGINX,
+            setup::PROMETHEUS,
+            setup::BUSYBOX,
+            setup::CURL,
+        ],
+        run: compose::run,
     },
     Step {
         name: "schemathesis",

@@ -2,6 +2,7 @@
 //! Must never know what a test needs from the machine: the steps say that.
 
 use anyhow::Result;
+use duct::Expression;
 
 use crate::process::{self, Shown};
 use crate::steps::{Outcome, Scope};
@@ -21,9 +22,12 @@ pub(crate) enum Suite {
     Browser,
     /// What is deployed, with the programs that it is made for.
     Deploy,
+    /// Containers, with a Docker engine.
+    Compose,
 }
 
 const BROWSER: &str = "kind(test) & test(/^browser::/)";
+const COMPOSE: &str = "kind(test) & test(/^compose::/)";
 const DEPLOY: &str = "kind(test) & test(/^deploy::/)";
 const MOUNT: &str = "kind(test) & test(/^mount::/)";
 const PROCESS: &str = "kind(test) & (package(kilat) | test(/^process::/))";
@@ -32,11 +36,16 @@ impl Suite {
     /// The suite's tests in the runner's filter language.
     fn filter(self) -> String {
         match self {
-            Self::Own => format!("not (({PROCESS}) | ({MOUNT}) | ({BROWSER}) | ({DEPLOY}))"),
-            Self::Process => format!("({PROCESS}) - ({MOUNT}) - ({BROWSER}) - ({DEPLOY})"),
+            Self::Own => {
+                format!("not (({PROCESS}) | ({MOUNT}) | ({BROWSER}) | ({DEPLOY}) | ({COMPOSE}))")
+            }
+            Self::Process => {
+                format!("({PROCESS}) - ({MOUNT}) - ({BROWSER}) - ({DEPLOY}) - ({COMPOSE})")
+            }
             Self::Mount => MOUNT.to_owned(),
             Self::Browser => BROWSER.to_owned(),
             Self::Deploy => DEPLOY.to_owned(),
+            Self::Compose => COMPOSE.to_owned(),
         }
     }
 }
@@ -49,15 +58,19 @@ pub(crate) fn build(scope: Scope) -> Result<bool> {
 
 /// Runs one suite to its end, failures included.
 pub(crate) fn run(suite: Suite, scope: Scope) -> Result<Outcome> {
-    let filter = suite.filter();
-    let arguments = nextest(scope, &["--no-tests", "pass", "-E", &filter]);
-    let mut command = process::cargo(arguments);
-    if scope.quick {
-        println!("KILAT_QUICK=1: suites that can be scaled run at their smallest size");
-        command = command.env("KILAT_QUICK", "1");
-    }
-    let shown = process::show(&command, tally::is_nextest_summary)?;
+    let shown = process::show(&command(suite, scope), tally::is_nextest_summary)?;
     Ok(judge(shown, tally::nextest_summary, "the suite has no tests yet"))
+}
+
+/// What runs one suite.
+pub(crate) fn command(suite: Suite, scope: Scope) -> Expression {
+    let filter = suite.filter();
+    let command = process::cargo(nextest(scope, &["--no-tests", "pass", "-E", &filter]));
+    if !scope.quick {
+        return command;
+    }
+    println!("KILAT_QUICK=1: suites that can be scaled run at their smallest size");
+    command.env("KILAT_QUICK", "1")
 }
 
 /// Runs the examples in the documentation comments.
@@ -75,7 +88,7 @@ fn nextest<'a>(scope: Scope, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The exit code decides, and the closing lines must agree with it.
-fn judge(shown: Shown, parse: fn(&str) -> Option<Tally>, none: &str) -> Outcome {
+pub(crate) fn judge(shown: Shown, parse: fn(&str) -> Option<Tally>, none: &str) -> Outcome {
     let tally = shown
         .kept
         .iter()

@@ -10,6 +10,8 @@
 //! | `mount` | tests with file systems of their own: root only |
 //! | `browser` | tests with a browser |
 //! | `deploy` | tests of what stands in `deploy/`, with the programs it is made for |
+//! | `compose` | tests of `deploy/compose` with a Docker engine, which `cargo xtask compose` starts |
+//! | `guide` | `docs/demo.md`, for who follows it |
 
 #![expect(
     clippy::unwrap_used,
@@ -19,7 +21,9 @@
 
 mod browser;
 mod collector;
+mod compose;
 mod deploy;
+mod guide;
 mod http;
 mod mount;
 mod process;

@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod clock;
 mod core;
+mod demo;
 mod events;
 mod failing_disk;
 mod kills;
