@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `program`, `http` | starting `kilat`, ending it whatever happens, and asking it |
+//! | `system`, `storm` | the whole system by `kilat up`, and an attack on it |
 //! | `witness` | a client that remembers what it was told, and checks it later |
+//! | `facts` | an auditor who knows only what is published |
 //! | `trace` | system calls that fail or kill on request |
 //! | `collector` | an OpenTelemetry collector that can misbehave |
 //! | `process` | tests with processes only |
@@ -24,9 +26,12 @@ mod collector;
 mod compose;
 mod deploy;
 mod guide;
+mod facts;
 mod http;
 mod mount;
 mod process;
 mod program;
+mod storm;
+mod system;
 mod trace;
 mod witness;

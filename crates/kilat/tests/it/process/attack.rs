@@ -1,45 +1,15 @@
 //! `kilat attack` against `kilat serve`, also while the server dies and comes back.
 
-use crate::program::{Running, Server, kilat, run, serve, stderr, stdout, verify, wait_for};
+use crate::program::{Server, kilat, run, serve, stderr, stdout, verify, wait_for};
+use crate::storm::Storm;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 fn attack(url: &str, more: &[&str]) -> Output {
     let common = ["attack", "--url", url, "--json", "--quiet"];
     run(common.into_iter().chain(more.iter().copied()))
-}
-
-/// An attack that runs beside the test.
-pub(super) struct Storm {
-    process: Running,
-    result: std::thread::JoinHandle<String>,
-}
-
-impl Storm {
-    pub(super) fn start(url: &str, more: &[&str]) -> Storm {
-        let common = ["attack", "--url", url, "--json", "--quiet"];
-        let mut command = kilat(common.into_iter().chain(more.iter().copied()));
-        let mut process = Running::start(command.stdout(Stdio::piped()));
-        let stdout = process.take_stdout();
-        let result = std::thread::spawn(move || std::io::read_to_string(stdout).unwrap());
-        Storm { process, result }
-    }
-
-    pub(super) fn has_ended(&mut self) -> bool {
-        self.process.ended().is_some()
-    }
-
-    /// The report, proven.
-    pub(super) fn proven(mut self) -> Value {
-        let status = self.process.wait();
-        let text = self.result.join().unwrap();
-        assert!(status.success(), "{status}: {text}");
-        let report: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(report["proven"], true, "{text}");
-        report
-    }
 }
 
 pub(super) fn sold(server: &Server) -> u64 {

@@ -1,7 +1,8 @@
 //! `kilat core` with replicas in front of it: any of them may die, stop or be cut off.
 
-use super::attack::{Storm, sold};
+use super::attack::sold;
 use crate::program::{Server, kilat, stderr, verify, wait_for};
+use crate::storm::Storm;
 use crate::witness::{Witness, seed};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};

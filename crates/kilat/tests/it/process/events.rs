@@ -1,7 +1,8 @@
 //! The event log as publishers meet it: retried, killed, restarted.
 
+use crate::facts;
 use crate::http;
-use crate::program::{ADMIN, Running, Server, kilat, scaled, serve, verify, wait_for};
+use crate::program::{Running, Server, kilat, scaled, serve, verify, wait_for};
 use crate::witness::{Random, seed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -134,7 +135,7 @@ fn killed_anywhere_each_fact_of_a_sale_is_one_event() {
     let server = Server::start(&data);
     // One fact made the sale, each order is one.
     let events = wait_for("the copy to catch up", || {
-        let events = copied(&server, "copy");
+        let events = facts::of(&server, "copy");
         (events.len() > orders.len()).then_some(events)
     });
     for (index, event) in events.iter().enumerate() {
@@ -161,7 +162,7 @@ fn the_topics_of_sales_are_closed_to_strangers() {
     let reply = http::call(&server.url, "POST", "/publish", &headers, &body).unwrap();
     assert_eq!((reply.status, &reply.json()["code"]), (403, &json!("topic_reserved")));
     assert_eq!(server.get("/events?topic=sale.closed").status, 401);
-    wait_for("the sale's event", || (!copied(&server, "closed").is_empty()).then_some(()));
+    wait_for("the sale's event", || (!facts::of(&server, "closed").is_empty()).then_some(()));
     let everything = server.get("/events").json();
     assert_eq!(everything["count"], 0, "{everything}");
     server.stop();

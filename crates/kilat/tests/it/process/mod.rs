@@ -3,6 +3,7 @@
 mod attack;
 mod backup;
 mod bad_input;
+mod chaos;
 mod check;
 mod cli;
 mod clock;

@@ -70,6 +70,13 @@ impl Up {
     }
 }
 
+use crate::program::{Server, kilat, run, scaled, stderr, wait_for};
+use crate::storm::Storm;
+use crate::system::{NAMES, Up};
+use std::path::Path;
+
+const DEMO: &str = "/v1/sales/iphone-17-pro-max";
+
 #[test]
 fn the_nodes_take_turns() {
     let up = Up::start();
@@ -165,18 +172,14 @@ fn an_attack_is_proven_while_every_process_dies() {
 #[test]
 fn the_processes_end_with_the_one_that_keeps_them() {
     let up = Up::start();
-    let pids: Vec<u64> = ["core", "web-1", "web-2", "web-3", "gateway"]
-        .map(|name| up.process(name)["pid"].as_u64().unwrap())
-        .into();
-    let data = up.data();
-    let Up { mut server, folder } = up;
-    server.process().signal(Signal::KILL);
-    server.process().wait();
+    let pids = NAMES.map(|name| up.process(name)["pid"].as_u64().unwrap());
+    let (server, data, folder) = up.take_apart();
+    server.kill();
     for pid in pids {
         wait_for("an end", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
     }
     // Nothing stands in the way of a new start on what was left.
-    Up::on(Path::new(&data)).stop();
+    Up::on(&data).stop();
     drop(folder);
 }
 
@@ -184,7 +187,7 @@ fn the_processes_end_with_the_one_that_keeps_them() {
 fn what_cannot_run_is_refused_with_the_remedy() {
     let up = Up::start();
     let (data, address) = (up.data(), up.server.url.trim_start_matches("http://").to_owned());
-    let other = up.folder.path().join("other").to_str().unwrap().to_owned();
+    let other = format!("{}-other", up.data());
     let table: [(&[&str], &str); 6] = [
         (&["up", "--listen=127.0.0.1:0", "--data", &data], "runs already"),
         (&["up", "--listen", &address, "--data", &other], "in use"),
