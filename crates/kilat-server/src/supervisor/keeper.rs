@@ -2,7 +2,8 @@
 
 use super::backoff::Backoff;
 use super::life::Life;
-use super::{LogLine, Patience, Spec, State, Status, probe};
+use super::probe::{self, Answer};
+use super::{LogLine, Patience, Spec, State, Status};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -10,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two questions to a process that starts: what a restart costs beyond the start itself.
 const ASK_STARTING: Duration = Duration::from_millis(20);
+/// A start that takes longer is worth a word.
+const LATE: Duration = Duration::from_secs(5);
 /// Between two questions to a process that is ready.
 const ASK_READY: Duration = Duration::from_millis(500);
 
@@ -102,6 +105,7 @@ impl Keeper {
             status.pid = pid;
             status.state = State::Starting;
         });
+        let ended = self.status.borrow().why.clone();
         let mut pulse = Pulse::new(self.patience);
         loop {
             tokio::select! {
@@ -111,23 +115,37 @@ impl Keeper {
                 }
                 () = stop.cancelled() => return End::Asked(Some(life)),
                 Some(()) = kills.recv() => life.kill(),
-                answers = pulse.feel(&self.spec) => {
-                    if let Some(why) = pulse.take(answers) {
+                answer = pulse.feel(&self.spec) => {
+                    if let Some(why) = pulse.take(answer) {
                         pulse.told = Some(why);
                         life.kill();
                     }
-                    self.tell_state(pulse.state());
+                    let late = pulse.is_late().then(|| life.last_words());
+                    let why = pulse.excuse.clone().or(late.filter(|words| !words.is_empty()));
+                    self.tell_state(pulse.state(), why.or_else(|| ended.clone()));
                 }
             }
         }
     }
 
-    fn tell_state(&self, state: State) {
-        self.status.send_if_modified(|status| {
-            let changed = status.state != state;
+    /// Shows how it is now, and logs it when that is worth a line.
+    fn tell_state(&self, state: State, why: Option<String>) {
+        let name = &self.spec.name;
+        let changed = self.status.send_if_modified(|status| {
+            let changed = status.state != state || status.why != why;
             status.state = state;
+            status.why.clone_from(&why);
             changed
         });
+        match (changed, state) {
+            (true, State::Unready | State::Starting) => {
+                let why = why.unwrap_or_default();
+                tracing::warn!(name, why, "a process runs and is not ready");
+            }
+            (true, State::Silent) => tracing::warn!(name, "a process does not answer"),
+            (true, State::Ready) => tracing::info!(name, "a process is ready"),
+            _ => {}
+        }
     }
 
     fn tell(&self, change: impl FnOnce(&mut Status)) {
@@ -138,39 +156,64 @@ impl Keeper {
 /// When a process answered, and when not.
 struct Pulse {
     patience: Patience,
-    began: Instant,
+    /// Its start, or its last answer.
+    owed_since: Instant,
     ready_since: Option<Instant>,
     silent_since: Option<Instant>,
+    /// Why it is not ready, in its own words.
+    excuse: Option<String>,
     /// Why it was killed by its keeper.
     told: Option<String>,
 }
 
 impl Pulse {
     fn new(patience: Patience) -> Pulse {
-        Pulse { patience, began: Instant::now(), ready_since: None, silent_since: None, told: None }
+        Pulse {
+            patience,
+            owed_since: Instant::now(),
+            ready_since: None,
+            silent_since: None,
+            excuse: None,
+            told: None,
+        }
     }
 
     /// Waits until it is time to ask, and asks.
-    async fn feel(&self, spec: &Spec) -> bool {
-        sleep(if self.ready_since.is_some() { ASK_READY } else { ASK_STARTING }).await;
-        probe::holds(&spec.ready).await
+    async fn feel(&self, spec: &Spec) -> Answer {
+        let has_answered = self.ready_since.is_some() || self.excuse.is_some();
+        sleep(if has_answered { ASK_READY } else { ASK_STARTING }).await;
+        probe::ask(&spec.ready).await
     }
 
     /// Takes an answer; says why its process must be killed, if it must.
-    fn take(&mut self, answers: bool) -> Option<String> {
-        if answers {
+    fn take(&mut self, answer: Answer) -> Option<String> {
+        self.excuse = match answer {
+            Answer::Silence => return self.bear_silence(),
+            Answer::Ready => None,
+            Answer::NotNow(why) => Some(why),
+        };
+        (self.owed_since, self.silent_since) = (Instant::now(), None);
+        if self.excuse.is_none() {
             self.ready_since.get_or_insert_with(Instant::now);
-            self.silent_since = None;
-            return None;
         }
+        None
+    }
+
+    fn bear_silence(&mut self) -> Option<String> {
+        self.excuse = None;
         let since = match self.ready_since {
-            None => self.began,
+            None => self.owed_since,
             Some(_) => *self.silent_since.get_or_insert_with(Instant::now),
         };
         let patience =
             if self.ready_since.is_some() { self.patience.silence } else { self.patience.start };
         (since.elapsed() > patience && self.told.is_none())
-            .then(|| format!("killed: not ready for {} s", patience.as_secs()))
+            .then(|| format!("killed: no answer for {} s", patience.as_secs()))
+    }
+
+    /// Whether it starts for longer than it should.
+    fn is_late(&self) -> bool {
+        self.ready_since.is_none() && self.owed_since.elapsed() > LATE
     }
 
     fn was_ready(&self) -> Option<Duration> {
@@ -178,10 +221,11 @@ impl Pulse {
     }
 
     fn state(&self) -> State {
-        match (self.ready_since, self.silent_since) {
-            (None, _) => State::Starting,
-            (Some(_), None) => State::Ready,
-            (Some(_), Some(_)) => State::Silent,
+        match (self.ready_since, self.silent_since, &self.excuse) {
+            (_, _, Some(_)) => State::Unready,
+            (None, ..) => State::Starting,
+            (Some(_), None, None) => State::Ready,
+            (Some(_), Some(_), None) => State::Silent,
         }
     }
 }

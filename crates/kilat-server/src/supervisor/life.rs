@@ -52,6 +52,11 @@ impl Life {
         self.child.id()
     }
 
+    /// The last line of its log.
+    pub(super) fn last_words(&self) -> String {
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Waits for its end; gives its exit code, and says how it ended and what it said last.
     pub(super) async fn end(&mut self) -> (Option<i32>, String) {
         let (code, how) = match self.child.wait().await {
@@ -62,7 +67,7 @@ impl Life {
             // Its own children may hold the pipe open for longer.
             let _ = timeout(LAST_WORDS, listener).await;
         }
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = self.last_words();
         // What one said that was killed has nothing to do with its end.
         let is_told = code.is_some_and(|code| code != 0) && !words.is_empty();
         (code, if is_told { format!("{how}: {words}") } else { how })

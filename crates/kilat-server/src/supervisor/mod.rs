@@ -73,7 +73,7 @@ pub struct Status {
     pub state: State,
     /// Starts after the first one.
     pub restarts: u64,
-    /// How it ended last; one sentence.
+    /// How it ended last, or why it is not ready; one sentence.
     pub why: Option<String>,
     /// The code that it ended with last, if it was not killed.
     pub exit_code: Option<i32>,
@@ -89,6 +89,8 @@ pub enum State {
     Starting,
     /// It does its work.
     Ready,
+    /// It runs and says that it can do no work now; [`Status::why`] has its reason.
+    Unready,
     /// It runs and has stopped answering.
     Silent,
     /// It has ended and is started again in a moment.
@@ -100,7 +102,7 @@ pub enum State {
 /// How long to be patient.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// From a start until ready; recovery of a large ledger is part of it.
+    /// From a start until an answer; recovery of a large ledger is part of it.
     pub start: Duration,
     /// Without an answer of a process that was ready; then it is killed and started again.
     pub silence: Duration,
@@ -137,6 +139,14 @@ struct Kept {
 struct Handle {
     status: watch::Receiver<Status>,
     kill: mpsc::Sender<()>,
+}
+
+impl Handle {
+    async fn ready(&self) {
+        let mut status = self.status.clone();
+        // An error means that it was stopped: nobody waits for it any more.
+        let _ = status.wait_for(|status| status.state == State::Ready).await;
+    }
 }
 
 /// Asks and orders; cheap to clone.
@@ -183,12 +193,17 @@ impl Panel {
         self.0.iter().map(|handle| handle.status.borrow().clone()).collect()
     }
 
+    /// Waits until the one that is called so is ready.
+    pub async fn ready(&self, name: &str) {
+        for handle in self.0.iter().filter(|handle| handle.status.borrow().name == name) {
+            handle.ready().await;
+        }
+    }
+
     /// Waits until all are ready.
     pub async fn all_ready(&self) {
         for handle in &self.0 {
-            let mut status = handle.status.clone();
-            // An error means that it was stopped: nobody waits for it any more.
-            let _ = status.wait_for(|status| status.state == State::Ready).await;
+            handle.ready().await;
         }
     }
 

@@ -5,12 +5,13 @@ use kilat_server::supervisor::{
     ask, listen,
 };
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Longest wait for something that must come.
 const SOON: Duration = Duration::from_secs(30);
@@ -161,38 +162,77 @@ async fn one_that_ignores_the_wish_to_end_is_killed() {
     assert!(!runs(pid));
 }
 
-/// Answers `GET /readyz` as long as it is told to.
-async fn answer(listener: TcpListener, well: Arc<AtomicBool>) {
+/// How `GET /readyz` is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Well,
+    Unready,
+    Silent,
+}
+
+async fn answer(listener: TcpListener, mood: watch::Receiver<Mood>) {
+    let mut kept = Vec::new();
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
+        let mood = *mood.borrow();
+        if mood == Mood::Silent {
+            kept.push(stream);
+            continue;
+        }
         let mut request = [0; 1024];
         let read = stream.read(&mut request).await.unwrap();
         assert!(request[..read].starts_with(b"GET /readyz HTTP/1.1\r\n"));
-        let status = if well.load(Ordering::SeqCst) { "200 OK" } else { "503 Busy" };
-        let reply = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        let (status, body) = match mood {
+            Mood::Well => ("200 OK", ""),
+            _ => ("503 Busy", r#"{"title":"Full","detail":"no space is left, free some"}"#),
+        };
+        let reply = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         stream.write_all(reply.as_bytes()).await.unwrap();
     }
+}
+
+/// A process, and how it answers; nobody is patient with its silence.
+async fn moody(world: &World) -> (Supervisor, watch::Sender<Mood>, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut web = world.spec("web-1", "exec sleep 1000");
+    web.ready = Ready::Http(listener.local_addr().unwrap());
+    let (tell, mood) = watch::channel(Mood::Well);
+    let server = tokio::spawn(answer(listener, mood));
+    let patience = Patience { silence: Duration::from_millis(200), ..Patience::default() };
+    (world.start_with(vec![web], patience), tell, server)
 }
 
 #[tokio::test]
 async fn one_that_falls_silent_is_seen_and_started_again() {
     let world = World::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let well = Arc::new(AtomicBool::new(true));
-    let server = tokio::spawn(answer(listener, Arc::clone(&well)));
-    let mut web = world.spec("web-1", "exec sleep 1000");
-    web.ready = Ready::Http(address);
-    let patience = Patience { silence: Duration::from_millis(200), ..Patience::default() };
-    let supervisor = world.start_with(vec![web], patience);
+    let (supervisor, mood, server) = moody(&world).await;
     let panel = supervisor.panel();
     until(&panel, 0, |status| status.state == State::Ready).await;
-    well.store(false, Ordering::SeqCst);
+    mood.send_replace(Mood::Silent);
     until(&panel, 0, |status| status.state == State::Silent).await;
     let killed = until(&panel, 0, |status| status.restarts == 1).await;
-    assert!(killed.why.unwrap().contains("not ready"));
-    well.store(true, Ordering::SeqCst);
+    assert!(killed.why.unwrap().contains("no answer"));
+    mood.send_replace(Mood::Well);
     until(&panel, 0, |status| status.state == State::Ready).await;
+    supervisor.stop().await;
+    server.abort();
+}
+
+/// A full disk or a core that is away is not mended by ending who tells of it.
+#[tokio::test]
+async fn one_that_says_why_it_is_not_ready_is_shown_and_left_running() {
+    let world = World::new();
+    let (supervisor, mood, server) = moody(&world).await;
+    let panel = supervisor.panel();
+    let first = until(&panel, 0, |status| status.state == State::Ready).await;
+    mood.send_replace(Mood::Unready);
+    let unready = until(&panel, 0, |status| status.state == State::Unready).await;
+    assert_eq!(unready.why.as_deref(), Some("no space is left, free some"));
+    // For longer than silence would be borne.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    mood.send_replace(Mood::Well);
+    let ready = until(&panel, 0, |status| status.state == State::Ready).await;
+    assert_eq!((ready.pid, ready.restarts, ready.why), (first.pid, 0, None));
     supervisor.stop().await;
     server.abort();
 }

@@ -23,9 +23,15 @@ use clap::Args;
 use kilat_server::supervisor::{self, Panel, Patience, Status, Supervisor};
 use plan::Plan;
 use rust_i18n::t;
+use kilat_server::supervisor::{self, LogLine, Panel, Patience, State, Status, Supervisor};
+use plan::{CORE, Plan};
+use rust_i18n::t;
+use std::convert::Infallible;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// The socket of `kilat ps` and `kilat kill`, in the data directory.
 const CONTROL_SOCKET: &str = "up.sock";
@@ -33,6 +39,8 @@ const CONTROL_SOCKET: &str = "up.sock";
 const USAGE: i32 = 2;
 /// Between two looks at processes that start for the first time.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often people are told what a start waits for.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// What to run, and where.
 #[derive(Debug, Args)]
@@ -92,37 +100,24 @@ async fn keep(plan: &Plan<'_>, lang: Lang) -> Result<ExitCode, Failure> {
     let panel = supervisor.panel();
     let mut stop = std::pin::pin!(stop.wait());
     let started = tokio::select! {
-        started = first_start(&panel) => started,
+        started = first_start(&panel, &data) => started,
         () = &mut stop => {
             supervisor.stop().await;
             return Ok(ExitCode::SUCCESS);
         }
     };
     let kept = match started {
-        Ok(()) => attend(plan, &data, &url, panel, stop, lang).await,
-        refused => refused,
+        Ok(control) => {
+            announce(&panel.status(), &url, plan.settings, lang);
+            stop.await;
+            tracing::info!("stopping: the gateway first, the core last");
+            control.abort();
+            Ok(())
+        }
+        Err(refused) => Err(refused),
     };
     supervisor.stop().await;
     kept.map(|()| ExitCode::SUCCESS)
-}
-
-/// Tells people where to go, and answers `kilat ps` and `kilat kill`, until `stop`.
-async fn attend(
-    plan: &Plan<'_>,
-    data: &Path,
-    url: &str,
-    panel: Panel,
-    stop: impl Future<Output = ()>,
-    lang: Lang,
-) -> Result<(), Failure> {
-    announce(&panel.status(), url, plan.settings, lang);
-    // Not before: the core accepts only a directory that is new or its own.
-    let control = supervisor::listen(&data.join(CONTROL_SOCKET), panel)
-        .map_err(|e| Failure::failed(format!("the control socket can't be made ({e})")))?;
-    stop.await;
-    tracing::info!("stopping: the gateway first, the core last");
-    control.abort();
-    Ok(())
 }
 
 /// Where the data directory is; makes sure that nobody else keeps processes for it.
@@ -145,9 +140,17 @@ fn unusable(data: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("{} can't be made ({error}): choose another --data", data.display()))
 }
 
-/// Waits until all are ready for the first time. What can't start as it was asked to now would
-/// not start later either.
-async fn first_start(panel: &Panel) -> Result<(), Failure> {
+/// Waits until all are ready for the first time; what answers `kilat ps` and `kilat kill`. What
+/// can't start as it was asked to now would not start later either.
+async fn first_start(panel: &Panel, data: &Path) -> Result<JoinHandle<()>, Failure> {
+    let ready = async {
+        // Not before: the core accepts only a directory that is new or its own.
+        panel.ready(CORE).await;
+        let control = supervisor::listen(&data.join(CONTROL_SOCKET), panel.clone())
+            .map_err(|e| Failure::failed(format!("the control socket can't be made ({e})")))?;
+        panel.all_ready().await;
+        Ok(control)
+    };
     let refused = async {
         loop {
             let mut all = panel.status().into_iter();
@@ -158,9 +161,23 @@ async fn first_start(panel: &Panel) -> Result<(), Failure> {
         }
     };
     tokio::select! {
-        () = panel.all_ready() => Ok(()),
+        control = ready => control,
         Status { name, why, .. } = refused => {
             Err(Failure::usage(format!("{name} {}", why.unwrap_or_default())))
+        }
+        never = tell_who_is_late(panel) => match never {},
+    }
+}
+
+/// Says again and again which processes are waited for, and why they are not ready.
+async fn tell_who_is_late(panel: &Panel) -> Infallible {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let mut all = panel.status().into_iter();
+        let first = all.find(|status| status.state != State::Ready);
+        if let Some(Status { name, state, why, .. }) = first {
+            let why = why.unwrap_or_else(|| "look at its log above".to_owned());
+            tracing::warn!(name, ?state, why, "waiting for a process that is not ready");
         }
     }
 }

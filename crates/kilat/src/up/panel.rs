@@ -90,6 +90,7 @@ pub(super) fn table(all: &[Status], lang: Lang) -> Table {
             State::Waiting => "ps.waiting",
             State::Starting => "ps.starting",
             State::Ready => "ps.ready",
+            State::Unready => "ps.unready",
             State::Silent => "ps.silent",
             State::Restarting => "ps.restarting",
             State::Stopped => "ps.stopped",

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Socket of the core in the data directory, as `kilat core` has it by default.
 const CORE_SOCKET: &str = "core.sock";
 
+/// Name of the one that all others need.
+pub(super) const CORE: &str = "core";
+
 /// What was asked for.
 pub(super) struct Plan<'a> {
     pub(super) replicas: u16,
@@ -58,11 +61,13 @@ impl Plan<'_> {
 
     fn core(&self, data: &Path) -> Result<Spec, Failure> {
         let socket = data.join(CORE_SOCKET);
+        // That its socket takes connections says nothing: a process that stands still does that.
+        let health = free(loopback(0))?;
         let mut arguments = words(&["core", "--demo-sale", "--node", "core", "--data"]);
         arguments.push(data.into());
         arguments.extend(words(&["--listen", &format!("unix://{}", socket.display())]));
-        let ready = Ready::Socket(socket);
-        self.spec("core", arguments, ready, "core.sock".to_owned(), &[])
+        arguments.extend(words(&["--admin", &health.to_string()]));
+        self.spec(CORE, arguments, Ready::Http(health), "core.sock".to_owned(), &[])
     }
 
     /// Where all replicas serve the lookups, so that they are there while one of them is not.
@@ -94,7 +99,7 @@ impl Plan<'_> {
         let behind_tls = settings.behind_tls || self.tls.is_some();
         arguments.push(format!("--behind-tls={behind_tls}").into());
         let shown = format!("http://{address}");
-        self.spec(&name, arguments, Ready::Http(address), shown, &["core"])
+        self.spec(&name, arguments, Ready::Http(address), shown, &[CORE])
     }
 
     fn gateway(&self, listen: SocketAddr, replicas: &[SocketAddr]) -> Result<Spec, Failure> {
