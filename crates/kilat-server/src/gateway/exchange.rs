@@ -22,15 +22,12 @@ use super::worker::Worker;
 use crate::metrics;
 use crate::seats::Seat;
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use kilat_api::problem::Code;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout, timeout_at};
-
-/// What a replica that is stopping says of a request that it did not carry out.
-const SHUTTING_DOWN: &[u8] = b"\"code\":\"shutting_down\"";
 
 /// What is known about a client.
 pub(super) struct Client {
@@ -198,7 +195,7 @@ impl Courier<'_> {
         sent.map_err(|failed| self.note(index, member, failed))
     }
 
-    /// Whether a replica has become silent and another is ready.
+    /// Whether a replica has become doubtful and another is ready.
     fn has_better(&self, index: usize) -> bool {
         let replicas = &self.worker.shared.replicas;
         !replicas.is_ready(index) && replicas.is_any_ready()
@@ -254,8 +251,7 @@ impl Courier<'_> {
             return Ok(Received { index, head, body: Coming::Rest(kept, body, lease) });
         }
         lease.give_back();
-        let is_leaving = head.status == StatusCode::SERVICE_UNAVAILABLE
-            && memchr::memmem::find(&kept.bytes, SHUTTING_DOWN).is_some();
+        let is_leaving = reply::is_leaving(head.status, &kept.bytes);
         if is_leaving && may_repeat && self.attempts < ATTEMPTS_MAX {
             let replicas = &self.worker.shared.replicas;
             replicas.note(index, Health::Out, &"it is stopping");
@@ -296,7 +292,7 @@ fn said(sent: &Result<(Response<Incoming>, Lease), Failed>) -> Result<StatusCode
 /// free file descriptors or ports.
 fn health_after(why: &io::Error) -> Option<Health> {
     match why.kind() {
-        ErrorKind::TimedOut => Some(Health::Silent),
+        ErrorKind::TimedOut => Some(Health::Doubtful),
         ErrorKind::ConnectionRefused
         | ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted

@@ -2,14 +2,15 @@
 //!
 //! Must never know what else is sent to it.
 
-use super::limits::{PROBE_EVERY, PROBE_TIMEOUT};
+use super::limits::{KEPT_REPLY_BYTES_MAX, PROBE_EVERY, PROBE_TIMEOUT};
 use super::replicas::{Health, Member, Replica, Replicas};
+use super::reply;
 use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::Request;
-use hyper::StatusCode;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rand::RngExt;
 use std::error::Error;
@@ -20,6 +21,15 @@ use tokio::time::{sleep, timeout};
 
 /// Shortest time between two probes, however much a replica is doubted.
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a replica says of itself.
+enum Answer {
+    Well,
+    /// It can do no work now, but lives and can say why.
+    Unwell(StatusCode),
+    /// It is stopping.
+    Leaving,
+}
 
 /// Probes the replica at `index` for ever.
 pub(super) async fn run(replicas: Arc<Replicas>, index: usize) {
@@ -47,28 +57,41 @@ async fn wait(member: &Member) {
 
 async fn probe(replica: &Replica) -> (Health, String) {
     match timeout(PROBE_TIMEOUT, ask(replica)).await {
-        Ok(Ok(StatusCode::OK)) => (Health::Ready, String::new()),
-        Ok(Ok(status)) => (Health::Out, format!("/readyz says {status}")),
+        Ok(Ok(Answer::Well)) => (Health::Ready, String::new()),
+        Ok(Ok(Answer::Leaving)) => (Health::Out, "it is stopping".to_owned()),
+        Ok(Ok(Answer::Unwell(status))) => (Health::Doubtful, format!("/readyz says {status}")),
         Ok(Err(error)) => (Health::Out, error.to_string()),
-        Err(_) => (Health::Silent, "a probe was not answered in time".to_owned()),
+        Err(_) => (Health::Doubtful, "a probe was not answered in time".to_owned()),
     }
 }
 
 /// On a connection of its own: one that is kept would not tell whether others are accepted.
-async fn ask(replica: &Replica) -> Result<StatusCode, Box<dyn Error + Send + Sync>> {
+async fn ask(replica: &Replica) -> Result<Answer, Box<dyn Error + Send + Sync>> {
     let stream = replica.connect().await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get("/readyz")
         .header(HOST, replica.to_string())
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    let mut reply = pin!(sender.send_request(request));
+    let mut answer = pin!(async { Answer::of(sender.send_request(request).await?).await });
     tokio::select! {
-        reply = reply.as_mut() => Ok(reply?.status()),
+        answer = answer.as_mut() => answer,
         // It ends with the reply, if there is one.
         ended = connection => {
             ended?;
-            Ok(reply.await?.status())
+            answer.await
         }
+    }
+}
+
+impl Answer {
+    async fn of(reply: Response<Incoming>) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+        let (head, body) = reply.into_parts();
+        if head.status == StatusCode::OK {
+            return Ok(Answer::Well);
+        }
+        let body = Limited::new(body, KEPT_REPLY_BYTES_MAX).collect().await?.to_bytes();
+        let is_leaving = reply::is_leaving(head.status, &body);
+        Ok(if is_leaving { Answer::Leaving } else { Answer::Unwell(head.status) })
     }
 }

@@ -28,20 +28,21 @@ pub struct BadReplica(String);
 pub(super) enum Health {
     /// It said that it is ready.
     Ready,
-    /// It does not answer probes in time: only for when no other is ready.
-    Silent,
-    /// It can't be reached, or says that it is not ready.
+    /// It does not answer probes in time, or says that it can do no work now: only for when no
+    /// other is ready, since its own words are better than none.
+    Doubtful,
+    /// It can't be reached, or is stopping.
     Out,
 }
 
 /// All replicas of a gateway.
 pub(super) struct Replicas {
     members: Vec<Member>,
-    /// One bit for each that is ready, and for each that is silent.
+    /// One bit for each that is ready, and for each that is doubtful.
     ready: AtomicU64,
-    silent: AtomicU64,
+    doubtful: AtomicU64,
     turn: AtomicUsize,
-    /// Sent whenever one becomes ready or silent.
+    /// Sent whenever one becomes ready or doubtful.
     better: watch::Sender<()>,
 }
 
@@ -63,7 +64,7 @@ impl Replicas {
         Replicas {
             members: replicas.into_iter().take(REPLICAS_MAX).map(member).collect(),
             ready: AtomicU64::new(0),
-            silent: AtomicU64::new(0),
+            doubtful: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
             better: watch::Sender::new(()),
         }
@@ -73,10 +74,11 @@ impl Replicas {
         &self.members
     }
 
-    /// The next in turn of those that are ready, else of those that are silent, without `tried`.
+    /// The next in turn of those that are ready, else of those that are doubtful, without `tried`.
     pub(super) fn choose(&self, tried: u64) -> Option<usize> {
         let ready = self.ready.load(Ordering::Relaxed) & !tried;
-        let usable = if ready != 0 { ready } else { self.silent.load(Ordering::Relaxed) & !tried };
+        let usable =
+            if ready != 0 { ready } else { self.doubtful.load(Ordering::Relaxed) & !tried };
         if usable == 0 {
             return None;
         }
@@ -93,7 +95,7 @@ impl Replicas {
         self.ready.load(Ordering::Relaxed) & bit(index) != 0
     }
 
-    /// Changes whenever one becomes ready or silent from now on.
+    /// Changes whenever one becomes ready or doubtful from now on.
     pub(super) fn better(&self) -> watch::Receiver<()> {
         self.better.subscribe()
     }
@@ -109,7 +111,7 @@ impl Replicas {
         let replica = &member.replica;
         match health {
             Health::Ready => tracing::info!(%replica, "a replica is ready"),
-            Health::Silent => tracing::warn!(%replica, %why, "a replica is silent"),
+            Health::Doubtful => tracing::warn!(%replica, %why, "a replica is doubtful"),
             Health::Out => tracing::warn!(%replica, %why, "a replica is out"),
         }
         if health != Health::Out {
@@ -123,10 +125,10 @@ impl Replicas {
             false => bits.fetch_and(!bit(index), Ordering::Relaxed),
         };
         let was_ready = put(&self.ready, health == Health::Ready) & bit(index) != 0;
-        let was_silent = put(&self.silent, health == Health::Silent) & bit(index) != 0;
-        match (was_ready, was_silent) {
+        let was_doubtful = put(&self.doubtful, health == Health::Doubtful) & bit(index) != 0;
+        match (was_ready, was_doubtful) {
             (true, _) => Health::Ready,
-            (false, true) => Health::Silent,
+            (false, true) => Health::Doubtful,
             (false, false) => Health::Out,
         }
     }
@@ -232,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_one_is_asked_only_when_none_is_ready() {
+    fn a_doubtful_one_is_asked_only_when_none_is_ready() {
         let replicas = three();
-        replicas.note(0, Health::Silent, &"");
+        replicas.note(0, Health::Doubtful, &"");
         replicas.note(1, Health::Ready, &"");
         assert_eq!(turns(&replicas, 0), [Some(1); 6]);
         replicas.note(1, Health::Out, &"");

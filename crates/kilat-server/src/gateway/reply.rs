@@ -8,9 +8,9 @@ use super::pool::Lease;
 use crate::seats::Seat;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::CONTENT_TYPE;
+use hyper::{HeaderMap, StatusCode};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -52,6 +52,14 @@ pub(super) struct CutOff;
 pub(super) fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// What a replica that is stopping says of a request that it did not carry out.
+const SHUTTING_DOWN: &[u8] = b"\"code\":\"shutting_down\"";
+
+/// Whether a reply says that its replica is stopping.
+pub(super) fn is_leaving(status: StatusCode, body: &[u8]) -> bool {
+    status == StatusCode::SERVICE_UNAVAILABLE && memchr::memmem::find(body, SHUTTING_DOWN).is_some()
 }
 
 /// A reply's body as it is kept back.

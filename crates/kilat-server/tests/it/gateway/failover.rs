@@ -169,3 +169,23 @@ fn a_connection_that_the_replica_closed_meanwhile_is_no_failure() {
         assert_eq!(world.replicas[0].seen_at("/unsafe").len(), number + 1);
     }
 }
+
+#[test]
+fn replicas_that_can_do_no_work_say_so_themselves() {
+    let world = World::pair();
+    let [one, other] = &world.replicas[..] else { panic!("not a pair") };
+    one.fill(true);
+    world.await_up(one.address, false);
+    for _ in 0..4 {
+        assert_eq!(world.call("POST", "/x", &[KEY], "x").header("x-kilat-node"), Some("b"));
+    }
+    other.fill(true);
+    world.await_up(other.address, false);
+    assert!(world.call("POST", "/x", &[KEY], "x").text().contains("storage_full"));
+    assert_eq!(world.get("/page").status, 200, "what needs no space is served");
+    one.fill(false);
+    world.await_up(one.address, true);
+    for _ in 0..4 {
+        assert_eq!(world.call("POST", "/x", &[KEY], "x").header("x-kilat-node"), Some("a"));
+    }
+}

@@ -44,8 +44,10 @@ struct State {
     name: &'static str,
     /// Answers nothing any more, probes included.
     is_silent: AtomicBool,
-    /// Says 503 to probes and to all else.
+    /// Says 503 to probes and to all else, because it is stopping.
     is_leaving: AtomicBool,
+    /// Says 503 to probes and to all else but `/page`, because its disk is full.
+    is_full: AtomicBool,
     is_dead: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
     seen: Mutex<Vec<Seen>>,
@@ -69,6 +71,7 @@ impl Fake {
             name,
             is_silent: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
             is_dead: AtomicBool::new(false),
             streams: Mutex::default(),
             seen: Mutex::default(),
@@ -110,6 +113,11 @@ impl Fake {
     /// As a server that is told to stop: nothing new is carried out.
     pub(super) fn leave(&self) {
         self.state.is_leaving.store(true, Ordering::SeqCst);
+    }
+
+    /// As a server without space: it lives, and says no.
+    pub(super) fn fill(&self, is_full: bool) {
+        self.state.is_full.store(is_full, Ordering::SeqCst);
     }
 
     /// Lets one that waits at `path` go on, once.
@@ -224,6 +232,10 @@ fn serve(stream: TcpStream, state: &State) -> Option<()> {
 fn answer(stream: &mut TcpStream, state: &State, path: &str, body_length: usize) -> Option<()> {
     if state.is_leaving.load(Ordering::SeqCst) {
         let body = r#"{"status":503,"code":"shutting_down"}"#;
+        return send(stream, &whole(state, "503 Service Unavailable", body.as_bytes()));
+    }
+    if state.is_full.load(Ordering::SeqCst) && path != "/page" {
+        let body = r#"{"status":503,"code":"storage_full"}"#;
         return send(stream, &whole(state, "503 Service Unavailable", body.as_bytes()));
     }
     match path {
