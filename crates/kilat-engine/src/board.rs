@@ -4,10 +4,12 @@
 //! committer's release publishes at most one state a sale and batch.
 
 use crate::Sale;
+use crate::freshness::Freshness;
 use crate::watchers::Watchers;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// The latest durable state of every sale.
@@ -19,12 +21,19 @@ pub struct Board {
     is_copy: bool,
     /// The ledger elsewhere does not tell its states at the moment.
     is_cut_off: AtomicBool,
+    /// How old they are, when the ledger is elsewhere.
+    freshness: Option<Mutex<Freshness>>,
 }
 
 impl Board {
     /// The board of a replica, which shows what it was told and nothing at first.
     pub(crate) fn copy() -> Board {
-        Board { is_copy: true, is_cut_off: AtomicBool::new(true), ..Board::default() }
+        Board {
+            is_copy: true,
+            is_cut_off: AtomicBool::new(true),
+            freshness: Some(Mutex::new(Freshness::new())),
+            ..Board::default()
+        }
     }
 
     /// Whether the ledger is elsewhere, so that the states here may be behind it.
@@ -32,10 +41,21 @@ impl Board {
         self.is_copy
     }
 
-    /// Whether new states arrive; if not, those shown may be of some time ago.
+    /// Whether new states arrive; if not, those shown may be of some time ago. States that waited
+    /// to be read, because this process stood still, are not new.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        !self.is_cut_off.load(Ordering::Acquire)
+        let is_fresh = |freshness: &Mutex<Freshness>| {
+            freshness.lock().unwrap_or_else(PoisonError::into_inner).is_live(Instant::now())
+        };
+        !self.is_cut_off.load(Ordering::Acquire) && self.freshness.as_ref().is_none_or(is_fresh)
+    }
+
+    /// The ledger elsewhere was connected to, or told its time.
+    pub(crate) fn hear(&self, tick_ms: u64, at: Instant, is_first: bool) {
+        let Some(freshness) = &self.freshness else { return };
+        let mut freshness = freshness.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_first { freshness.connect(tick_ms, at) } else { freshness.hear(tick_ms, at) }
     }
 
     pub(crate) fn set_live(&self, live: bool) {

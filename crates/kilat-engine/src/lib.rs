@@ -25,6 +25,7 @@ mod clock;
 mod core;
 mod embedded;
 mod events;
+mod freshness;
 mod gauges;
 mod handle;
 mod intake;

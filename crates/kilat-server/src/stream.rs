@@ -87,6 +87,11 @@ impl Follower {
     /// The next state that differs from the last; `None` at the end.
     async fn next(&mut self) -> Option<Event> {
         loop {
+            if self.last.is_none() && !self.app.handle.board().is_live() {
+                // Stock of a while ago must not pass for today's.
+                self.pause().await?;
+                continue;
+            }
             let (stock, due) = self.look();
             if self.last.as_ref() != Some(&stock) {
                 let event = Event::default().event("stock").json_data(&stock).ok()?;
@@ -115,8 +120,16 @@ impl Follower {
             () = sleep(pause) => {}
             _ = self.stopping.wait_for(|stopping| *stopping) => return None,
         }
+        self.pause_until(self.since + STREAM_INTERVAL).await
+    }
+
+    async fn pause(&mut self) -> Option<()> {
+        self.pause_until(Instant::now() + STREAM_INTERVAL).await
+    }
+
+    async fn pause_until(&mut self, time: Instant) -> Option<()> {
         tokio::select! {
-            () = sleep_until(self.since + STREAM_INTERVAL) => Some(()),
+            () = sleep_until(time) => Some(()),
             _ = self.stopping.wait_for(|stopping| *stopping) => None,
         }
     }

@@ -14,6 +14,7 @@ use crate::work::Work;
 use crate::{Orders, Placed, PlacedCallback, Unavailable};
 use kilat_ledger::Outcome;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// See the module.
 pub(super) struct LedgerTraffic {
@@ -81,6 +82,10 @@ impl Traffic for LedgerTraffic {
             _ => return Err(Malformed("the core tells what was not asked for")),
         }
         Ok(())
+    }
+
+    fn hear_tick(&self, tick_ms: u64, at: Instant, is_first: bool) {
+        self.board.hear(tick_ms, at, is_first);
     }
 
     fn cut_off(&self) {

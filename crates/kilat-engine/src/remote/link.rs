@@ -62,6 +62,9 @@ pub(super) trait Traffic: Send + Sync + 'static {
     /// The core says this unasked.
     fn hear(&self, frame: Frame<'_>) -> Result<(), Malformed>;
 
+    /// The core says its time; first when it was connected to.
+    fn hear_tick(&self, _tick_ms: u64, _at: Instant, _is_first: bool) {}
+
     /// Nothing is heard any more.
     fn cut_off(&self);
 }
@@ -128,6 +131,8 @@ impl<T: Traffic> Link<T> {
     /// Exchanges with the core until the connection ends.
     fn serve(&mut self, session: Session) -> Ended {
         let clock = Arc::new(CoreClock::new(&session));
+        let (tick_ms, heard) = session.tick();
+        self.traffic.hear_tick(tick_ms, heard, true);
         let Session { mut stream, incoming, .. } = session;
         self.in_flight.mend();
         let reader = match self.start_reader(incoming, &clock) {
@@ -289,8 +294,8 @@ impl CoreClock {
         CoreClock(Mutex::new(session.tick()))
     }
 
-    fn hear(&self, tick_ms: u64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (tick_ms, Instant::now());
+    fn hear(&self, tick_ms: u64, at: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (tick_ms, at);
     }
 
     /// The core's time at `since`.
@@ -328,7 +333,11 @@ impl<T: Traffic> Reader<T> {
     /// Passes one frame on; `false` when the core is about to leave.
     fn take(&self, mut frame: Frame<'_>) -> Result<bool, Malformed> {
         match frame.kind {
-            Kind::Tick => self.clock.hear(frame.body.u64()?),
+            Kind::Tick => {
+                let (tick_ms, now) = (frame.body.u64()?, Instant::now());
+                self.clock.hear(tick_ms, now);
+                self.traffic.hear_tick(tick_ms, now, false);
+            }
             Kind::Sale | Kind::Synced | Kind::LogState => self.traffic.hear(frame)?,
             // A reply that nobody waits for any more came too late.
             _ => {

@@ -40,6 +40,7 @@ const ORDER: &[Code] = &[
 #[rustfmt::skip]
 const OWN: &[(&str, &str, &[&[Code]])] = &[
     ("POST", "/v1/sales", &[&[Code::SaleExists], WRITES]),
+    ("GET", "/v1/sales", &[READS]),
     ("GET", "/v1/sales/{sale}", &[&[Code::SaleNotFound], READS]),
     ("PATCH", "/v1/sales/{sale}", &[&[Code::SaleNotFound, Code::KeyReused, Code::Closed], WRITES]),
     ("POST", "/v1/sales/{sale}/orders", &[&[Code::Forbidden], ORDER, WRITES]),

@@ -42,6 +42,11 @@ impl LiveStock {
         live.min_by_key(|(rank, _)| *rank).map(|(_, sale)| row(sku, sale))
     }
 
+    /// Whether the figures are today's.
+    pub(super) fn is_live(&self) -> bool {
+        self.board.is_live()
+    }
+
     fn ids(&self, sku: &str) -> Option<Vec<String>> {
         let sales = self.board.count();
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);

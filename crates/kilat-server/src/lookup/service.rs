@@ -114,7 +114,14 @@ impl Shared {
     fn find(&self, asked: &Asked) -> Reply {
         let Asked { profile, id } = asked;
         let live = match (profile, &self.live) {
-            (Profile::Stock, Some(live)) => live.find(id, state::wall_clock()),
+            (Profile::Stock, Some(live)) => {
+                let row = live.find(id, state::wall_clock());
+                // Stock of a while ago must not pass for today's.
+                if row.is_some() && !live.is_live() {
+                    return reply::busy(self.retry_after_seconds);
+                }
+                row
+            }
             _ => None,
         };
         match live.or_else(|| self.dataset.find(*profile, id)) {
