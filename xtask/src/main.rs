@@ -1,4 +1,5 @@
 //! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `setup`, `compose`, `schemathesis`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `soak`, `setup`.
 //! Must never be needed to build or run Kilat itself.
 
 mod bench;
@@ -7,6 +8,7 @@ mod process;
 mod report;
 mod schemathesis;
 mod setup;
+mod soak;
 mod steps;
 mod suites;
 mod tally;
@@ -15,6 +17,7 @@ mod tidy;
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -55,6 +58,17 @@ enum Command {
         /// Ids that T7 and T8 of `events` fill a log with: 10,000,000 unless given
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         ids: Option<u64>,
+    },
+    /// Run a suite at the size of an afternoon, or list them when no name is given
+    Soak {
+        /// Which one
+        name: Option<String>,
+        /// How many, instead of what the list says
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+        /// Again and again, with new seeds, for at least so many minutes
+        #[arg(long = "for", value_name = "MINUTES")]
+        minutes: Option<u64>,
     },
     /// The load generator of `bench sale`, which starts it
     #[command(hide = true)]
@@ -100,6 +114,10 @@ fn run(command: Command) -> Result<bool> {
         Command::Bench { names, smoke, only, json, ids } => {
             let size = bench::Size::new(smoke);
             bench::run(&names, &bench::Options { size, only, json, ids })
+        }
+        Command::Soak { name, count, minutes } => {
+            let time = minutes.map(|minutes| Duration::from_secs(60 * minutes));
+            soak::run(name.as_deref(), count, time)
         }
         Command::GenerateOrders(plan) => bench::sale::generator::run(&plan),
         Command::GenerateEvents(plan) => bench::events::generator::run(&plan),

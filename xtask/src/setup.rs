@@ -48,6 +48,7 @@ pub(crate) const CHROMEDRIVER: Need = program("chromedriver", Source::Debian("ch
 pub(crate) const PERL: Need = program("perl", Source::Debian("perl-base"));
 /// Its library makes the wall clock jump for one process.
 pub(crate) const FAKETIME: Need = program("faketime", Source::Debian("faketime"));
+pub(crate) const IPTABLES: Need = program("iptables", Source::Debian("iptables"));
 pub(crate) const UTIL_LINUX: Need = program("taskset", Source::Debian("util-linux"));
 pub(crate) const UNSHARE: Need = program("unshare", Source::Debian("util-linux"));
 pub(crate) const WRK: Need = program("wrk", Source::Debian("wrk"));
@@ -113,6 +114,17 @@ pub(crate) const LOOP_DEVICES: Need = Need {
     name: "loop devices",
     probe: Probe::Answers(&["losetup", "--find"]),
     source: Source::Debian("mount"),
+};
+
+/// Containers often may not make networks, so the probe makes one.
+pub(crate) const NETWORKS: Need = Need {
+    name: "ip, and network namespaces",
+    probe: Probe::Answers(&[
+        "sh",
+        "-c",
+        "ip netns add kilat-probe-$$ && ip netns del kilat-probe-$$",
+    ]),
+    source: Source::Debian("iproute2"),
 };
 
 pub(crate) const RUSTFMT: Need = Need {

@@ -173,6 +173,13 @@ static STEPS: &[Step] = &[
         run: |scope| suites::run(Suite::Mount, scope),
     },
     Step {
+        name: "network tests",
+        quick: false,
+        after: Some(BUILD),
+        needs: &[setup::NEXTEST, setup::ROOT, setup::NETWORKS, setup::IPTABLES],
+        run: |scope| suites::run(Suite::Network, scope),
+    },
+    Step {
         name: "browser tests",
         quick: false,
         after: Some(BUILD),

@@ -18,6 +18,8 @@ pub(crate) enum Suite {
     Process,
     /// File systems made, mounted and cut off.
     Mount,
+    /// Networks that lose packets.
+    Network,
     /// A real browser.
     Browser,
     /// What is deployed, with the programs that it is made for.
@@ -30,6 +32,7 @@ const BROWSER: &str = "kind(test) & test(/^browser::/)";
 const COMPOSE: &str = "kind(test) & test(/^compose::/)";
 const DEPLOY: &str = "kind(test) & test(/^deploy::/)";
 const MOUNT: &str = "kind(test) & test(/^mount::/)";
+const NETWORK: &str = "kind(test) & test(/^network::/)";
 const PROCESS: &str = "kind(test) & (package(kilat) | test(/^process::/))";
 
 impl Suite {
@@ -41,8 +44,13 @@ impl Suite {
             }
             Self::Process => {
                 format!("({PROCESS}) - ({MOUNT}) - ({BROWSER}) - ({DEPLOY}) - ({COMPOSE})")
+                format!("not (({PROCESS}) | ({MOUNT}) | ({NETWORK}) | ({BROWSER}) | ({DEPLOY}))")
+            }
+            Self::Process => {
+                format!("({PROCESS}) - ({MOUNT}) - ({NETWORK}) - ({BROWSER}) - ({DEPLOY})")
             }
             Self::Mount => MOUNT.to_owned(),
+            Self::Network => NETWORK.to_owned(),
             Self::Browser => BROWSER.to_owned(),
             Self::Deploy => DEPLOY.to_owned(),
             Self::Compose => COMPOSE.to_owned(),

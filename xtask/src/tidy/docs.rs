@@ -21,7 +21,7 @@ pub(super) fn links_lead_somewhere(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// `cargo xtask NAME` and `cargo xtask bench NAME` in documents are commands that exist.
+/// `cargo xtask NAME`, and the names of benchmarks and soaks behind it, in documents are commands that exist.
 pub(super) fn commands_exist(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.markdown() {
@@ -114,9 +114,13 @@ fn unknown_commands(tree: &Tree, line: &str) -> Vec<String> {
             if !tree.commands.contains(&command) {
                 return Some(format!("cargo xtask {command}"));
             }
-            let bench = name(words.next()).filter(|_| command == "bench")?;
-            let is_known = tree.benches.contains(&bench);
-            (!is_known).then(|| format!("cargo xtask bench {bench}"))
+            let known = match command.as_str() {
+                "bench" => &tree.benches,
+                "soak" => &tree.soaks,
+                _ => return None,
+            };
+            let named = name(words.next())?;
+            (!known.contains(&named)).then(|| format!("cargo xtask {command} {named}"))
         })
         .collect()
 }
@@ -161,9 +165,11 @@ mod tests {
         };
         check("`cargo xtask test --quick`, `cargo xtask bench`, `cargo xtask NAME`", &[]);
         check("`cargo xtask bench journal`, `cargo xtask bench --smoke`", &[]);
+        check("`cargo xtask soak chaos`, `cargo xtask soak --for 5`", &[]);
         check("`cargo xtask` runs it", &[]);
         check("`cargo xtask fly`", &["a.md:1"]);
         check("```\ncargo xtask bench gone\n```", &["a.md:2"]);
+        check("`cargo xtask soak journal`", &["a.md:1"]);
     }
 
     #[test]

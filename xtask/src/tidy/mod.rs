@@ -13,7 +13,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 
-use crate::{bench, process};
+use crate::{bench, process, soak};
 
 /// The project's files, read once for all rules.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ struct Tree {
     commands: Vec<String>,
     /// What may follow `cargo xtask bench` in a document.
     benches: Vec<String>,
+    /// What may follow `cargo xtask soak` in a document.
+    soaks: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,7 @@ impl Tree {
             files: files.collect(),
             commands: commands.to_vec(),
             benches: bench::names().into_iter().map(str::to_owned).collect(),
+            soaks: soak::names().into_iter().map(str::to_owned).collect(),
             paths,
         })
     }
@@ -167,6 +170,7 @@ mod samples {
             paths: files.iter().map(|&(path, _)| path.to_owned()).collect(),
             commands: vec!["test".to_owned(), "bench".to_owned()],
             benches: vec!["journal".to_owned()],
+            soaks: vec!["chaos".to_owned()],
         }
     }
 

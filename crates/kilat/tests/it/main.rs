@@ -10,6 +10,7 @@
 //! | `collector` | an OpenTelemetry collector that can misbehave |
 //! | `process` | tests with processes only |
 //! | `mount` | tests with file systems of their own: root only |
+//! | `network` | tests with networks of their own: root only |
 //! | `browser` | tests with a browser |
 //! | `deploy` | tests of what stands in `deploy/`, with the programs it is made for |
 //! | `compose` | tests of `deploy/compose` with a Docker engine, which `cargo xtask compose` starts |
@@ -29,6 +30,7 @@ mod guide;
 mod facts;
 mod http;
 mod mount;
+mod network;
 mod process;
 mod program;
 mod storm;

@@ -26,6 +26,9 @@ pub(crate) fn kilat<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command
 fn clean(command: &mut Command) {
     let own = std::env::vars()
         .filter(|(name, _)| name.starts_with("KILAT_") || name.starts_with("OTEL_"));
+/// Without settings of the machine, and with the token of the tests.
+pub(crate) fn clean(command: &mut Command) {
+    let own = std::env::vars().filter(|(name, _)| name.starts_with("KILAT_"));
     for (name, _) in own {
         command.env_remove(name);
     }
@@ -67,6 +70,20 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Runs a program of the system, whether it succeeds or not.
+pub(crate) fn try_to_tell(program: &str, arguments: &[&str]) {
+    let _ = Command::new(program).args(arguments).output();
+}
+
+/// Runs a program of the system, which must succeed; what it says.
+pub(crate) fn tell(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// A program that is killed and reaped when this is dropped.
 pub(crate) struct Running {
     child: Child,
@@ -91,6 +108,16 @@ impl Running {
         }
     }
 
+    /// Stops it, and waits until none of its threads runs any more: a busy machine takes a moment.
+    pub(crate) fn stand_still(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.child.id());
+        wait_for("threads that stand still", || {
+            let mut tasks = std::fs::read_dir(&tasks).unwrap();
+            tasks.all(|task| is_stopped(&task.unwrap().path().join("stat"))).then_some(())
+        });
+    }
+
     /// The exit status, once the process has ended by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;
@@ -107,6 +134,12 @@ impl Running {
         }
         self.ended
     }
+}
+
+/// Whether a thread is in state T. One that has ended meanwhile does not run either.
+fn is_stopped(stat: &Path) -> bool {
+    let stat = std::fs::read_to_string(stat).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
 }
 
 impl Drop for Running {

@@ -1,6 +1,6 @@
 //! `kilat attack` beside a test, which does its worst meanwhile.
 
-use crate::program::{Running, kilat};
+use crate::program::{Running, Server, kilat, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::process::Stdio;
@@ -24,8 +24,21 @@ impl Storm {
         Storm { process, result }
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.process.ended().is_some()
+    /// An attack on a rehearsal sale that does not end and can't be sold out, once it sells.
+    pub(crate) fn without_end(server: &Server, buyers: usize) -> Storm {
+        let buyers = format!("--buyers={buyers}");
+        let size = ["--supply=100000000", "--per-customer=0", "--hold=0.2", "--duration=86400"];
+        let storm = Storm::start(&server.url, &[&size[..], &[&buyers]].concat());
+        wait_for("orders", || {
+            let sales = server.get("/v1/sales").json();
+            let mut sales = sales["sales"].as_array().unwrap().iter();
+            let is_sold = |sale: &Value| {
+                let is_rehearsal = sale["id"].as_str().unwrap().starts_with("rehearsal-");
+                is_rehearsal && sale["sold"].as_u64() > Some(0)
+            };
+            sales.any(is_sold).then_some(())
+        });
+        storm
     }
 
     /// The report, proven, once it has ended by itself.

@@ -1,6 +1,6 @@
 //! `kilat up` as a test meets it: the whole system as processes, and what can be done to them.
 
-use crate::program::{Server, kilat, run, stderr, stdout, verify, wait_for};
+use crate::program::{Server, kilat, run, stdout, verify, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -46,9 +46,7 @@ impl Up {
 
     /// Kills it and waits until it is back.
     pub(crate) fn kill(&self, name: &str) {
-        let restarts = self.process(name)["restarts"].as_u64().unwrap();
-        let output = run(["kill", name, "--data", &self.data()]);
-        assert!(output.status.success(), "{}", stderr(&output));
+        let restarts = self.strike(name);
         self.await_back(name, restarts);
     }
 
@@ -62,11 +60,14 @@ impl Up {
         });
     }
 
-    /// Kills it whatever state it is in, and does not wait.
-    pub(crate) fn strike(&self, name: &str) {
+    /// Kills it as soon as it runs, and does not wait; how often it had been restarted before.
+    pub(crate) fn strike(&self, name: &str) -> u64 {
         wait_for("a process to kill", || {
-            run(["kill", name, "--data", &self.data()]).status.success().then_some(())
-        });
+            let process = self.process(name);
+            let restarts = process["pid"].is_u64().then(|| process["restarts"].as_u64())?;
+            let killed = run(["kill", name, "--data", &self.data()]).status.success();
+            restarts.filter(|_| killed)
+        })
     }
 
     /// Waits until all are ready.

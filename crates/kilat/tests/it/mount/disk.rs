@@ -1,9 +1,9 @@
 //! An ext4 file system of its own on a loop device, which can lose its power.
 
+use crate::program::{tell, try_to_tell};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 /// `EXT4_IOC_SHUTDOWN` of the kernel's `fs/ext4/ext4.h`, with `EXT4_GOING_FLAGS_NOLOGFLUSH` (2):
@@ -83,18 +83,6 @@ impl Drop for Disk {
         }
         try_to_tell("losetup", &["--detach", &self.device]);
     }
-}
-
-fn try_to_tell(program: &str, arguments: &[&str]) {
-    let _ = Command::new(program).args(arguments).output();
-}
-
-fn tell(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// A file that takes all but `left` bytes of what is free.

@@ -1,12 +1,22 @@
 //! No space left: a clear no, reads as ever, and selling by itself when there is space again.
 
 use super::disk::{Disk, Sectors, fill, may_mount};
+use crate::facts;
 use crate::http::{self, Reply};
 use crate::program::{Server, kilat, serve, verify, wait_for};
 
 /// Room for the first segments of ledger and event log (8 MiB each), not for a second (16 MiB).
 const LEFT_BYTES: u64 = 22 << 20;
 const SECRET: &str = "a secret of at least 32 characters, for a test";
+use crate::program::{Server, verify, wait_for};
+use crate::storm::Storm;
+use crate::system::{NAMES, Up};
+use std::time::Duration;
+
+/// Room for the first segments of ledger and event log (8 MiB each), not for a second (16 MiB).
+const LEFT_BYTES: u64 = 22 << 20;
+/// Longer than the supervisor bears a process that does not answer.
+const SILENCE: Duration = Duration::from_secs(16);
 const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
 
 /// Sells in ever smaller batches until there is no room for a single order; how many were taken.
@@ -101,4 +111,45 @@ fn a_full_disk_refuses_clearly_and_recovers_by_itself() {
     assert!(sold > taken, "{sold} sold, {taken} acknowledged before");
     server.stop();
     assert_eq!(verify(&data)["sales"][0]["sold"], sold);
+}
+
+/// Behind a gateway, too, buyers hear the reason, pages are shown, and no process is ended for it.
+#[test]
+fn the_whole_system_on_a_full_disk_says_so_and_sells_on_by_itself() {
+    if !may_mount() {
+        return;
+    }
+    let disk = Disk::new(64, Sectors::Small);
+    let filler = fill(&disk.path(), LEFT_BYTES);
+    let up = Up::on(&disk.path().join("data"));
+    up.server.make_sale("s", 10_000_000, 60);
+    let storm = Storm::without_end(&up.server, 16);
+    let taken = sell_until_full(&up.server);
+    println!("{taken} orders until the disk was full");
+    for name in NAMES {
+        let told = wait_for("processes that say that they are not ready", || {
+            let process = up.process(name);
+            (process["state"] == "unready").then_some(process)
+        });
+        let why = told["why"].as_str().unwrap().to_owned();
+        // The gateway knows no reason, only that it has nobody.
+        assert!(why.contains("no space is left") || name == "gateway", "{told}");
+    }
+    let refused = up.server.order("s", "small", ORDER);
+    assert_eq!(refused.json()["code"], "storage_full", "{}", refused.text());
+    assert_eq!(refused.status, 503);
+    assert_eq!(up.server.get("/").status, 200);
+    // For longer than a process may be silent.
+    std::thread::sleep(SILENCE);
+    std::fs::remove_file(filler).unwrap();
+    wait_for("an order", || (up.server.order("s", "later", ORDER).status == 201).then_some(()));
+    up.await_all();
+    let report = storm.end();
+    for sale in ["s", report["setup"]["sale"].as_str().unwrap()] {
+        facts::check(&up.server, sale);
+    }
+    for name in NAMES {
+        assert_eq!(up.process(name)["restarts"], 0, "{name}");
+    }
+    up.stop();
 }

@@ -25,8 +25,7 @@ const STOPPED: Duration = Duration::from_secs(5);
 fn under_attack(up: &Up, seed: u64, harm: impl FnOnce()) -> Value {
     let (witness, done) = (Witness::default(), AtomicBool::new(false));
     let url = &up.server.url;
-    let size = ["--supply=100000000", "--per-customer=0", "--buyers=64", "--hold=0.2"];
-    let storm = Storm::start(url, &[&size[..], &["--duration=86400"]].concat());
+    let storm = Storm::without_end(&up.server, 64);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 1.. {
@@ -108,7 +107,7 @@ fn whatever_is_killed_at_random_no_acknowledged_order_is_lost() {
             std::thread::sleep(Duration::from_millis(random.below(PAUSE_MS_MAX)));
             // Now and then the next one dies before this one is back.
             match random.below(4) {
-                0 => up.strike(name),
+                0 => drop(up.strike(name)),
                 _ => up.kill(name),
             }
             *killed.entry(name).or_default() += 1;

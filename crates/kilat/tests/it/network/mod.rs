@@ -1,0 +1,4 @@
+//! Networks that lose packets, between processes that do not know it. Only root may make them.
+
+mod lab;
+mod partition;
