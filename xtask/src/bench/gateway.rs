@@ -13,7 +13,9 @@ use super::figure::{Figure, Spread, Target};
 use super::http::{self, Connection};
 use super::kilat::{self, Place};
 use super::nginx;
+use super::overload;
 use super::part::{Part, Role};
+use super::recovery;
 use super::scene::{Scene, alternate};
 use super::server::{self, GENERATOR_CORE, Program, Ready, SERVER_CORE, Server};
 use super::wrk::{self, Load, Shot};
@@ -35,6 +37,18 @@ pub(super) static PARTS: &[Part] = &[
         run: against_nginx,
     },
     Part { ids: &["kill"], role: Role::Target, needs: &[setup::UTIL_LINUX], run: kill },
+    Part {
+        ids: &["overload"],
+        role: Role::Target,
+        needs: &[setup::UTIL_LINUX],
+        run: overload::run,
+    },
+    Part {
+        ids: &["recovery"],
+        role: Role::Target,
+        needs: &[setup::UTIL_LINUX],
+        run: recovery::run,
+    },
 ];
 
 /// Both get one core and one thread; the upstream, nginx's constant, and the generator share the

@@ -11,8 +11,10 @@ mod job;
 mod kilat;
 mod machine;
 mod nginx;
+mod overload;
 mod part;
 pub(crate) mod python;
+mod recovery;
 pub(crate) mod sale;
 mod scene;
 mod server;
@@ -111,7 +113,7 @@ static BENCHES: &[Bench] = &[
     },
     Bench {
         name: "gateway",
-        about: "the gateway against nginx's proxy_pass, and when a replica is killed",
+        about: "the gateway against nginx's proxy_pass, and when a replica or the core is killed",
         run: |options| part::run(gateway::PARTS, options),
     },
     Bench {
