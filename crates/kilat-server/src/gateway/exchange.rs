@@ -107,6 +107,8 @@ enum Setback {
     Lost,
     /// It may be carried out still.
     Late,
+    /// Nothing was sent, and nothing will be: all replicas have more than they can do.
+    Busy,
 }
 
 impl Courier<'_> {
@@ -132,6 +134,7 @@ impl Courier<'_> {
                 (Setback::Lost, _) => {
                     return Err(self.lost("the replica failed before it answered"));
                 }
+                (Setback::Busy, _) => return Err(Refusal::new(Code::Overloaded)),
                 (Setback::Late, _) => return Err(self.lost("the replica did not answer in time")),
             };
             self.worker.shared.figures.repeated();
@@ -205,6 +208,7 @@ impl Courier<'_> {
     fn note(&mut self, index: usize, member: &Member, failed: Failed) -> Setback {
         let replicas = &self.worker.shared.replicas;
         match failed {
+            Failed::Busy => Setback::Busy,
             Failed::Unsent(request, why) => {
                 self.attempts -= 1;
                 if let Some(health) = health_after(&why) {
@@ -236,11 +240,12 @@ impl Courier<'_> {
     async fn receive(
         &self,
         index: usize,
-        (reply, lease): (Response<Incoming>, Lease),
+        (reply, mut lease): (Response<Incoming>, Lease),
         may_repeat: bool,
     ) -> Result<Received, Setback> {
         let (head, mut body) = reply.into_parts();
         if reply::is_stream(&head.headers) {
+            lease.leave_place();
             return Ok(Received { index, head, body: Coming::Stream(body, lease) });
         }
         let kept = reply::keep(&mut body).await.map_err(|why| {
@@ -248,6 +253,7 @@ impl Courier<'_> {
             Setback::Lost
         })?;
         if !kept.is_whole {
+            lease.leave_place();
             return Ok(Received { index, head, body: Coming::Rest(kept, body, lease) });
         }
         lease.give_back();

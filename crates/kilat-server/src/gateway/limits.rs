@@ -50,6 +50,8 @@ pub const PROBE_EVERY: Duration = Duration::from_millis(250);
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Most unused connections that are kept to a replica, by each thread.
 pub const SPARE_CONNECTIONS_MAX: usize = 512;
+/// Longest time that a request waits because its replica is busy with others; then 503.
+pub const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// Longest time that an unused connection is kept; shorter than any replica's.
 pub const SPARE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often spare connections are looked through.
@@ -80,6 +82,9 @@ pub struct Limits {
     pub connections_max: usize,
     /// Most requests that are with replicas; one more is answered 503 at once.
     pub in_flight_max: usize,
+    /// Most requests that are with one replica; more wait their turn here. A connection for each
+    /// of thousands would cost more than the work itself.
+    pub replica_busy_max: usize,
     /// Most streams of events; one more is answered 503.
     pub streams_max: usize,
     /// Most bodies that are passed on as they come; one more is answered 503.
@@ -95,6 +100,7 @@ impl Default for Limits {
             write_timeout: limits.write_timeout,
             connections_max: limits.connections_max,
             in_flight_max: 8_192,
+            replica_busy_max: SPARE_CONNECTIONS_MAX,
             streams_max: limits.streams_max,
             uploads_max: 256,
         }

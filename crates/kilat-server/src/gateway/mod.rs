@@ -53,7 +53,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use worker::{Arrival, Shared, Worker};
 
@@ -158,8 +158,11 @@ fn share(options: Options, stopping: watch::Receiver<bool>) -> Result<Shared, St
     let node = HeaderValue::from_str(&options.node).ok().filter(|_| is_node_name(&options.node));
     let node = node.ok_or(StartError::Node(BadNode(options.node)))?;
     let limits = options.limits;
+    let replicas = Arc::new(Replicas::new(options.replicas));
+    let place = |_| Arc::new(Semaphore::new(limits.replica_busy_max));
     Ok(Shared {
-        replicas: Arc::new(Replicas::new(options.replicas)),
+        places: replicas.members().iter().map(place).collect(),
+        replicas,
         node,
         store: Arc::new(upload::Store::new(limits.uploads_max, limits.body_timeout)),
         connections: Seats::new(limits.connections_max),

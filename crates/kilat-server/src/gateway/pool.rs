@@ -4,7 +4,7 @@
 //! Must never know what is sent over them.
 
 use super::limits::{
-    CONNECT_TIMEOUT, REPLY_BUFFER_BYTES_MAX, SPARE_CONNECTIONS_MAX, SPARE_TIME_MAX,
+    BUSY_WAIT, CONNECT_TIMEOUT, REPLY_BUFFER_BYTES_MAX, SPARE_CONNECTIONS_MAX, SPARE_TIME_MAX,
 };
 use super::replicas::Replica;
 use super::upload::Upload;
@@ -16,6 +16,8 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 /// Silence after which the system asks whether the other side is still there, and between two such
 /// questions: a replica whose machine vanished closes nothing.
@@ -24,7 +26,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The unused connections, by replica. The thread is their only user, so no lock is ever waited for.
 pub(super) struct Pool {
     spare: Vec<Mutex<Vec<Spare>>>,
+    places: Places,
 }
+
+/// Places with each replica, for the requests of all threads.
+pub(super) type Places = Arc<[Arc<Semaphore>]>;
 
 struct Spare {
     sender: SendRequest<Upload>,
@@ -36,20 +42,24 @@ pub(super) struct Lease {
     pool: Arc<Pool>,
     index: usize,
     sender: SendRequest<Upload>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Why there is no reply.
 pub(super) enum Failed {
     /// Nothing was sent; here it is again.
     Unsent(Box<Request<Upload>>, io::Error),
+    /// Nothing was sent: the replica was busy with others for too long.
+    Busy,
     /// The replica may have carried it out.
     Lost(hyper::Error),
 }
 
 impl Pool {
-    /// For so many replicas.
-    pub(super) fn new(replicas: usize) -> Pool {
-        Pool { spare: (0..replicas).map(|_| Mutex::default()).collect() }
+    /// For as many replicas as there are places with.
+    pub(super) fn new(places: &Places) -> Pool {
+        let spare = places.iter().map(|_| Mutex::default()).collect();
+        Pool { spare, places: Arc::clone(places) }
     }
 
     /// Sends a request to a replica and waits for the head of its reply.
@@ -62,6 +72,10 @@ impl Pool {
         replica: &Replica,
         mut request: Request<Upload>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
+        let place = Arc::clone(&self.places[index]).acquire_owned();
+        // No semaphore here is ever closed.
+        let Ok(Ok(place)) = timeout(BUSY_WAIT, place).await else { return Err(Failed::Busy) };
+        let mut place = Some(place);
         loop {
             let (sender, is_new) = match self.take(index) {
                 Some(sender) => (sender, false),
@@ -70,8 +84,9 @@ impl Pool {
                     Err(error) => return Err(Failed::Unsent(Box::new(request), error)),
                 },
             };
-            let mut lease = Lease { pool: Arc::clone(self), index, sender };
+            let mut lease = Lease { pool: Arc::clone(self), index, sender, place: place.take() };
             if lease.sender.ready().await.is_err() && !is_new {
+                place = lease.place.take();
                 continue;
             }
             match lease.sender.try_send_request(request).await {
@@ -81,7 +96,10 @@ impl Pool {
                         let why = io::Error::other(error.into_error());
                         return Err(Failed::Unsent(Box::new(unsent), why));
                     }
-                    Some(unsent) => request = unsent,
+                    Some(unsent) => {
+                        place = lease.place.take();
+                        request = unsent;
+                    }
                     None => return Err(Failed::Lost(error.into_error())),
                 },
             }
@@ -117,6 +135,12 @@ impl Spare {
 }
 
 impl Lease {
+    /// The reply has begun and may take as long as its reader does: that keeps the replica from
+    /// nothing else.
+    pub(super) fn leave_place(&mut self) {
+        self.place = None;
+    }
+
     /// The reply was read to its end: another request may use the connection.
     pub(super) fn give_back(self) {
         let mut spare = self.pool.lock(self.index);
@@ -128,7 +152,7 @@ impl Lease {
 
 async fn connect(replica: &Replica) -> io::Result<SendRequest<Upload>> {
     let late = || io::Error::from(io::ErrorKind::TimedOut);
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, replica.connect());
+    let connected = timeout(CONNECT_TIMEOUT, replica.connect());
     let stream = connected.await.map_err(|_| late())??;
     stream.set_nodelay(true)?;
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);

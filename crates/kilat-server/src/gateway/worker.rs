@@ -5,7 +5,7 @@ use super::exchange::{self, Client};
 use super::figures::Figures;
 use super::forward::Origin;
 use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, SWEEP_EVERY};
-use super::pool::Pool;
+use super::pool::{Places, Pool};
 use super::replicas::Replicas;
 use super::tls::Tls;
 use super::upload::Store;
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     pub(super) connections: Seats,
     pub(super) in_flight: Seats,
+    pub(super) places: Places,
     pub(super) streams: Seats,
     pub(super) waiting: Seats,
     pub(super) figures: Figures,
@@ -59,7 +60,7 @@ pub(super) struct Arrival {
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>) -> Worker {
-        let pool = Arc::new(Pool::new(shared.replicas.members().len()));
+        let pool = Arc::new(Pool::new(&shared.places));
         Worker { shared, pool }
     }
 

@@ -126,6 +126,11 @@ impl Fake {
         self.state.changed.notify_all();
     }
 
+    /// Whether one was let go on that has not gone on yet.
+    pub(super) fn has_permits(&self) -> bool {
+        !self.state.permits.lock().unwrap().is_empty()
+    }
+
     /// Every request so far, probes apart.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()

@@ -122,6 +122,47 @@ fn more_than_can_be_in_flight_is_told_so_at_once() {
     assert_eq!(client.call("GET", "/x", &[], "").status, 200);
 }
 
+/// A connection for each of thousands would cost more than the work.
+#[test]
+fn more_than_a_replica_should_be_busy_with_wait_their_turn() {
+    let world = World::single(Limits { replica_busy_max: 2, ..Limits::default() });
+    let mut stream = world.connect();
+    stream.send(request("GET", "/events", &[], ""));
+    assert_eq!(stream.read_head().status, 200);
+    let mut waiting: Vec<_> = (0..6).map(|_| world.connect()).collect();
+    for client in &mut waiting {
+        client.send(request("GET", "/wait", &[], ""));
+    }
+    for served in 0..waiting.len() {
+        while world.seen_at("/wait") < (served + 2).min(waiting.len()) {
+            std::thread::yield_now();
+        }
+        let with_it = world.seen_at("/wait") - served;
+        assert!(with_it <= 2, "{with_it} are with a replica that takes two, and a stream");
+        world.replicas[0].permit("/wait");
+        while world.replicas[0].has_permits() {
+            std::thread::yield_now();
+        }
+    }
+    for client in &mut waiting {
+        assert_eq!(client.read_reply().status, 200);
+    }
+}
+
+#[test]
+fn who_waits_for_a_busy_replica_for_too_long_is_told_so() {
+    let world = World::single(Limits { replica_busy_max: 1, ..Limits::default() });
+    let mut first = world.connect();
+    first.send(request("GET", "/wait", &[], ""));
+    world.replicas[0].await_request("/wait");
+    let late = world.get("/late");
+    assert_eq!((late.code().as_str(), late.header("retry-after")), ("overloaded", Some("1")));
+    assert_eq!(world.seen_at("/late"), 0);
+    world.replicas[0].permit("/wait");
+    assert_eq!(first.read_reply().status, 200);
+    assert_eq!(world.get("/x").status, 200);
+}
+
 #[test]
 fn streams_and_uploads_have_limits_of_their_own() {
     let world = World::single(Limits {

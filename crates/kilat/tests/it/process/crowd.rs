@@ -1,8 +1,10 @@
-//! Thousands of connections that say little.
+//! More than can be served: connections that say little, and buyers who ask again too soon.
 
-use crate::program::scaled;
+use crate::program::{scaled, wait_for};
+use crate::storm::Storm;
 use crate::system::Up;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -101,4 +103,22 @@ fn those_who_say_little_cost_little_and_are_in_nobodys_way() {
         assert_eq!(up.process(name)["restarts"], 0);
     }
     up.stop();
+}
+
+/// Far more than can be served, from buyers who ask again before they can have been answered.
+#[test]
+fn a_storm_of_retries_is_outlasted() {
+    let up = Up::start();
+    up.server.make_sale(SALE, 1_000, 60);
+    let web = up.process("web-1")["address"].as_str().unwrap().to_owned();
+    let size = ["--supply=100000000", "--per-customer=0", "--buyers=100000", "--connections=400"];
+    let hurry = ["--timeout-ms=100", "--duration=2"];
+    for (name, url) in [("gateway", &up.server.url), ("replica", &web)] {
+        let report = Storm::start(url, &[&size[..], &hurry].concat()).proven();
+        let traffic: &Value = &report["traffic"];
+        println!("{name}: {traffic}");
+        assert!(traffic["retries"].as_u64() > Some(0), "nobody asked again: {report}");
+    }
+    wait_for("an order", || (up.server.order(SALE, "after", ORDER).status == 201).then_some(()));
+    assert_eq!(up.stop()["holds"], true);
 }
