@@ -168,7 +168,7 @@ mod samples {
                 .map(|&(path, text)| File { path: path.to_owned(), text: text.to_owned() })
                 .collect(),
             paths: files.iter().map(|&(path, _)| path.to_owned()).collect(),
-            commands: vec!["test".to_owned(), "bench".to_owned()],
+            commands: ["test", "bench", "soak"].map(str::to_owned).into(),
             benches: vec!["journal".to_owned()],
             soaks: vec!["chaos".to_owned()],
         }
