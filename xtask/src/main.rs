@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `setup`, `compose`, `schemathesis`.
-//! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `soak`, `setup`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `soak`, `setup`,
+//! `compose`, `schemathesis`.
 //! Must never be needed to build or run Kilat itself.
 
 mod bench;

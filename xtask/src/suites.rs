@@ -40,14 +40,13 @@ impl Suite {
     fn filter(self) -> String {
         match self {
             Self::Own => {
-                format!("not (({PROCESS}) | ({MOUNT}) | ({BROWSER}) | ({DEPLOY}) | ({COMPOSE}))")
+                let named =
+                    format!("({MOUNT}) | ({NETWORK}) | ({BROWSER}) | ({DEPLOY}) | ({COMPOSE})");
+                format!("not (({PROCESS}) | {named})")
             }
             Self::Process => {
-                format!("({PROCESS}) - ({MOUNT}) - ({BROWSER}) - ({DEPLOY}) - ({COMPOSE})")
-                format!("not (({PROCESS}) | ({MOUNT}) | ({NETWORK}) | ({BROWSER}) | ({DEPLOY}))")
-            }
-            Self::Process => {
-                format!("({PROCESS}) - ({MOUNT}) - ({NETWORK}) - ({BROWSER}) - ({DEPLOY})")
+                let others = format!("({MOUNT}) - ({NETWORK}) - ({BROWSER}) - ({DEPLOY})");
+                format!("({PROCESS}) - {others} - ({COMPOSE})")
             }
             Self::Mount => MOUNT.to_owned(),
             Self::Network => NETWORK.to_owned(),

@@ -37,13 +37,21 @@ pub(super) fn serve(scene: &Scene, place: Place<'_>) -> Result<Server> {
 
 /// Starts `kilat core` in the same way; it is asked at its own address for HTTP.
 pub(super) fn core(scene: &Scene, place: Place<'_>) -> Result<Server> {
+    let address = server::free_address()?;
+    Program::new(scene.kilat()?, address, place.core, place.folder)?
+        .without_env("KILAT_")
+        .env("KILAT_ADMIN_TOKEN", ADMIN_TOKEN)
+        .args(["core", "--log", "warn", "--admin", &address.to_string()])
+        .arg_path("--data", &place.folder.join("data"))
+        .start(Ready::Get("/readyz"))
+}
+
 /// Starts `kilat up` on the data directory in the place, and waits until it is ready.
 pub(super) fn up(scene: &Scene, place: Place<'_>) -> Result<Server> {
     let address = server::free_address()?;
     Program::new(scene.kilat()?, address, place.core, place.folder)?
         .without_env("KILAT_")
         .env("KILAT_ADMIN_TOKEN", ADMIN_TOKEN)
-        .args(["core", "--log", "warn", "--admin", &address.to_string()])
         // Other servers of this machine may have its port.
         .env("KILAT_LOOKUP_LISTEN", "none")
         .args(["up", "--listen", &address.to_string()])

@@ -22,7 +22,7 @@ use super::worker::Worker;
 use crate::metrics;
 use crate::seats::Seat;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use kilat_api::problem::Code;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -290,6 +290,7 @@ fn said(sent: &Result<(Response<Incoming>, Lease), Failed>) -> Result<StatusCode
     match sent {
         Ok((reply, _)) => Ok(reply.status()),
         Err(Failed::Unsent(..)) => Err("not_connected"),
+        Err(Failed::Busy) => Err("busy"),
         Err(Failed::Lost(_)) => Err("connection_lost"),
     }
 }

@@ -23,12 +23,10 @@ pub(crate) fn kilat<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command
     command
 }
 
-fn clean(command: &mut Command) {
-    let own = std::env::vars()
-        .filter(|(name, _)| name.starts_with("KILAT_") || name.starts_with("OTEL_"));
 /// Without settings of the machine, and with the token of the tests.
 pub(crate) fn clean(command: &mut Command) {
-    let own = std::env::vars().filter(|(name, _)| name.starts_with("KILAT_"));
+    let own = std::env::vars()
+        .filter(|(name, _)| name.starts_with("KILAT_") || name.starts_with("OTEL_"));
     for (name, _) in own {
         command.env_remove(name);
     }

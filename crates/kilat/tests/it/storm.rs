@@ -41,6 +41,11 @@ impl Storm {
         storm
     }
 
+    /// Whether it is over already.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
     /// The report, proven, once it has ended by itself.
     pub(crate) fn proven(self) -> Value {
         self.report(0)

@@ -24,9 +24,13 @@ impl Up {
     }
 
     pub(crate) fn on(data: &Path) -> Up {
+        Up::with(data, &[])
+    }
+
+    pub(crate) fn with(data: &Path, arguments: &[&str]) -> Up {
         let path = data.to_str().unwrap();
-        let server =
-            Server::run(&mut kilat(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", path]));
+        let mut command = kilat(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", path]);
+        let server = Server::run(command.args(arguments));
         // The control socket is there in a moment.
         wait_for("kilat ps", || run(["ps", "--data", path]).status.success().then_some(()));
         Up { server, data: data.to_owned(), folder: None }

@@ -4,7 +4,6 @@ use super::prometheus::Prometheus;
 use super::{content, document, folder, list, read, text};
 use crate::http;
 use crate::program::{Server, address_in, kilat, run, stderr, stdout, wait_for};
-use crate::program::{Server, kilat, run, stderr, stdout, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,17 +4,13 @@ use super::disk::{Disk, Sectors, fill, may_mount};
 use crate::facts;
 use crate::http::{self, Reply};
 use crate::program::{Server, kilat, serve, verify, wait_for};
-
-/// Room for the first segments of ledger and event log (8 MiB each), not for a second (16 MiB).
-const LEFT_BYTES: u64 = 22 << 20;
-const SECRET: &str = "a secret of at least 32 characters, for a test";
-use crate::program::{Server, verify, wait_for};
 use crate::storm::Storm;
 use crate::system::{NAMES, Up};
 use std::time::Duration;
 
 /// Room for the first segments of ledger and event log (8 MiB each), not for a second (16 MiB).
 const LEFT_BYTES: u64 = 22 << 20;
+const SECRET: &str = "a secret of at least 32 characters, for a test";
 /// Longer than the supervisor bears a process that does not answer.
 const SILENCE: Duration = Duration::from_secs(16);
 const ORDER: &str = r#"{"customer":"c","quantity":1}"#;

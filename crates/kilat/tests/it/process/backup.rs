@@ -1,10 +1,12 @@
 //! Backups taken under load, killed half-way, changed, and restored.
 
-use super::attack::{Storm, sold};
+use super::attack::sold;
 use super::core::Place;
-use super::events::{EVENT, copied, publish, start_stress, stats};
+use super::events::{EVENT, publish, start_stress, stats};
+use crate::facts;
 use crate::http;
 use crate::program::{Running, Server, kilat, run, scaled, stderr, stdout, verify, wait_for};
+use crate::storm::Storm;
 use crate::trace;
 use crate::witness::{Witness, seed};
 use serde_json::{Value, json};
@@ -58,7 +60,7 @@ fn names(path: &Path) -> BTreeSet<String> {
 fn projector_goes_on(server: &Server, sale: &str) {
     server.make_sale(sale, 10, 60);
     assert_eq!(server.order(sale, "k", r#"{"customer":"c","quantity":1}"#).status, 201);
-    wait_for("the copies", || (copied(server, sale).len() == 2).then_some(()));
+    wait_for("the copies", || (facts::of(server, sale).len() == 2).then_some(()));
     let metrics = server.get("/metrics");
     let halted = metrics.text().lines().find(|line| line.starts_with("kilat_projector_halted"));
     assert_eq!(halted, Some("kilat_projector_halted 0"));

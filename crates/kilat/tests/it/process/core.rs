@@ -19,7 +19,6 @@ const SECRET: &str = "fedcba9876543210fedcba9876543210";
 /// A folder with a data directory, and how its core is reached.
 pub(super) struct Place {
     pub(super) folder: TempDir,
-    folder: TempDir,
 }
 
 impl Place {

@@ -97,23 +97,6 @@ pub(super) fn start_stress(url: &str, seed: u64) -> Running {
     Running::start(command.args(size).args([url, seed]).stdout(Stdio::piped()))
 }
 
-/// Every fact of the sale, in order, as the event log has it.
-pub(super) fn copied(server: &Server, sale: &str) -> Vec<Value> {
-    let bearer = format!("Bearer {ADMIN}");
-    let headers = [("authorization", bearer.as_str())];
-    let mut events = Vec::new();
-    let mut next = Some(format!("/events?topic=sale.{sale}&limit=1000"));
-    while let Some(path) = next {
-        let reply = http::call(&server.url, "GET", &path, &headers, "").unwrap();
-        assert_eq!(reply.status, 200, "{}", reply.text());
-        let page = reply.json();
-        events.extend(page["events"].as_array().unwrap().iter().cloned());
-        let after = page["next"].as_u64();
-        next = after.map(|at| format!("/events?topic=sale.{sale}&limit=1000&after={at}"));
-    }
-    events
-}
-
 #[test]
 fn killed_anywhere_each_fact_of_a_sale_is_one_event() {
     let folder = tempfile::tempdir().unwrap();

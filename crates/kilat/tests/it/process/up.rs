@@ -1,82 +1,13 @@
 //! `kilat up`: the whole system as processes, of which any may die at any moment.
 
-use super::attack::Storm;
 use crate::collector::Collector;
 use crate::http;
-use crate::program::{Server, kilat, run, scaled, stderr, stdout, verify, wait_for};
-use rustix::process::Signal;
-use serde_json::Value;
-use std::path::Path;
-use std::time::Duration;
-use tempfile::TempDir;
-
-const DEMO: &str = "/v1/sales/iphone-17-pro-max";
-
-/// A running system and its data directory.
-struct Up {
-    server: Server,
-    folder: TempDir,
-}
-
-impl Up {
-    fn start() -> Up {
-        let folder = tempfile::tempdir().unwrap();
-        let server = Up::on(&folder.path().join("data"));
-        Up { server, folder }
-    }
-
-    fn on(data: &Path) -> Server {
-        Up::with(data, &[])
-    }
-
-    fn with(data: &Path, arguments: &[&str]) -> Server {
-        let data = data.to_str().unwrap();
-        let mut command = kilat(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", data]);
-        let server = Server::run(command.args(arguments));
-        // The control socket is there in a moment.
-        wait_for("kilat ps", || run(["ps", "--data", data]).status.success().then_some(()));
-        server
-    }
-
-    fn data(&self) -> String {
-        self.folder.path().join("data").to_str().unwrap().to_owned()
-    }
-
-    /// What `kilat ps` says of a process.
-    fn process(&self, name: &str) -> Value {
-        let output = run(["ps", "--json", "--data", &self.data()]);
-        let all: Value = serde_json::from_str(&stdout(&output)).unwrap();
-        let mut all = all["processes"].as_array().unwrap().clone().into_iter();
-        all.find(|process| process["name"] == name).unwrap()
-    }
-
-    /// Kills it and waits until it is back.
-    fn kill(&self, name: &str) {
-        let restarts = self.process(name)["restarts"].as_u64().unwrap();
-        let output = run(["kill", name, "--data", &self.data()]);
-        assert!(output.status.success(), "{}", stderr(&output));
-        wait_for("a process that comes back", || {
-            let process = self.process(name);
-            let is_back =
-                process["restarts"].as_u64() > Some(restarts) && process["state"] == "ready";
-            is_back.then_some(())
-        });
-    }
-
-    fn stop(self) -> Value {
-        let data = self.data();
-        self.server.stop();
-        verify(Path::new(&data))
-    }
-}
-
-use crate::program::{Server, kilat, run, scaled, stderr, wait_for};
-use crate::storm::Storm;
 use crate::program::{Server, kilat, run, stderr, stdout, wait_for};
 use crate::system::{NAMES, Up};
 use rustix::process::Signal;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 const DEMO: &str = "/v1/sales/iphone-17-pro-max";
 
@@ -118,7 +49,7 @@ fn lookups_go_on_while_replicas_die() {
     let data = folder.path().join("data");
     let address = Collector::nobody().to_string();
     let more = ["--lookup-listen", &address];
-    let up = Up { server: Up::with(&data, &more), folder };
+    let up = Up::with(&data, &more);
     let url = format!("http://{address}");
     let path = "/get_stock?sku=IPHONE-17-PRO-MAX";
     let ask = || {
@@ -143,7 +74,7 @@ fn lookups_go_on_while_replicas_die() {
         }
     });
     // The address is taken, also for whoever would share it.
-    let other = up.folder.path().join("other").to_str().unwrap().to_owned();
+    let other = folder.path().join("other").to_str().unwrap().to_owned();
     let output =
         run(["up", "--lang=en", "--listen=127.0.0.1:0", "--data", &other, more[0], more[1]]);
     assert_eq!(output.status.code(), Some(2));
