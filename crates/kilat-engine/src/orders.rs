@@ -154,6 +154,18 @@ impl Orders {
         )
     }
 
+    /// An order that has the id of this very command was placed by it, when it was sent before:
+    /// to who asked it is no replay.
+    pub(crate) fn own_up(&mut self) {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        for (asked, outcome) in self.iter().zip(&mut outcomes) {
+            if let Outcome::Order { order, replayed } = outcome {
+                *replayed &= order.id != asked.id;
+            }
+        }
+        self.outcomes = outcomes;
+    }
+
     /// The orders as they were asked, in turn.
     pub fn iter(&self) -> impl Iterator<Item = PlaceOrder<'_>> {
         (0..self.len()).map(|index| self.get(index))

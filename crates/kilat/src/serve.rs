@@ -9,6 +9,10 @@ use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{files, logging, lookup, otlp};
 use kilat_engine::{Engine, Events, Handle, Remote, RemoteOptions};
+use crate::{logging, lookup};
+use kilat_engine::{
+    CoreAddress, Engine, Events, Handle, Remote, RemoteOptions, Store, StoreAddress, StoreOptions,
+};
 use kilat_server::lookup::Lookups;
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
 use rust_i18n::t;
@@ -25,6 +29,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// Longest wait for the core at the start.
 const CORE_PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for the store at the start.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code when the journal failed: what is on disk is known only after a new start.
 const JOURNAL_FAILED: i32 = 1;
 
@@ -67,36 +73,35 @@ enum Backend {
     Here(Box<Engine>),
     /// Behind a core; this process holds no state.
     Core(Box<Remote>),
+    /// The ledger in a store, the event log behind a core.
+    Store(Box<Store>, Box<Remote>),
 }
 
 impl Backend {
     fn open(settings: &Settings) -> Result<Backend, Failure> {
-        let Some(core) = &settings.core else {
-            return open(&settings.data).map(Box::new).map(Backend::Here);
-        };
-        let remote = Remote::connect(RemoteOptions {
-            core: core.clone(),
-            secret: settings.secret.clone().map(String::into_bytes),
-            name: settings.node.clone(),
-            patience: CORE_PATIENCE,
-        });
-        remote.map(Box::new).map(Backend::Core).map_err(|why| {
-            // Whoever restarts processes should try this one again.
-            if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) }
-        })
+        match (&settings.core, &settings.store) {
+            (None, _) => open(&settings.data).map(Box::new).map(Backend::Here),
+            (Some(core), None) => join(core, settings).map(Box::new).map(Backend::Core),
+            (Some(core), Some(store)) => {
+                let remote = join(core, settings)?;
+                let store = connect(store, settings, remote.events())?;
+                Ok(Backend::Store(Box::new(store), Box::new(remote)))
+            }
+        }
     }
 
     fn handle(&self) -> &Handle {
         match self {
             Backend::Here(engine) => engine.handle(),
             Backend::Core(remote) => remote.handle(),
+            Backend::Store(store, _) => store.handle(),
         }
     }
 
     fn events(&self) -> &Events {
         match self {
             Backend::Here(engine) => engine.events(),
-            Backend::Core(remote) => remote.events(),
+            Backend::Core(remote) | Backend::Store(_, remote) => remote.events(),
         }
     }
 
@@ -104,7 +109,9 @@ impl Backend {
         let (admin_token, secret) = (settings.admin_token.clone(), settings.secret.clone());
         match self {
             Backend::Here(_) => Secrets::load(&settings.data, admin_token, secret),
-            Backend::Core(remote) => Secrets::of_replica(remote.handover(), admin_token, secret),
+            Backend::Core(remote) | Backend::Store(_, remote) => {
+                Secrets::of_replica(remote.handover(), admin_token, secret)
+            }
         }
     }
 
@@ -112,8 +119,35 @@ impl Backend {
         match self {
             Backend::Here(engine) => engine.stop(),
             Backend::Core(remote) => remote.stop(),
+            Backend::Store(store, remote) => {
+                // Its relay still needs the event log.
+                store.stop();
+                remote.stop();
+            }
         }
     }
+}
+
+fn join(core: &CoreAddress, settings: &Settings) -> Result<Remote, Failure> {
+    let remote = Remote::connect(RemoteOptions {
+        core: core.clone(),
+        secret: settings.secret.clone().map(String::into_bytes),
+        name: settings.node.clone(),
+        patience: CORE_PATIENCE,
+    });
+    // Whoever restarts processes should try this one again when waiting may help.
+    remote.map_err(|why| if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) })
+}
+
+fn connect(store: &StoreAddress, settings: &Settings, events: &Events) -> Result<Store, Failure> {
+    let options = StoreOptions {
+        address: store.clone(),
+        name: settings.node.clone(),
+        patience: STORE_PATIENCE,
+        may_lose: false,
+    };
+    Store::connect(options, events)
+        .map_err(|why| if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) })
 }
 
 /// The sockets to serve.
@@ -157,7 +191,8 @@ async fn serve(
     let address = server.local_addr();
     let core = settings.core.as_ref().map(ToString::to_string);
     let data = core.is_none().then(|| settings.data.display().to_string());
-    tracing::info!(%address, node = settings.node, data, core, "ready");
+    let store = settings.store.as_ref().map(ToString::to_string);
+    tracing::info!(%address, node = settings.node, data, core, store, "ready");
     announce(lang, address, &secrets);
     lookups.iter().for_each(|lookups| lookup::announce_beside(lookups, lang));
     stop.wait().await;

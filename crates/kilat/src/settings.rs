@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::lookup::Beside;
 use crate::otlp::TraceArgs;
 use kilat_engine::CoreAddress;
+use kilat_engine::{CoreAddress, StoreAddress};
 use kilat_server::is_node_name;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -52,9 +53,13 @@ pub(crate) struct Settings {
     events: Option<String>,
     core_listen: Option<String>,
     pub(crate) core_admin: Option<SocketAddr>,
-    /// Where ledger and event log are, if not in the data directory.
+    /// The core that has the event log, and the ledger too unless a store has it; `None` when
+    /// both are in the data directory.
     #[serde(skip)]
     pub(crate) core: Option<CoreAddress>,
+    /// The store that has the ledger.
+    #[serde(skip)]
+    pub(crate) store: Option<StoreAddress>,
     pub(crate) node: String,
     pub(crate) open_to_strangers: bool,
     pub(crate) lanes: usize,
@@ -97,6 +102,7 @@ impl Settings {
             core_listen: file.core_listen,
             core_admin: file.core_admin,
             core: None,
+            store: None,
             node: args.node.or(file.node).unwrap_or_else(host_name),
             open_to_strangers: args.open_to_strangers.or(file.open_to_strangers).unwrap_or(false),
             lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
@@ -113,6 +119,7 @@ impl Settings {
             publish_token: args.publish_token.or(file.publish_token),
             secret: args.secret.or(file.secret),
         };
+        settings.store = settings.find_store()?;
         settings.core = settings.find_core()?;
         settings.check()?;
         Ok(settings)
@@ -172,11 +179,39 @@ impl Settings {
         }
     }
 
-    /// The core behind this replica, if it is one.
+    /// A ledger in a store needs an event log elsewhere, and secrets that all replicas share.
+    fn find_store(&self) -> Result<Option<StoreAddress>, Failure> {
+        let Some(ledger) = self.ledger.as_ref().filter(|url| !url.starts_with("core:")) else {
+            return Ok(None);
+        };
+        let Ok(store) = ledger.parse::<StoreAddress>() else {
+            // It is read as a core's address, which says what one looks like.
+            return Ok(None);
+        };
+        if self.events.is_none() {
+            return Err(Failure::usage(format!(
+                "a ledger at {store} keeps no events: say where the event log is, with --events \
+                 core://HOST:PORT"
+            )));
+        }
+        let missing = [("KILAT_SECRET", &self.secret), ("KILAT_ADMIN_TOKEN", &self.admin_token)];
+        match missing.into_iter().find(|(_, value)| value.is_none()) {
+            Some((name, _)) => Err(Failure::usage(format!(
+                "a ledger at {store} is shared by processes that must know the same secrets: set \
+                 {name}, the same for all"
+            ))),
+            None => Ok(Some(store)),
+        }
+    }
+
+    /// Ledger and event log are behind the same core, or both here, unless a store has the ledger.
     fn find_core(&self) -> Result<Option<CoreAddress>, Failure> {
         let parse = |url: &String| url.parse::<CoreAddress>().map_err(Failure::usage);
-        let ledger = self.ledger.as_ref().map(parse).transpose()?;
         let events = self.events.as_ref().map(parse).transpose()?;
+        let ledger = match self.store {
+            Some(_) => events.clone(),
+            None => self.ledger.as_ref().map(parse).transpose()?,
+        };
         match (&ledger, &events) {
             (None, None) => {}
             (Some(ledger), Some(events)) if ledger == events => {}

@@ -14,17 +14,17 @@ const SOURCE: &str = "kilat";
 
 /// Reused memory for one event after the other.
 #[derive(Default)]
-pub(super) struct FactEvent {
-    pub(super) topic: String,
-    pub(super) id: String,
-    pub(super) body: Vec<u8>,
+pub(crate) struct FactEvent {
+    pub(crate) topic: String,
+    pub(crate) id: String,
+    pub(crate) body: Vec<u8>,
     /// Facts come in batches of one instant; its text is made once.
     instant: Option<(Time, String)>,
 }
 
 impl FactEvent {
     /// Fills in the event of `fact`, a fact of the sale called `sale`.
-    pub(super) fn set(&mut self, sale: &str, fact: &Fact<'_>) {
+    pub(crate) fn set(&mut self, sale: &str, fact: &Fact<'_>) {
         self.topic.clear();
         self.topic.push_str(SALE_TOPIC_PREFIX);
         self.topic.push_str(sale);

@@ -12,7 +12,6 @@ use crate::protocol::wire::{Input, Malformed};
 use crate::query::{Query, Reply};
 use crate::work::Work;
 use crate::{Orders, Placed, PlacedCallback, Unavailable};
-use kilat_ledger::Outcome;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -111,22 +110,13 @@ fn placed(
             return Err(error);
         }
     };
-    if again {
-        own_up(&orders, &mut outcomes);
-    }
     orders.outcomes = outcomes;
     done(Ok(Placed { orders, at, stages: None }));
-    Ok(())
-}
-
-/// An order that has the id of this very command was placed by it, when it was sent before: to
-/// who asked it is no replay.
-fn own_up(orders: &Orders, outcomes: &mut [Outcome]) {
-    for (asked, outcome) in orders.iter().zip(outcomes) {
-        if let Outcome::Order { order, replayed } = outcome {
-            *replayed &= order.id != asked.id;
-        }
+    if again {
+        orders.own_up();
     }
+    done(Ok(Placed { orders, at }));
+    Ok(())
 }
 
 fn answered(query: Query, body: &mut Input<'_>) -> Result<(), Malformed> {

@@ -1,0 +1,78 @@
+//! What can go wrong with a store, classed by what has to be done about it.
+
+use super::address::StoreAddress;
+use std::io;
+
+/// Why a call to a store came to nothing. The text is for the log: it names no secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreFault {
+    /// The connection broke, or no answer came in time: nobody knows whether the call was carried
+    /// out. Open again, and repeat it with the same keys and ids.
+    #[error("{0}")]
+    Lost(String),
+    /// The store can't be reached, and the call was certainly not carried out. Open again.
+    #[error("{0}")]
+    Away(String),
+    /// The store gave the call up and carried out nothing: repeat it on the same connection.
+    #[error("{0}")]
+    Busy(String),
+    /// The store has no space; it carried out nothing and can still be read.
+    #[error("{0}")]
+    Full(String),
+    /// The store refuses what this process is set up for: somebody has to change the setting
+    /// named. Nothing was carried out. Trying again later on a new connection does no harm.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl StoreFault {
+    /// Whether the connection can still be used.
+    pub(super) fn keeps_connection(&self) -> bool {
+        matches!(self, StoreFault::Busy(_) | StoreFault::Full(_))
+    }
+}
+
+/// Why there is no store to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nobody answers there: start it, or name the right address.
+    #[error("the store at {store} can't be reached ({why}): start it, or give its address")]
+    Unreachable {
+        /// Where it should be.
+        store: StoreAddress,
+        /// What happened.
+        why: String,
+    },
+    /// It can't be worked with as it is set up: the message names the setting to change.
+    #[error("the store at {store} can't be used: {why}")]
+    Refused {
+        /// Where it is.
+        store: StoreAddress,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// This build was made without the driver for that scheme.
+    #[error("this build of kilat can't work with {0}: use one that was built with its feature")]
+    NotBuilt(StoreAddress),
+    /// The system has no more threads.
+    #[error("a thread can't be started ({0}); free resources and start again")]
+    Threads(io::Error),
+}
+
+impl StoreError {
+    /// Whether waiting may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, StoreError::Unreachable { .. })
+    }
+
+    pub(super) fn of(store: StoreAddress, fault: &StoreFault) -> StoreError {
+        let why = fault.to_string();
+        match fault {
+            StoreFault::Refused(_) | StoreFault::Full(_) => StoreError::Refused { store, why },
+            StoreFault::Lost(_) | StoreFault::Away(_) | StoreFault::Busy(_) => {
+                StoreError::Unreachable { store, why }
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Connecting to a store, and starting and ending its threads.
+
+use super::RETRY_PAUSE_MAX;
+use super::address::StoreAddress;
+use super::fault::{StoreError, StoreFault};
+use super::ledger_store::LedgerStore;
+use super::reads::{self, Reads};
+use super::relay::{self, Relay};
+use super::runner::{self, Runner};
+use super::session::Session;
+use super::shown::Shown;
+use crate::board::Board;
+use crate::intake::Intake;
+use crate::query::Query;
+use crate::work::{self, Work};
+use crate::{Events, Handle, OrderHasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How to reach a store, and what is expected of it.
+pub struct StoreOptions {
+    /// Where it is.
+    pub address: StoreAddress,
+    /// What this process is called in the store's lists of clients.
+    pub name: String,
+    /// Longest wait for the store to be there at the start.
+    pub patience: Duration,
+    /// Work also with a store that can lose what was acknowledged when it crashes. Otherwise such
+    /// a store is refused.
+    pub may_lose: bool,
+}
+
+/// A ledger that another engine keeps. Dropping it ends the connections as [`Store::stop`] does.
+pub struct Store {
+    handle: Handle,
+    reads: Arc<Intake<Query>>,
+    /// Dropped to end the relay.
+    relay: Option<SyncSender<()>>,
+    runner: Option<JoinHandle<()>>,
+    /// By name.
+    others: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+const RUNNER: &str = "store-ledger";
+const READS: &str = "store-reads";
+const RELAY: &str = "store-relay";
+
+impl Store {
+    /// Connects, brings the store's schema up to date, and keeps the connections from then on.
+    /// The sales' facts go to `events`.
+    ///
+    /// # Errors
+    /// [`StoreError`], each with what to do.
+    pub fn connect(options: StoreOptions, events: &Events) -> Result<Store, StoreError> {
+        let _ = events;
+        Err(StoreError::NotBuilt(options.address))
+    }
+
+    /// Connects to a store of one kind.
+    fn start<S: LedgerStore>(
+        store: S::Options,
+        options: &StoreOptions,
+        events: Events,
+    ) -> Result<Store, StoreError> {
+        let store = Arc::new(store);
+        let deadline = Instant::now() + options.patience;
+        let address = &options.address;
+        let ledger =
+            Session::new(Arc::clone(&store), first::<S>(&store, address, deadline)?, RUNNER);
+        let mut reading = first::<S>(&store, address, deadline)?;
+        let relaying = first::<S>(&store, address, deadline)?;
+        let board = Arc::new(Board::copy());
+        let shown = Arc::new(Shown::on(Arc::clone(&board)));
+        // Whoever gets the handle finds all sales on the board.
+        let sales = reading.changed().map_err(|fault| StoreError::of(address.clone(), &fault))?;
+        shown.show(&sales);
+        shown.set_live(true);
+        let mut started = Store::on(board);
+        started.run_ledger(ledger, &shown)?;
+        let queries = Arc::clone(&started.reads);
+        let session = Session::new(Arc::clone(&store), reading, READS);
+        let reads = Reads { session, queries, shown };
+        started.run(READS, move || reads.run())?;
+        let (stop_tx, stop) = sync_channel(1);
+        started.relay = Some(stop_tx);
+        let session = Session::new(store, relaying, RELAY);
+        let relay = Relay { session, events, stop, meters: relay::Meters::new() };
+        started.run(RELAY, move || relay.run())?;
+        Ok(started)
+    }
+
+    fn on(board: Arc<Board>) -> Store {
+        let intake = Arc::new(Intake::new(work::LIMITS));
+        Store {
+            handle: Handle { intake, board, hasher: OrderHasher::elsewhere() },
+            reads: Arc::new(Intake::new(reads::LIMITS)),
+            relay: None,
+            runner: None,
+            others: Vec::new(),
+        }
+    }
+
+    /// A way in. Give clones to whoever sends commands.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Takes no more commands, waits for the answers to those taken, and leaves.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn run_ledger<S: LedgerStore>(
+        &mut self,
+        session: Session<S>,
+        shown: &Arc<Shown>,
+    ) -> Result<(), StoreError> {
+        let intake = Arc::clone(&self.handle.intake);
+        let runner = Runner {
+            session,
+            intake: Arc::clone(&intake),
+            reads: Arc::clone(&self.reads),
+            shown: Arc::clone(shown),
+            meters: runner::Meters::new(),
+            expiry_look: Instant::now(),
+        };
+        let running = move || run_until_closed(runner, &intake);
+        let thread = Builder::new().name(RUNNER.to_owned()).spawn(running);
+        self.runner = Some(thread.map_err(StoreError::Threads)?);
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let thread = Builder::new().name(name.to_owned()).spawn(body);
+        self.others.push((name, thread.map_err(StoreError::Threads)?));
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.handle.intake.close();
+        if let Some(runner) = self.runner.take()
+            && runner.join().is_err()
+        {
+            tracing::error!(thread = RUNNER, "could not end in good order");
+        }
+        // Only now: what the runner still took may have asked for reads.
+        self.reads.close();
+        self.relay = None;
+        for (thread, running) in self.others.drain(..) {
+            if running.join().is_err() {
+                tracing::error!(thread, "could not end in good order");
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A panic is a fault of this program, never of the store: nobody is left waiting.
+fn run_until_closed<S: LedgerStore>(runner: Runner<S>, intake: &Intake<Work>) {
+    if catch_unwind(AssertUnwindSafe(|| runner.run())).is_err() {
+        tracing::error!("the thread that works with the store failed; restart this process");
+        intake.fail();
+    }
+}
+
+/// A first connection: waits for a store that is not there yet.
+fn first<S: LedgerStore>(
+    options: &S::Options,
+    address: &StoreAddress,
+    deadline: Instant,
+) -> Result<S, StoreError> {
+    let mut told = false;
+    loop {
+        let fault = match S::open(options, None) {
+            Ok(store) => return Ok(store),
+            Err(fault) => fault,
+        };
+        let may_pass = !matches!(fault, StoreFault::Refused(_) | StoreFault::Full(_));
+        if !may_pass || Instant::now() >= deadline {
+            return Err(StoreError::of(address.clone(), &fault));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%fault, "waiting for the store");
+        }
+        thread::sleep(RETRY_PAUSE_MAX);
+    }
+}
