@@ -237,6 +237,12 @@ impl Publication {
         self.origin = origin;
     }
 
+    /// Whether these are a ledger's facts, which count as no deliveries.
+    #[must_use]
+    pub fn is_projected(&self) -> bool {
+        matches!(self.origin, Origin::Projected { .. })
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }

@@ -13,6 +13,7 @@ use crate::query::{Query, Reply};
 use crate::socket::Stream;
 use crate::work::Work;
 use crate::{Events, Unavailable};
+use kilat_eventlog::Origin;
 use kilat_ledger::ORDERS_PAGE_MAX;
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -167,7 +168,7 @@ impl Request<'_> {
                 self.queue(Work::Query(self.query(question)));
                 Ok(())
             }
-            (Role::Events, Kind::Publish) => self.publish(frame),
+            (Role::Events, Kind::Publish | Kind::PublishFacts) => self.publish(frame),
             (Role::Events, Kind::Forget) => {
                 let rule = events::rule(&mut frame.body)?;
                 let reply = self.reply(1, Told::Forgotten);
@@ -208,6 +209,10 @@ impl Request<'_> {
 
     fn publish(&self, mut frame: Frame<'_>) -> Result<(), Malformed> {
         let mut publication = self.shared.events.publication();
+        if frame.kind == Kind::PublishFacts {
+            // Of a ledger whose frames are none of ours.
+            publication.set_origin(Origin::Projected { ledger_frame: 0 });
+        }
         events::publication(&mut frame.body, &mut publication)?;
         let done = self.reply(publication.len(), Told::Published);
         self.shared.events.publish_with(publication, done);

@@ -30,6 +30,7 @@ pub(crate) enum Kind {
     Forget = 0x14,
     ReadEvents = 0x15,
     ReadTopics = 0x16,
+    PublishFacts = 0x17,
     Alive = 0x1f,
     // From a core, to a request.
     Placed = 0x20,
@@ -48,7 +49,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 25] = [
+    const ALL: [Kind; 26] = [
         Kind::Hello,
         Kind::Challenge,
         Kind::Proof,
@@ -61,6 +62,7 @@ impl Kind {
         Kind::Forget,
         Kind::ReadEvents,
         Kind::ReadTopics,
+        Kind::PublishFacts,
         Kind::Alive,
         Kind::Placed,
         Kind::Changed,

@@ -35,6 +35,7 @@ impl Traffic for EventTraffic {
 
     fn kind(work: &Work) -> Kind {
         match work {
+            Work::Publish { publication, .. } if publication.is_projected() => Kind::PublishFacts,
             Work::Publish { .. } => Kind::Publish,
             Work::Forget { .. } => Kind::Forget,
         }

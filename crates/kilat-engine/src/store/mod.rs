@@ -17,6 +17,8 @@
 mod address;
 mod fault;
 mod ledger_store;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reads;
 mod relay;
 mod runner;

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::{OUTBOX_LOOK_EVERY, RELAY_FACTS_MAX};
 use crate::events::FactEvent;
 use crate::{Events, Unavailable};
-use kilat_eventlog::{Content, NewEvent, Publication, PushError, Verdict};
+use kilat_eventlog::{Content, NewEvent, Origin, Publication, PushError, Verdict};
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -101,6 +101,8 @@ impl<S: LedgerStore> Relay<S> {
 
     fn publication(&self, facts: &[StoredFact]) -> Result<Publication, PushError> {
         let mut publication = self.events.publication();
+        // Facts of a ledger whose frames this log does not follow.
+        publication.set_origin(Origin::Projected { ledger_frame: 0 });
         let mut event = FactEvent::default();
         for fact in facts {
             event.set(&fact.sale, &fact.fact());

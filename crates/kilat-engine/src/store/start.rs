@@ -4,6 +4,8 @@ use super::RETRY_PAUSE_MAX;
 use super::address::StoreAddress;
 use super::fault::{StoreError, StoreFault};
 use super::ledger_store::LedgerStore;
+#[cfg(feature = "postgres")]
+use super::postgres::{Postgres, PostgresOptions};
 use super::reads::{self, Reads};
 use super::relay::{self, Relay};
 use super::runner::{self, Runner};
@@ -55,39 +57,58 @@ impl Store {
     /// # Errors
     /// [`StoreError`], each with what to do.
     pub fn connect(options: StoreOptions, events: &Events) -> Result<Store, StoreError> {
-        let _ = events;
-        Err(StoreError::NotBuilt(options.address))
+        match &options.address {
+            #[cfg(feature = "postgres")]
+            StoreAddress::Postgres(url) => {
+                let store = PostgresOptions {
+                    url: url.clone(),
+                    name: options.name.clone(),
+                    may_lose: options.may_lose,
+                };
+                Store::start::<Postgres>(store, &options, events.clone())
+            }
+            _ => Err(StoreError::NotBuilt(options.address)),
+        }
     }
 
-    /// Connects to a store of one kind.
+    /// Connects to a store of one kind. Drivers block, which the caller's thread may not allow.
     fn start<S: LedgerStore>(
         store: S::Options,
         options: &StoreOptions,
         events: Events,
     ) -> Result<Store, StoreError> {
-        let store = Arc::new(store);
+        let starting = || Store::start_here::<S>(Arc::new(store), options, events);
+        thread::scope(|scope| {
+            let started = Builder::new().name(RUNNER.to_owned()).spawn_scoped(scope, starting);
+            let started = started.map_err(StoreError::Threads)?.join();
+            started.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn start_here<S: LedgerStore>(
+        store: Arc<S::Options>,
+        options: &StoreOptions,
+        events: Events,
+    ) -> Result<Store, StoreError> {
         let deadline = Instant::now() + options.patience;
-        let address = &options.address;
-        let ledger =
-            Session::new(Arc::clone(&store), first::<S>(&store, address, deadline)?, RUNNER);
-        let mut reading = first::<S>(&store, address, deadline)?;
-        let relaying = first::<S>(&store, address, deadline)?;
+        let connect = || first::<S>(&store, &options.address, deadline);
+        let (ledger, mut reads, relay) = (connect()?, connect()?, connect()?);
         let board = Arc::new(Board::copy());
         let shown = Arc::new(Shown::on(Arc::clone(&board)));
         // Whoever gets the handle finds all sales on the board.
-        let sales = reading.changed().map_err(|fault| StoreError::of(address.clone(), &fault))?;
-        shown.show(&sales);
+        let sales = reads.changed();
+        shown.show(&sales.map_err(|fault| StoreError::of(options.address.clone(), &fault))?);
         shown.set_live(true);
+        let session = |store_now, thread| Session::new(Arc::clone(&store), store_now, thread);
         let mut started = Store::on(board);
-        started.run_ledger(ledger, &shown)?;
+        started.run_ledger(session(ledger, RUNNER), &shown)?;
         let queries = Arc::clone(&started.reads);
-        let session = Session::new(Arc::clone(&store), reading, READS);
-        let reads = Reads { session, queries, shown };
+        let reads = Reads { session: session(reads, READS), queries, shown };
         started.run(READS, move || reads.run())?;
         let (stop_tx, stop) = sync_channel(1);
         started.relay = Some(stop_tx);
-        let session = Session::new(store, relaying, RELAY);
-        let relay = Relay { session, events, stop, meters: relay::Meters::new() };
+        let meters = relay::Meters::new();
+        let relay = Relay { session: session(relay, RELAY), events, stop, meters };
         started.run(RELAY, move || relay.run())?;
         Ok(started)
     }

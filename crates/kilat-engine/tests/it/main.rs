@@ -15,6 +15,8 @@ mod answers;
 mod conformance;
 mod events;
 mod node;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod proxy;
 mod replica;
 mod restart;

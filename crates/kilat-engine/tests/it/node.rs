@@ -1,11 +1,15 @@
 //! A ledger and an event log to be asked, wherever they are: what every backend must do is asked
 //! of each of them in the same words.
 
+#[cfg(feature = "postgres")]
+use crate::postgres::Cluster;
 use crate::sale::{create, open};
 use kilat_engine::{
     Core, CoreAddress, CoreListener, CoreOptions, Engine, Events, Handle, Outcome, Remote,
-    RemoteOptions,
+    RemoteOptions, Store,
 };
+#[cfg(feature = "postgres")]
+use kilat_engine::{StoreAddress, StoreOptions};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +26,12 @@ macro_rules! everywhere {
         }
         mod behind_a_core {
             $(#[tokio::test] async fn $test() { super::$test(crate::node::Backend::Core).await; })+
+        }
+        #[cfg(feature = "postgres")]
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() {
+                super::$test(crate::node::Backend::Postgres).await;
+            })+
         }
     };
 }
@@ -60,14 +70,25 @@ pub(crate) enum Backend {
     Here,
     /// Behind a core.
     Core,
+    /// The ledger in PostgreSQL, the event log behind a core.
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 /// A backend that runs, in a directory of its own.
 pub(crate) struct Node {
+    ledger: Option<Ledger>,
     remote: Option<Remote>,
     served: Option<Served>,
     directory: tempfile::TempDir,
     backend: Backend,
+}
+
+/// A ledger in a store, and the server that is the store.
+struct Ledger {
+    store: Option<Store>,
+    #[cfg(feature = "postgres")]
+    cluster: Cluster,
 }
 
 /// An engine, and the core in front of it if there is one.
@@ -80,8 +101,22 @@ impl Backend {
     pub(crate) fn open(self) -> Node {
         let directory = tempfile::tempdir().unwrap();
         let served = Served::start(directory.path(), self);
-        let remote = (self == Backend::Core).then(|| replica(&socket(directory.path())));
-        Node { remote, served: Some(served), directory, backend: self }
+        let remote = (self != Backend::Here).then(|| replica(&socket(directory.path())));
+        let ledger = self.ledger(remote.as_ref().map(Remote::events));
+        Node { ledger, remote, served: Some(served), directory, backend: self }
+    }
+
+    /// The store that has the ledger, if one has.
+    fn ledger(self, events: Option<&Events>) -> Option<Ledger> {
+        match (self, events) {
+            #[cfg(feature = "postgres")]
+            (Backend::Postgres, Some(events)) => {
+                let cluster = Cluster::start();
+                let store = Some(store(cluster.address(), events));
+                Some(Ledger { store, cluster })
+            }
+            _ => None,
+        }
     }
 
     pub(crate) async fn with_sale(self, supply: u64) -> Node {
@@ -95,7 +130,7 @@ impl Backend {
 impl Served {
     fn start(directory: &Path, backend: Backend) -> Served {
         let engine = open(&directory.join("data"));
-        let core = (backend == Backend::Core).then(|| core(&engine, &socket(directory)));
+        let core = (backend != Backend::Here).then(|| core(&engine, &socket(directory)));
         Served { engine, core }
     }
 
@@ -112,10 +147,19 @@ impl Node {
     pub(crate) fn restart(&mut self) {
         self.served.take().unwrap().stop();
         self.served = Some(Served::start(self.directory.path(), self.backend));
+        #[cfg(feature = "postgres")]
+        if let Some(ledger) = &mut self.ledger {
+            ledger.cluster.kill();
+            ledger.cluster.resume();
+        }
     }
 
     /// Stops what is nearest to the caller.
     pub(crate) fn stop(&mut self) {
+        if let Some(store) = self.ledger.as_mut().and_then(|ledger| ledger.store.take()) {
+            store.stop();
+            return;
+        }
         match self.remote.take() {
             Some(remote) => remote.stop(),
             None => self.served.take().unwrap().stop(),
@@ -125,6 +169,9 @@ impl Node {
 
 impl Way for Node {
     fn handle(&self) -> &Handle {
+        if let Some(store) = self.ledger.as_ref().and_then(|ledger| ledger.store.as_ref()) {
+            return store.handle();
+        }
         match &self.remote {
             Some(remote) => remote.handle(),
             None => self.served.as_ref().unwrap().engine.handle(),
@@ -163,6 +210,14 @@ pub(crate) fn core_with(
 pub(crate) fn options(core: &CoreAddress) -> RemoteOptions {
     let secret = Some(SECRET.to_vec());
     RemoteOptions { core: core.clone(), secret, name: "test".to_owned(), patience: PATIENCE }
+}
+
+/// A process that works on the store at `address`.
+#[cfg(feature = "postgres")]
+pub(crate) fn store(address: StoreAddress, events: &Events) -> Store {
+    let name = "test".to_owned();
+    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false };
+    Store::connect(options, events).unwrap()
 }
 
 /// A replica of the core at `address`.

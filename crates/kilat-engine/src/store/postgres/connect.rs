@@ -1,0 +1,207 @@
+//! A connection to a server that can keep the promises: what is asked of it, and the schema.
+
+use super::fault;
+use crate::store::StoreFault;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, NoTls};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for an answer; the server itself gives a statement up a little earlier.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(3_500);
+/// Longest that bringing the schema up to date may take.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Oldest server: it has `pg_terminate_backend` that waits, and `idle_session_timeout`.
+const VERSION_MIN: i32 = 140_000;
+
+/// Each brings the schema from the version before it to its own, counted from 1.
+const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// What every connection sets for itself. Statements and sessions end on the server too, so that a
+/// process that is stopped or cut off holds neither a lock nor the lease. Plans never depend on
+/// what the statistics say at the moment: each statement is made for its indexes.
+const SESSION: &str = "SET statement_timeout = '3s'; SET idle_session_timeout = '15s'; \
+    SET idle_in_transaction_session_timeout = '5s'; SET tcp_keepalives_idle = 5; \
+    SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
+    SET default_transaction_isolation = 'read committed'; SET search_path = pg_catalog; \
+    SET jit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
+
+/// Where the ledger is and what is asked of the server.
+pub(crate) struct PostgresOptions {
+    /// As libpq reads it.
+    pub(crate) url: String,
+    /// What this process is called in `pg_stat_activity`.
+    pub(crate) name: String,
+    /// Work also with a server that can lose what was acknowledged when it crashes.
+    pub(crate) may_lose: bool,
+}
+
+/// A connection, with what drives it while a call is under way.
+pub(super) struct Connection {
+    pub(super) runtime: Runtime,
+    pub(super) client: Client,
+    pub(super) name: String,
+}
+
+/// Connects, ends what the connection called `before` may have left running, checks the server and
+/// brings the schema up to date.
+pub(super) fn open(
+    options: &PostgresOptions,
+    before: Option<&str>,
+) -> Result<Connection, StoreFault> {
+    let config = config(options)?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| StoreFault::Away(error.to_string()))?;
+    let mut client = runtime.block_on(connect(&config))?;
+    let name = runtime.block_on(async {
+        within(ANSWER_TIMEOUT, client.batch_execute(SESSION)).await?;
+        if let Some(before) = before {
+            end(&client, before).await?;
+        }
+        check(&client, options.may_lose).await?;
+        migrate(&mut client).await?;
+        name(&client).await
+    })?;
+    Ok(Connection { runtime, client, name })
+}
+
+fn config(options: &PostgresOptions) -> Result<Config, StoreFault> {
+    let mut config: Config = options
+        .url
+        .parse()
+        .map_err(|error| StoreFault::Refused(format!("its address can't be read ({error})")))?;
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(StoreFault::Refused(
+            "sslmode=require is not supported: reach the server by a private network or a tunnel, \
+             with sslmode=prefer"
+                .to_owned(),
+        ));
+    }
+    config
+        .application_name(format!("kilat {}", options.name))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .keepalives_idle(Duration::from_secs(5))
+        .tcp_user_timeout(ANSWER_TIMEOUT);
+    Ok(config)
+}
+
+async fn connect(config: &Config) -> Result<Client, StoreFault> {
+    let connected = timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+    let (client, connection) = connected
+        .map_err(|_| StoreFault::Away("no answer while connecting".to_owned()))?
+        .map_err(|error| fault::of_connecting(&error))?;
+    tokio::spawn(async move {
+        // Whoever waits for an answer is told the same.
+        let _ = connection.await;
+    });
+    Ok(client)
+}
+
+/// Awaits an answer, but not for ever.
+pub(super) async fn within<T>(
+    most: Duration,
+    call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreFault> {
+    match timeout(most, call).await {
+        Ok(result) => result.map_err(|error| fault::of_call(&error)),
+        Err(_) => Err(StoreFault::Lost("PostgreSQL did not answer in time".to_owned())),
+    }
+}
+
+/// Process id and start, which together name one session for ever.
+async fn name(client: &Client) -> Result<String, StoreFault> {
+    const NAME: &str = "SELECT pid || ' ' || backend_start FROM pg_stat_activity \
+        WHERE pid = pg_backend_pid()";
+    Ok(within(ANSWER_TIMEOUT, client.query_one(NAME, &[])).await?.get(0))
+}
+
+/// Ends the session of a lost connection, and returns only when nothing it did can still happen.
+async fn end(client: &Client, before: &str) -> Result<(), StoreFault> {
+    const END: &str = "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity \
+        WHERE pid || ' ' || backend_start = $1";
+    let ended = within(ANSWER_TIMEOUT, client.query_opt(END, &[&before])).await?;
+    if ended.is_none_or(|row| row.get(0)) {
+        Ok(())
+    } else {
+        Err(StoreFault::Away("the lost session is still busy on the server".to_owned()))
+    }
+}
+
+/// Refuses a server that can't keep the promises.
+async fn check(client: &Client, may_lose: bool) -> Result<(), StoreFault> {
+    const SERVER: &str = "SELECT current_setting('server_version_num')::int, \
+        current_setting('server_encoding'), current_setting('fsync'), \
+        current_setting('synchronous_commit'), pg_is_in_recovery()";
+    let row = within(ANSWER_TIMEOUT, client.query_one(SERVER, &[])).await?;
+    let (version, encoding): (i32, &str) = (row.get(0), row.get(1));
+    let (fsync, synchronous_commit): (&str, &str) = (row.get(2), row.get(3));
+    let refuse = |why: String| Err(StoreFault::Refused(why));
+    if version < VERSION_MIN {
+        return refuse(format!(
+            "it is PostgreSQL {}, and the oldest that will do is {}: use a newer server",
+            version / 10_000,
+            VERSION_MIN / 10_000
+        ));
+    }
+    if encoding != "UTF8" {
+        return refuse(format!("its encoding is {encoding}: use a database with ENCODING 'UTF8'"));
+    }
+    if row.get(4) {
+        return refuse("it is a standby: give the address of the primary".to_owned());
+    }
+    if !may_lose && fsync == "off" {
+        return refuse(
+            "it runs with fsync = off and loses orders when it crashes: set fsync = on".to_owned(),
+        );
+    }
+    if !may_lose && synchronous_commit == "off" {
+        return refuse(
+            "it answers before orders are durable: set synchronous_commit to on for this user or \
+             database"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Brings the schema to the version that this program knows. Of several that start at once one
+/// does it and the others wait.
+async fn migrate(client: &mut Client) -> Result<(), StoreFault> {
+    if version(client).await? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '60s'; \
+        SELECT pg_advisory_xact_lock(7020303, 1); CREATE SCHEMA IF NOT EXISTS kilat; \
+        CREATE TABLE IF NOT EXISTS kilat.migrations (version integer PRIMARY KEY, \
+        applied_at timestamptz NOT NULL DEFAULT now())";
+    within(MIGRATION_TIMEOUT, client.batch_execute(BEGIN)).await?;
+    for (step, number) in MIGRATIONS.iter().zip(1_usize..).skip(version(client).await?) {
+        let noted = format!("{step}; INSERT INTO kilat.migrations (version) VALUES ({number})");
+        within(MIGRATION_TIMEOUT, client.batch_execute(&noted)).await?;
+        tracing::info!(version = number, "the schema kilat was brought up to date");
+    }
+    within(MIGRATION_TIMEOUT, client.batch_execute("COMMIT")).await
+}
+
+/// The schema's version, 0 when there is none; one that is newer than this program is refused.
+async fn version(client: &Client) -> Result<usize, StoreFault> {
+    const THERE: &str = "SELECT to_regclass('kilat.migrations') IS NOT NULL";
+    const VERSION: &str = "SELECT coalesce(max(version), 0) FROM kilat.migrations";
+    let there = within(ANSWER_TIMEOUT, client.query_one(THERE, &[])).await?;
+    if !there.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let version: i32 = within(ANSWER_TIMEOUT, client.query_one(VERSION, &[])).await?.get(0);
+    let version = usize::try_from(version).unwrap_or(0);
+    if version > MIGRATIONS.len() {
+        return Err(StoreFault::Refused(format!(
+            "its schema kilat has version {version} and this program knows {}: run the version of \
+             kilat that made it, or a newer one",
+            MIGRATIONS.len()
+        )));
+    }
+    Ok(version)
+}

@@ -1,0 +1,73 @@
+//! What an error of PostgreSQL means to whoever called.
+
+use crate::store::StoreFault;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+/// What the error says of a statement that was sent.
+pub(super) fn of_call(error: &Error) -> StoreFault {
+    let Some(said) = error.as_db_error() else {
+        // Nobody said that it was not carried out.
+        return StoreFault::Lost(text(error));
+    };
+    let code = said.code();
+    let why = told(said);
+    if BUSY.contains(&code) {
+        StoreFault::Busy(why)
+    } else if FULL.contains(&code) {
+        StoreFault::Full(why)
+    } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        StoreFault::Away(why)
+    } else if is_refusal(code) {
+        StoreFault::Refused(why)
+    } else {
+        // Among these is a backend that was ended while it waited for its standby: committed here.
+        StoreFault::Lost(why)
+    }
+}
+
+/// What the error says of an attempt to connect.
+pub(super) fn of_connecting(error: &Error) -> StoreFault {
+    match error.as_db_error() {
+        Some(said) if is_refusal(said.code()) => StoreFault::Refused(told(said)),
+        Some(said) => StoreFault::Away(told(said)),
+        None => StoreFault::Away(text(error)),
+    }
+}
+
+/// Given up as a whole: a repetition may succeed.
+const BUSY: [&SqlState; 6] = [
+    &SqlState::T_R_SERIALIZATION_FAILURE,
+    &SqlState::T_R_DEADLOCK_DETECTED,
+    &SqlState::LOCK_NOT_AVAILABLE,
+    &SqlState::QUERY_CANCELED,
+    &SqlState::OUT_OF_MEMORY,
+    // An order id that another sale used a moment ago: next time it is seen.
+    &SqlState::UNIQUE_VIOLATION,
+];
+
+const FULL: [&SqlState; 1] = [&SqlState::DISK_FULL];
+
+/// Classes of errors that no repetition mends: wrong data, no such thing, no permission, a limit
+/// of the server, no such user or database, a broken rule.
+const REFUSED_CLASSES: [&str; 7] = ["22", "23", "28", "3D", "42", "54", "P0"];
+
+fn is_refusal(code: &SqlState) -> bool {
+    REFUSED_CLASSES.iter().any(|class| code.code().starts_with(class))
+}
+
+fn told(error: &DbError) -> String {
+    let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("PostgreSQL says: {}{hint} [{}]", error.message(), error.code().code())
+}
+
+/// With its causes, which the error's own text leaves out.
+fn text(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
