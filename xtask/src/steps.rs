@@ -154,7 +154,7 @@ static STEPS: &[Step] = &[
         name: "process tests",
         quick: false,
         after: Some(BUILD),
-        needs: &[setup::NEXTEST, setup::STRACE, setup::FAKETIME],
+        needs: &[setup::NEXTEST, setup::STRACE, setup::FAKETIME, setup::POSTGRES],
         run: |scope| suites::run(Suite::Process, scope),
     },
     Step {

@@ -84,10 +84,12 @@ pub(crate) struct ServeArgs {
     /// Directory that holds the ledger, made on first start [default: ./kilat-data].
     #[arg(long, env = "KILAT_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Where the ledger is: core://HOST:PORT or core:///PATH/TO/SOCKET [default: in --data].
+    /// Where the ledger is: core://HOST:PORT, core:///PATH/TO/SOCKET or
+    /// postgres://USER@HOST/DATABASE [default: in --data].
     #[arg(long, env = "KILAT_LEDGER", value_name = "URL")]
     pub(crate) ledger: Option<String>,
-    /// Where the event log is; the same core as the ledger [default: in --data].
+    /// Where the event log is: the same core as the ledger, or a core beside PostgreSQL
+    /// [default: in --data].
     #[arg(long, env = "KILAT_EVENTS", value_name = "URL")]
     pub(crate) events: Option<String>,
     /// Settings file; unknown keys are refused.

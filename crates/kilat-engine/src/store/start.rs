@@ -77,7 +77,8 @@ impl Store {
         options: &StoreOptions,
         events: Events,
     ) -> Result<Store, StoreError> {
-        let starting = || Store::start_here::<S>(Arc::new(store), options, events);
+        let store = Arc::new(store);
+        let starting = || Store::start_here::<S>(&store, options, events);
         thread::scope(|scope| {
             let started = Builder::new().name(RUNNER.to_owned()).spawn_scoped(scope, starting);
             let started = started.map_err(StoreError::Threads)?.join();
@@ -86,12 +87,12 @@ impl Store {
     }
 
     fn start_here<S: LedgerStore>(
-        store: Arc<S::Options>,
+        store: &Arc<S::Options>,
         options: &StoreOptions,
         events: Events,
     ) -> Result<Store, StoreError> {
         let deadline = Instant::now() + options.patience;
-        let connect = || first::<S>(&store, &options.address, deadline);
+        let connect = || first::<S>(store, &options.address, deadline);
         let (ledger, mut reads, relay) = (connect()?, connect()?, connect()?);
         let board = Arc::new(Board::copy());
         let shown = Arc::new(Shown::on(Arc::clone(&board)));
@@ -99,7 +100,7 @@ impl Store {
         let sales = reads.changed();
         shown.show(&sales.map_err(|fault| StoreError::of(options.address.clone(), &fault))?);
         shown.set_live(true);
-        let session = |store_now, thread| Session::new(Arc::clone(&store), store_now, thread);
+        let session = |store_now, thread| Session::new(Arc::clone(store), store_now, thread);
         let mut started = Store::on(board);
         started.run_ledger(session(ledger, RUNNER), &shown)?;
         let queries = Arc::clone(&started.reads);

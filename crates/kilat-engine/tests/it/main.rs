@@ -17,6 +17,8 @@ mod events;
 mod node;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod process;
 mod proxy;
 mod replica;
 mod restart;

@@ -112,7 +112,7 @@ impl Backend {
             #[cfg(feature = "postgres")]
             (Backend::Postgres, Some(events)) => {
                 let cluster = Cluster::start();
-                let store = Some(store(cluster.address(), events));
+                let store = Some(store(cluster.url().parse().unwrap(), events));
                 Some(Ledger { store, cluster })
             }
             _ => None,

@@ -1,18 +1,18 @@
 //! A PostgreSQL server of its own for a test: in a temporary directory, reached by a socket there,
 //! and ended with the test, however that ends.
 
-use crate::node::PATIENCE;
-use kilat_engine::StoreAddress;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Who runs the server when the test is run by root, for whom it refuses to run.
 const USER: &str = "postgres";
+/// So that a test whose server never comes fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(crate) struct Cluster {
@@ -42,10 +42,6 @@ impl Cluster {
         format!("postgres://kilat@localhost/postgres?host={}", self.directory.path().display())
     }
 
-    pub(crate) fn address(&self) -> StoreAddress {
-        self.url().parse().unwrap()
-    }
-
     /// Ends every process of the server at once, as a loss of power would but for its cache.
     pub(crate) fn kill(&mut self) {
         let Some(mut server) = self.server.take() else { return };
@@ -56,13 +52,14 @@ impl Cluster {
         backends.into_iter().for_each(|pid| kill(pid, Signal::KILL));
     }
 
-    /// Ends one process that works for a client of this name, at whatever it is doing.
+    /// Ends one process that works for a client of this name, at whatever it is doing. The server
+    /// then ends all others by itself and recovers.
     pub(crate) fn kill_backend(&self, application: &str) -> bool {
         let sql = format!(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'kilat {application}' \
              AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1"
         );
-        let found = self.sql(&sql);
+        let found = self.try_sql(&sql).unwrap_or_default();
         found.trim().parse().map(|pid| kill(pid, Signal::KILL)).is_ok()
     }
 
@@ -73,7 +70,9 @@ impl Cluster {
         let mut server = as_user("postgres");
         server.arg("-D").arg(directory.join("data")).arg("-k").arg(directory);
         server.args(["-c", "listen_addresses=", "-c", "shared_buffers=32MB"]);
-        self.settings.iter().for_each(|setting| drop(server.arg("-c").arg(setting)));
+        self.settings.iter().for_each(|setting| {
+            server.arg("-c").arg(setting);
+        });
         self.server = Some(server.stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let deadline = Instant::now() + PATIENCE;
         while self.try_sql("SELECT 1").is_none() {
