@@ -7,7 +7,7 @@ use crate::otlp::TraceArgs;
 use kilat_engine::CoreAddress;
 use kilat_engine::{CoreAddress, StoreAddress};
 use kilat_server::is_node_name;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,9 @@ struct File {
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
+    #[serde(serialize_with = "without_password")]
     ledger: Option<String>,
+    #[serde(serialize_with = "without_password")]
     events: Option<String>,
     core_listen: Option<String>,
     pub(crate) core_admin: Option<SocketAddr>,
@@ -181,6 +183,11 @@ impl Settings {
 
     /// A ledger in a store needs an event log elsewhere, and secrets that all replicas share.
     fn find_store(&self) -> Result<Option<StoreAddress>, Failure> {
+        if let Some(Ok(events)) = self.events.as_ref().map(|url| url.parse::<StoreAddress>()) {
+            return Err(Failure::usage(format!(
+                "events can't be kept at {events}: give --events core://HOST:PORT"
+            )));
+        }
         let Some(ledger) = self.ledger.as_ref().filter(|url| !url.starts_with("core:")) else {
             return Ok(None);
         };
@@ -323,6 +330,15 @@ impl Settings {
     }
 }
 
+/// An address as a file would have it, but for what may be secret in it.
+fn without_password<S: Serializer>(url: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    let shown = url.as_ref().map(|url| match url.parse::<StoreAddress>() {
+        Ok(store) => store.to_string(),
+        Err(_) => url.clone(),
+    });
+    shown.serialize(to)
+}
+
 fn read(path: &Path) -> Result<File, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|e| {
@@ -441,7 +457,14 @@ mod tests {
     #[test]
     fn secrets_are_never_printed() {
         let token = "s".repeat(40);
-        let args = ServeArgs { admin_token: Some(token.clone()), ..Default::default() };
-        assert!(!Settings::resolve(args).unwrap().print().unwrap().contains(&token));
+        let args = ServeArgs {
+            admin_token: Some(token.clone()),
+            secret: Some(token.clone()),
+            ledger: Some(format!("postgres://u:{token}@h/shop")),
+            events: Some("core:///x".to_owned()),
+            ..Default::default()
+        };
+        let printed = Settings::resolve(args).unwrap().print().unwrap();
+        assert!(!printed.contains(&token) && printed.contains("postgres://h/shop"), "{printed}");
     }
 }

@@ -65,6 +65,20 @@ impl Cluster {
 
     /// Starts the server again on what is on disk.
     pub(crate) fn resume(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.try_sql("SELECT 1").is_none() {
+            let log = || fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "no server: {}", log());
+            // A server gives up while one that was killed still has a process that is ending.
+            let is_over = |server: &mut Child| server.try_wait().unwrap().is_some();
+            if self.server.as_mut().is_none_or(is_over) {
+                self.server = Some(self.spawn());
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn spawn(&self) -> Child {
         let directory = self.directory.path();
         let log = fs::File::create(directory.join("log")).unwrap();
         let mut server = as_user("postgres");
@@ -73,13 +87,7 @@ impl Cluster {
         self.settings.iter().for_each(|setting| {
             server.arg("-c").arg(setting);
         });
-        self.server = Some(server.stdout(Stdio::null()).stderr(log).spawn().unwrap());
-        let deadline = Instant::now() + PATIENCE;
-        while self.try_sql("SELECT 1").is_none() {
-            let said = || fs::read_to_string(directory.join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "no server: {}", said());
-            std::thread::yield_now();
-        }
+        server.stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
     /// What `psql` prints, without a frame.

@@ -114,22 +114,23 @@ $$;
 CREATE FUNCTION kilat.expire_due(
     most integer, OUT at bigint, OUT done integer, OUT numbers integer[], OUT next_expiry bigint
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    due record;
 BEGIN
     at := kilat.clock_ms();
     done := 0;
     numbers := ARRAY(
-        SELECT DISTINCT due.sale FROM (
+        SELECT DISTINCT found.sale FROM (
             SELECT o.sale FROM kilat.orders o
                 WHERE o.status = 0 AND o.expires_at <= at ORDER BY o.expires_at LIMIT most
-        ) due
+        ) found
     );
-    IF cardinality(numbers) > 0 THEN
-        SELECT greatest(at, max(locked.last_at)) INTO at FROM (
-            SELECT s.last_at FROM kilat.sales s
-                WHERE s.number = ANY (numbers) ORDER BY s.number FOR UPDATE
-        ) locked;
-        done := kilat.expire(numbers, at, most);
-    END IF;
+    FOR due IN SELECT s.number, s.last_at FROM kilat.sales s
+        WHERE s.number = ANY (numbers) ORDER BY s.number FOR UPDATE
+    LOOP
+        -- Each by its own time: another sale's newest fact may be later.
+        done := done + kilat.expire(ARRAY[due.number], greatest(at, due.last_at), most);
+    END LOOP;
     SELECT min(o.expires_at) - at INTO next_expiry FROM kilat.orders o WHERE o.status = 0;
 END
 $$;

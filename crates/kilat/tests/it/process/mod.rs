@@ -16,4 +16,6 @@ mod kills;
 mod lookup;
 mod pauses;
 mod traces;
+#[cfg(feature = "postgres")]
+mod stores;
 mod up;
