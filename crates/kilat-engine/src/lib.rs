@@ -42,6 +42,10 @@ mod socket;
 mod spare;
 mod traced;
 #[expect(dead_code, unused_imports, reason = "the first store is on its way")]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, unused_imports, unused_variables, reason = "only a driver makes use of it")
+)]
 mod store;
 mod verify;
 mod watchers;
