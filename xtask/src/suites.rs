@@ -33,7 +33,6 @@ const COMPOSE: &str = "kind(test) & test(/^compose::/)";
 const DEPLOY: &str = "kind(test) & test(/^deploy::/)";
 const MOUNT: &str = "kind(test) & test(/^mount::/)";
 const NETWORK: &str = "kind(test) & test(/^network::/)";
-const PROCESS: &str = "kind(test) & (package(kilat) | test(/^process::/))";
 const PROCESS: &str =
     "kind(test) & (package(kilat) | test(/^process::/) | test(/::on_postgres::/))";
 

@@ -40,13 +40,12 @@ mod sale;
 mod snapshots;
 mod socket;
 mod spare;
-mod traced;
-#[expect(dead_code, unused_imports, reason = "the first store is on its way")]
 #[cfg_attr(
     not(feature = "postgres"),
     expect(dead_code, unused_imports, unused_variables, reason = "only a driver makes use of it")
 )]
 mod store;
+mod traced;
 mod verify;
 mod watchers;
 mod work;
@@ -81,8 +80,8 @@ pub use recovery::Recovery;
 pub use remote::{ConnectError, Remote, RemoteOptions};
 pub use sale::Sale;
 pub use socket::{AddressError, CoreAddress, CoreListener};
-pub use traced::{Stages, TraceContext, Traced, TracedCallback};
 pub use store::{Store, StoreAddress, StoreAddressError, StoreError, StoreOptions};
+pub use traced::{Stages, TraceContext, Traced, TracedCallback};
 pub use verify::{Verified, verify};
 
 /// Why the engine did not take or finish a command. Nothing was changed.

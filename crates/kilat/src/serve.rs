@@ -8,8 +8,6 @@ use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{files, logging, lookup, otlp};
-use kilat_engine::{Engine, Events, Handle, Remote, RemoteOptions};
-use crate::{logging, lookup};
 use kilat_engine::{
     CoreAddress, Engine, Events, Handle, Remote, RemoteOptions, Store, StoreAddress, StoreOptions,
 };

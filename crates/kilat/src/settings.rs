@@ -4,7 +4,6 @@ use crate::cli::{CoreArgs, ServeArgs};
 use crate::failure::Failure;
 use crate::lookup::Beside;
 use crate::otlp::TraceArgs;
-use kilat_engine::CoreAddress;
 use kilat_engine::{CoreAddress, StoreAddress};
 use kilat_server::is_node_name;
 use serde::{Deserialize, Serialize, Serializer};

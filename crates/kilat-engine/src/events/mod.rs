@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use copies::{Copies, Originals};
-pub use fact::rfc3339;
 pub(crate) use fact::FactEvent;
+pub use fact::rfc3339;
 pub use log::ReadError;
 pub(crate) use log::{Log, RemoteLog};
 pub(crate) use projector::DurableEnd;

@@ -111,11 +111,10 @@ fn placed(
         }
     };
     orders.outcomes = outcomes;
-    done(Ok(Placed { orders, at, stages: None }));
     if again {
         orders.own_up();
     }
-    done(Ok(Placed { orders, at }));
+    done(Ok(Placed { orders, at, stages: None }));
     Ok(())
 }
 

@@ -201,7 +201,7 @@ impl Pending {
                     if again {
                         orders.own_up();
                     }
-                    done(Ok(Placed { orders, at }));
+                    done(Ok(Placed { orders, at, stages: None }));
                 }
                 Work::Change { reply, .. } => {
                     reply(outcomes.next().map(|outcome| (outcome, at)).ok_or(Unavailable::Unknown));

@@ -15,7 +15,7 @@ mod failing_disk;
 mod kills;
 mod lookup;
 mod pauses;
-mod traces;
 #[cfg(feature = "postgres")]
 mod stores;
+mod traces;
 mod up;

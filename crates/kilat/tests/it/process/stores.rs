@@ -1,7 +1,7 @@
 //! Servers that keep their ledger in PostgreSQL, with the event log behind a core.
 
-use super::attack::Storm;
 use crate::program::{ADMIN, Server, kilat, stderr, wait_for};
+use crate::storm::Storm;
 use postgres::Cluster;
 use std::process::Command;
 use tempfile::TempDir;
