@@ -140,7 +140,7 @@ static STEPS: &[Step] = &[
         name: "unit and integration tests",
         quick: true,
         after: Some(BUILD),
-        needs: &[setup::NEXTEST],
+        needs: &[setup::NEXTEST, setup::REDIS, setup::REDIS_TOOLS],
         run: |scope| suites::run(Suite::Own, scope),
     },
     Step {
@@ -154,7 +154,14 @@ static STEPS: &[Step] = &[
         name: "process tests",
         quick: false,
         after: Some(BUILD),
-        needs: &[setup::NEXTEST, setup::STRACE, setup::FAKETIME, setup::POSTGRES],
+        needs: &[
+            setup::NEXTEST,
+            setup::STRACE,
+            setup::FAKETIME,
+            setup::POSTGRES,
+            setup::REDIS,
+            setup::REDIS_TOOLS,
+        ],
         run: |scope| suites::run(Suite::Process, scope),
     },
     Step {

@@ -34,7 +34,7 @@ const DEPLOY: &str = "kind(test) & test(/^deploy::/)";
 const MOUNT: &str = "kind(test) & test(/^mount::/)";
 const NETWORK: &str = "kind(test) & test(/^network::/)";
 const PROCESS: &str =
-    "kind(test) & (package(kilat) | test(/^process::/) | test(/::on_postgres::/))";
+    "kind(test) & (package(kilat) | test(/^process::/) | test(/::on_(postgres|redis)::/))";
 
 impl Suite {
     /// The suite's tests in the runner's filter language.

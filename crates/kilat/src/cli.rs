@@ -84,11 +84,14 @@ pub(crate) struct ServeArgs {
     /// Directory that holds the ledger, made on first start [default: ./kilat-data].
     #[arg(long, env = "KILAT_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Where the ledger is: core://HOST:PORT, core:///PATH/TO/SOCKET or
-    /// postgres://USER@HOST/DATABASE [default: in --data].
+    /// Where the ledger is: core://HOST:PORT, core:///PATH/TO/SOCKET, postgres://USER@HOST/DATABASE
+    /// or redis://HOST:PORT [default: in --data].
     #[arg(long, env = "KILAT_LEDGER", value_name = "URL")]
     pub(crate) ledger: Option<String>,
-    /// Where the event log is: the same core as the ledger, or a core beside PostgreSQL
+    /// Work also with a store that can lose what it acknowledged last.
+    #[arg(long, env = "KILAT_LEDGER_MAY_LOSE", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) ledger_may_lose: Option<bool>,
+    /// Where the event log is: the same core as the ledger, or a core beside PostgreSQL or Redis
     /// [default: in --data].
     #[arg(long, env = "KILAT_EVENTS", value_name = "URL")]
     pub(crate) events: Option<String>,

@@ -142,7 +142,7 @@ fn connect(store: &StoreAddress, settings: &Settings, events: &Events) -> Result
         address: store.clone(),
         name: settings.node.clone(),
         patience: STORE_PATIENCE,
-        may_lose: false,
+        may_lose: settings.ledger_may_lose,
     };
     Store::connect(options, events)
         .map_err(|why| if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) })

@@ -23,6 +23,7 @@ struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     ledger: Option<String>,
+    ledger_may_lose: Option<bool>,
     events: Option<String>,
     core_listen: Option<String>,
     core_admin: Option<SocketAddr>,
@@ -50,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     #[serde(serialize_with = "without_password")]
     ledger: Option<String>,
+    pub(crate) ledger_may_lose: bool,
     #[serde(serialize_with = "without_password")]
     events: Option<String>,
     core_listen: Option<String>,
@@ -99,6 +101,7 @@ impl Settings {
                 .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)),
             data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from("./kilat-data")),
             ledger: args.ledger.or(file.ledger),
+            ledger_may_lose: args.ledger_may_lose.or(file.ledger_may_lose).unwrap_or(false),
             events: args.events.or(file.events),
             core_listen: file.core_listen,
             core_admin: file.core_admin,

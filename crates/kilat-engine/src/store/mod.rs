@@ -20,6 +20,8 @@ mod ledger_store;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reads;
+#[cfg(feature = "redis")]
+mod redis;
 mod relay;
 mod runner;
 mod session;

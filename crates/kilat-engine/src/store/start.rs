@@ -7,6 +7,8 @@ use super::ledger_store::LedgerStore;
 #[cfg(feature = "postgres")]
 use super::postgres::{Postgres, PostgresOptions};
 use super::reads::{self, Reads};
+#[cfg(feature = "redis")]
+use super::redis::{Redis, RedisOptions};
 use super::relay::{self, Relay};
 use super::runner::{self, Runner};
 use super::session::Session;
@@ -67,6 +69,13 @@ impl Store {
                 };
                 Store::start::<Postgres>(store, &options, events.clone())
             }
+            #[cfg(feature = "redis")]
+            StoreAddress::Redis(url) => {
+                let store = RedisOptions::new(url, &options.name, options.may_lose)
+                    .map_err(|fault| StoreError::of(options.address.clone(), &fault))?;
+                Store::start::<Redis>(store, &options, events.clone())
+            }
+            #[cfg(not(all(feature = "postgres", feature = "redis")))]
             _ => Err(StoreError::NotBuilt(options.address)),
         }
     }

@@ -17,9 +17,13 @@ mod events;
 mod node;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod process;
 mod proxy;
+#[cfg(feature = "redis")]
+mod redis_fleet;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod replica;
 mod restart;
 mod sale;

@@ -3,12 +3,14 @@
 
 #[cfg(feature = "postgres")]
 use crate::postgres::Cluster;
+#[cfg(feature = "redis")]
+use crate::redis_server::{DURABLE, RedisServer};
 use crate::sale::{create, open};
 use kilat_engine::{
     Core, CoreAddress, CoreListener, CoreOptions, Engine, Events, Handle, Outcome, Remote,
     RemoteOptions, Store,
 };
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 use kilat_engine::{StoreAddress, StoreOptions};
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +33,12 @@ macro_rules! everywhere {
         mod on_postgres {
             $(#[tokio::test] async fn $test() {
                 super::$test(crate::node::Backend::Postgres).await;
+            })+
+        }
+        #[cfg(feature = "redis")]
+        mod on_redis {
+            $(#[tokio::test] async fn $test() {
+                super::$test(crate::node::Backend::Redis).await;
             })+
         }
     };
@@ -73,6 +81,9 @@ pub(crate) enum Backend {
     /// The ledger in PostgreSQL, the event log behind a core.
     #[cfg(feature = "postgres")]
     Postgres,
+    /// The ledger in Redis, the event log behind a core.
+    #[cfg(feature = "redis")]
+    Redis,
 }
 
 /// A backend that runs, in a directory of its own.
@@ -87,8 +98,30 @@ pub(crate) struct Node {
 /// A ledger in a store, and the server that is the store.
 struct Ledger {
     store: Option<Store>,
+    server: Server,
+}
+
+/// A store's server.
+enum Server {
     #[cfg(feature = "postgres")]
-    cluster: Cluster,
+    Postgres(Cluster),
+    #[cfg(feature = "redis")]
+    Redis(RedisServer),
+}
+
+impl Server {
+    /// Ends it as a crash would, and starts it on what it left.
+    fn crash(&mut self) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Server::Postgres(cluster) => {
+                cluster.kill();
+                cluster.resume();
+            }
+            #[cfg(feature = "redis")]
+            Server::Redis(server) => server.crash(),
+        }
+    }
 }
 
 /// An engine, and the core in front of it if there is one.
@@ -102,18 +135,26 @@ impl Backend {
         let directory = tempfile::tempdir().unwrap();
         let served = Served::start(directory.path(), self);
         let remote = (self != Backend::Here).then(|| replica(&socket(directory.path())));
-        let ledger = self.ledger(remote.as_ref().map(Remote::events));
+        let ledger = self.ledger(directory.path(), remote.as_ref().map(Remote::events));
         Node { ledger, remote, served: Some(served), directory, backend: self }
     }
 
     /// The store that has the ledger, if one has.
-    fn ledger(self, events: Option<&Events>) -> Option<Ledger> {
+    fn ledger(self, directory: &Path, events: Option<&Events>) -> Option<Ledger> {
+        // A server of PostgreSQL makes a directory of its own.
+        let _ = directory;
         match (self, events) {
             #[cfg(feature = "postgres")]
             (Backend::Postgres, Some(events)) => {
                 let cluster = Cluster::start();
                 let store = Some(store(cluster.url().parse().unwrap(), events));
-                Some(Ledger { store, cluster })
+                Some(Ledger { store, server: Server::Postgres(cluster) })
+            }
+            #[cfg(feature = "redis")]
+            (Backend::Redis, Some(events)) => {
+                let server = RedisServer::start(directory, DURABLE);
+                let store = Some(store(server.url().parse().unwrap(), events));
+                Some(Ledger { store, server: Server::Redis(server) })
             }
             _ => None,
         }
@@ -147,10 +188,8 @@ impl Node {
     pub(crate) fn restart(&mut self) {
         self.served.take().unwrap().stop();
         self.served = Some(Served::start(self.directory.path(), self.backend));
-        #[cfg(feature = "postgres")]
         if let Some(ledger) = &mut self.ledger {
-            ledger.cluster.kill();
-            ledger.cluster.resume();
+            ledger.server.crash();
         }
     }
 
@@ -213,7 +252,7 @@ pub(crate) fn options(core: &CoreAddress) -> RemoteOptions {
 }
 
 /// A process that works on the store at `address`.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) fn store(address: StoreAddress, events: &Events) -> Store {
     let name = "test".to_owned();
     let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false };

@@ -5,9 +5,19 @@
 //! | `postgres` | is there one effect a key, and no fact lost, whatever ends at whatever moment? |
 //! | `histories` | does a store come to what the pure ledger says, at the store's own times? |
 //! | `refusals` | is a server that can't keep the promises refused, with the setting to change? |
+//! | `redis` | does a ledger in Redis keep its word when the server or the network does not? |
+//! | `redis_failover` | what is kept, and what is lost, when a replica takes a primary's place? |
 //! | `world` | a server, an event log, and processes that work with both |
 
+#[cfg(feature = "postgres")]
 mod histories;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+mod redis_failover;
+#[cfg(feature = "postgres")]
 mod refusals;
+#[cfg(feature = "postgres")]
 mod world;

@@ -1,0 +1,220 @@
+-- What can be called -------------------------------------------------------------------------------
+
+-- Keys: sales. Arguments: for each sale how many commands, and these. Answers with the instant,
+-- how many holds were expired, and for each sale its state and its outcomes.
+local function decide(keys, args)
+  find_libraries()
+  local now = clock()
+  local sales = {}
+  for n, key in ipairs(keys) do
+    local s = load_sale(key)
+    sales[n] = s
+    if s.exists and s.clock > now then now = s.clock end
+  end
+  local reply = {pack('<I8', now), ''}
+  local expired = 0
+  local at = 1
+  for _, s in ipairs(sales) do
+    local count = tonumber(args[at])
+    at = at + 1
+    local following = read_ahead(s, args, at, count)
+    expired = expired + expire_due(s, now)
+    local outcomes = {}
+    for n = 1, count do
+      local op = byte(args[at])
+      outcomes[n] = answer(s, now, args, at, op)
+      at = at + 1 + OPERANDS[op]
+    end
+    reply[#reply + 1] = s
+    reply[#reply + 1] = concat(outcomes)
+    at = following
+  end
+  for _, s in ipairs(sales) do write_sale(s) end
+  for n = 3, #reply, 2 do reply[n] = describe(reply[n]) end
+  reply[2] = pack('<I4', expired)
+  return reply
+end
+
+-- Keys: sales. Answers with the instant and the state of each; changes nothing.
+local function look(keys)
+  find_libraries()
+  local now = clock()
+  local states = {}
+  for n, key in ipairs(keys) do
+    local s = load_sale(key)
+    if s.exists and s.clock > now then now = s.clock end
+    states[n] = describe(s)
+  end
+  insert(states, 1, pack('<I8', now))
+  return states
+end
+
+local function instant_of(s)
+  return pack('<I8', math.max(clock(), s.clock))
+end
+
+-- Key: a sale. Argument: an order id. Answers with the instant and the order's record.
+local function find(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  if not s.exists then return {} end
+  local place = redis.call('HGET', s.key .. ':i', args[1])
+  return {instant_of(s), place and stored_record(s, place)}
+end
+
+-- The records of a chunk from a place on, in blocks: calls `visit` with each until it says stop.
+local function walk(s, at, visit)
+  while at < s.log_end do
+    local offset = at % CHUNK
+    local block = redis.call('GETRANGE', chunk_key(s, (at - offset) / CHUNK), offset, offset + 65535 + 15)
+    local first = 1
+    while #block - first + 1 >= 15 do
+      local length = read('<I2', block, first + 13) + 15
+      if #block - first + 1 < length then break end
+      if visit(sub(block, first, first + length - 1), at) then return end
+      first = first + length
+      at = at + length
+    end
+    -- Nothing whole: the chunk is over.
+    if first == 1 then at = at - offset + CHUNK end
+  end
+end
+
+local function sequence_of(record)
+  return read('<I8', record, 21)
+end
+
+local function is_order(record)
+  local tag = byte(record, 16)
+  return tag == BOUGHT or tag == HELD_FACT
+end
+
+-- Where the fact with this sequence begins, or a place a little before it.
+local function near(s, sequence)
+  if sequence > s.sequence then return s.log_end end
+  local mark = math.floor((sequence - 1) / MARK_EVERY) * 6
+  return read('>I6', redis.call('GETRANGE', s.key .. ':m', mark, mark + 5))
+end
+
+local function orders_of_sale(s, after, limit)
+  local found = {}
+  walk(s, near(s, after + 1), function(record)
+    if is_order(record) and sequence_of(record) > after then found[#found + 1] = record end
+    return #found >= limit
+  end)
+  return found
+end
+
+-- The place of the customer's order that follows the one with sequence `after`, if that is theirs.
+local function place_after(s, after, name)
+  local place
+  if after == 0 or after > s.sequence then return nil end
+  walk(s, near(s, after), function(record, at)
+    local sequence = sequence_of(record)
+    if sequence == after and is_order(record) then
+      if order_at(s, pack('>I6', at)).customer == name then place = sub(record, 2, 7) end
+    end
+    return sequence >= after
+  end)
+  return place
+end
+
+local function orders_of_customer(s, name, after, limit)
+  local customer = customer_of(s, name)
+  local place = place_after(s, after, name) or customer.first or NOWHERE
+  local found = {}
+  while place ~= NOWHERE and #found < limit do
+    local record = stored_record(s, place)
+    if sequence_of(record) > after then found[#found + 1] = record end
+    place = sub(record, 2, 7)
+  end
+  return found
+end
+
+-- Key: a sale. Arguments: sequence to begin after, how many at most, and '=' with a customer or ''.
+local function orders(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  if not s.exists then return {} end
+  local after, limit = tonumber(args[1]), tonumber(args[2])
+  local found
+  if args[3] == '' then
+    found = orders_of_sale(s, after, limit)
+  else
+    found = orders_of_customer(s, sub(args[3], 2), after, limit)
+  end
+  insert(found, 1, instant_of(s))
+  return found
+end
+
+-- Key: a sale. Arguments: how many at most, and how many bytes. Answers with records of facts that
+-- have not been moved, and with what to tell `moved` when they are.
+local function facts(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  if not s.exists or s.moved == s.sequence then return {} end
+  local limit, bytes = tonumber(args[1]), tonumber(args[2])
+  local found = {''}
+  local last, stop
+  walk(s, s.moved_to, function(record, at)
+    found[#found + 1] = record
+    bytes = bytes - #record
+    last, stop = sequence_of(record), at + #record
+    return #found > limit or bytes <= 0
+  end)
+  found[1] = pack('<I8I8', last, stop)
+  return found
+end
+
+-- Key: a sale. Arguments: what `facts` said.
+local function moved(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  local last, stop = read('<I8I8', args[1])
+  if s.exists and last > s.moved and last <= s.sequence then
+    redis.call('HSET', s.key .. ':s', 'moved', last, 'moved_to', stop)
+  end
+  return 1
+end
+
+-- Key: the list of sales. Argument: a sale's id. Answers with its number, a new one if it has none.
+local function register(keys, args)
+  local number = redis.call('HGET', keys[1], args[1])
+  if not number then
+    number = redis.call('HLEN', keys[1])
+    if number >= tonumber(args[2]) then return -1 end
+    redis.call('HSET', keys[1], args[1], number)
+  end
+  return tonumber(number)
+end
+
+-- Key: the lease. Arguments: who wants it, and for how many milliseconds. 1 if they have it now.
+local function lease(keys, args)
+  local holder = redis.call('GET', keys[1])
+  if holder and holder ~= args[1] then return 0 end
+  redis.call('SET', keys[1], args[1], 'PX', args[2])
+  return 1
+end
+
+-- Key: one that nobody else uses. Does all that the rules will do, so that a user who may not is
+-- found out before anything is half done.
+local function probe(keys)
+  local key = keys[1]
+  local hash, set, text = key .. ':hash', key .. ':set', key .. ':text'
+  redis.call('HSET', hash, 'a', 1)
+  redis.call('HMGET', hash, 'a', 'b')
+  redis.call('HGET', hash, 'a')
+  redis.call('HLEN', hash)
+  redis.call('ZADD', set, 1, 'a')
+  redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  redis.call('ZRANGEBYSCORE', set, '-inf', 1, 'LIMIT', 0, 1)
+  redis.call('ZREM', set, 'a')
+  redis.call('APPEND', text, 'a')
+  redis.call('SETRANGE', text, 0, 'b')
+  redis.call('GETRANGE', text, 0, 0)
+  redis.call('SET', text, 'a', 'PX', 1000)
+  redis.call('GET', text)
+  clock()
+  redis.call('DEL', hash, set, text)
+  return 1
+end

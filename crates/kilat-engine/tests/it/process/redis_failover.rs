@@ -1,0 +1,190 @@
+//! A ledger in a Redis that goes on when a primary is gone: what is kept, and what is lost.
+
+use crate::node::{PATIENCE, core, replica, socket};
+use crate::redis_fleet::Fleet;
+use crate::sale::{open, ordered};
+use kilat_engine::{
+    Change, Core, Engine, Handle, OrderId, OrderText, Orders, Outcome, Remote, SaleTerms, Store,
+    StoreError, StoreOptions, Unavailable,
+};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A process that works on a fleet, with an event log behind a core.
+struct World {
+    store: Option<Store>,
+    remote: Remote,
+    core: Option<Core>,
+    engine: Option<Engine>,
+    fleet: Fleet,
+    _directory: TempDir,
+}
+
+impl World {
+    fn start(fleet: Fleet) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = open(&directory.path().join("data"));
+        let core = Some(core(&engine, &socket(directory.path())));
+        let remote = replica(&socket(directory.path()));
+        let store = connect(&fleet, &remote, true).unwrap();
+        World {
+            store: Some(store),
+            remote,
+            core,
+            engine: Some(engine),
+            fleet,
+            _directory: directory,
+        }
+    }
+
+    fn handle(&self) -> &Handle {
+        self.store.as_ref().unwrap().handle()
+    }
+
+    async fn create(&self, sale: &str, supply: u64) {
+        let terms = SaleTerms { id: sale.into(), supply, hold_seconds: 60, ..SaleTerms::default() };
+        let create = Change::CreateSale { terms: Box::new(terms) };
+        assert_eq!(self.handle().change(create).await.unwrap().0, Outcome::SaleCreated);
+    }
+
+    /// One order under this key.
+    async fn buy(&self, sale: &str, key: u32, id: u128) -> Result<Outcome, Unavailable> {
+        let key = key.to_string();
+        let text = OrderText { sale, customer: &key, key: &key };
+        let mut orders = Orders::default();
+        orders.push(self.handle().hasher(), OrderId::from_bits(id), &text, 1, false);
+        self.handle().place_all(orders).await.map(|placed| placed.outcomes()[0])
+    }
+
+    /// The same, until there is an answer.
+    async fn surely_buy(&self, sale: &str, key: u32, id: u128) -> Outcome {
+        let started = Instant::now();
+        loop {
+            match self.buy(sale, key, id).await {
+                Ok(outcome) => return outcome,
+                Err(why) => assert!(started.elapsed() < PATIENCE, "{sale}: {why}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.store.take());
+        if let Some(core) = self.core.take() {
+            core.stop(PATIENCE);
+        }
+        if let Some(engine) = self.engine.take() {
+            engine.stop();
+        }
+    }
+}
+
+fn connect(fleet: &Fleet, remote: &Remote, may_lose: bool) -> Result<Store, StoreError> {
+    let address = fleet.url().parse().unwrap();
+    let options = StoreOptions { address, name: "test".into(), patience: PATIENCE, may_lose };
+    Store::connect(options, remote.events())
+}
+
+#[tokio::test]
+async fn sales_of_a_cluster_are_sold_wherever_they_are() {
+    let world = World::start(Fleet::cluster(0));
+    let sales: Vec<String> = (0..12).map(|n| format!("sale-{n}")).collect();
+    for sale in &sales {
+        world.create(sale, 5).await;
+    }
+    // One group for all of them, and more buyers than units.
+    let mut orders = Orders::default();
+    for n in 0..12 * 7_u32 {
+        let (sale, key) = (&sales[n as usize % 12], n.to_string());
+        let text = OrderText { sale, customer: &key, key: &key };
+        orders.push(
+            world.handle().hasher(),
+            OrderId::from_bits(1 + u128::from(n)),
+            &text,
+            1,
+            n % 2 == 0,
+        );
+    }
+    let placed = world.handle().place_all(orders).await.unwrap();
+    let won = placed.outcomes().iter().filter(|outcome| ordered(**outcome).is_some()).count();
+    assert_eq!(won, 60);
+    let found = world.handle().sales().await.unwrap();
+    let numbers: Vec<u32> = found.iter().map(|sale| sale.number).collect();
+    assert_eq!(numbers, (0..12).collect::<Vec<_>>());
+    assert!(found.iter().all(|sale| sale.counters.available == 0 && sale.counters.balanced()));
+    let keys = |number| world.fleet.server(number, &["DBSIZE"]).parse::<u64>().unwrap();
+    assert!((0..3).all(|number| keys(number) > 0), "one node has everything");
+    // Every fact is an event.
+    let events = world.remote.events();
+    let mut ends = events.ends();
+    let all = ends.wait_for(|_| {
+        (0..12).all(|n| {
+            let topic = format!("sale.sale-{n}");
+            events.read(Some(&topic), None, 100, usize::MAX).unwrap().events.len() == 6
+        })
+    });
+    tokio::time::timeout(PATIENCE, all).await.unwrap().unwrap();
+}
+
+/// With three primaries and three replicas. How many acknowledged orders a failover loses is
+/// counted, never promised: Redis copies to replicas after it has answered.
+#[tokio::test]
+async fn a_cluster_goes_on_when_a_primary_is_killed() {
+    let mut world = World::start(Fleet::cluster(1));
+    for n in 0..6 {
+        world.create(&format!("sale-{n}"), 1_000).await;
+    }
+    for key in 0..60 {
+        world.surely_buy(&format!("sale-{}", key % 6), key, 1 + u128::from(key)).await;
+    }
+    let primary = (0..6).find(|n| world.fleet.server(*n, &["ROLE"]).starts_with("master"));
+    world.fleet.servers[primary.unwrap()].kill();
+    for key in 60..120 {
+        world.surely_buy(&format!("sale-{}", key % 6), key, 1 + u128::from(key)).await;
+    }
+    let mut lost = 0;
+    for key in 0..120_u32 {
+        let id = OrderId::from_bits(1 + u128::from(key));
+        let found = world.handle().order(&format!("sale-{}", key % 6), id).await.unwrap();
+        lost += u32::from(found.is_none());
+    }
+    println!("a primary of a cluster was killed: {lost} of 120 acknowledged orders are lost");
+    for sale in world.handle().sales().await.unwrap() {
+        assert!(sale.counters.balanced(), "{sale:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_replica_that_sentinel_chose_is_found() {
+    let mut world = World::start(Fleet::watched());
+    world.create("sale", 1_000).await;
+    for key in 0..50 {
+        world.surely_buy("sale", key, 1 + u128::from(key)).await;
+    }
+    world.fleet.servers[0].kill();
+    for key in 50..60 {
+        world.surely_buy("sale", key, 1 + u128::from(key)).await;
+    }
+    let sale = world.handle().sale("sale").await.unwrap().unwrap();
+    println!(
+        "a primary was killed: {} of 60 acknowledged orders are lost",
+        60 - sale.counters.sold
+    );
+    assert!(sale.counters.balanced() && sale.counters.sold >= 10);
+}
+
+#[test]
+fn what_can_lose_at_a_failover_is_refused_unless_it_may() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(&directory.path().join("data"));
+    let core = core(&engine, &socket(directory.path()));
+    let remote = replica(&socket(directory.path()));
+    let fleet = Fleet::watched();
+    let said = connect(&fleet, &remote, false).err().map(|error| error.to_string());
+    assert!(said.as_ref().is_some_and(|said| said.contains("--ledger-may-lose")), "{said:?}");
+    drop(remote);
+    core.stop(PATIENCE);
+    engine.stop();
+}

@@ -1,0 +1,107 @@
+//! Redis servers that belong together: a cluster, or a primary with a replica and a sentinel.
+
+use crate::node::PATIENCE;
+use crate::redis_server::RedisServer;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// See the module.
+pub(crate) struct Fleet {
+    pub(crate) servers: Vec<RedisServer>,
+    ports: Vec<u16>,
+    url: String,
+    _directory: TempDir,
+}
+
+impl Fleet {
+    /// A cluster of three primaries, each with this many replicas.
+    pub(crate) fn cluster(replicas: usize) -> Fleet {
+        let count = 3 * (1 + replicas);
+        let ports = free_ports(2 * count);
+        let (ports, buses) = ports.split_at(count);
+        let directory = tempfile::tempdir().unwrap();
+        let servers = ports.iter().zip(buses).map(|(port, bus)| {
+            let (port, bus) = (port.to_string(), bus.to_string());
+            let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+            let settings = [&cluster[..], &["--port", &port, "--cluster-port", &bus]].concat();
+            start(&directory, &port, &settings)
+        });
+        let servers: Vec<RedisServer> = servers.collect();
+        let addresses: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let mut create = Command::new("redis-cli");
+        create.args(["--cluster", "create"]).args(&addresses);
+        create.args(["--cluster-yes", "--cluster-replicas", &replicas.to_string()]);
+        let said = create.output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+        let url = format!("redis+cluster://{}", addresses.join(","));
+        let fleet = Fleet { servers, ports: ports.to_vec(), url, _directory: directory };
+        let is_whole = |port: &u16| {
+            let said = fleet.ask(*port, &["CLUSTER", "INFO"]);
+            let known = format!("cluster_known_nodes:{count}");
+            said.contains("cluster_state:ok") && said.contains(&known)
+        };
+        wait_for(|| fleet.ports.iter().all(is_whole));
+        // A replica that does not copy yet can't take over.
+        let copies = |port: &u16| {
+            let said = fleet.ask(*port, &["ROLE"]);
+            said.starts_with("master") || said.contains("connected")
+        };
+        wait_for(|| fleet.ports.iter().all(copies));
+        fleet
+    }
+
+    /// A primary, a replica of it, and a sentinel that puts the replica in its place.
+    pub(crate) fn watched() -> Fleet {
+        let ports = free_ports(3);
+        let directory = tempfile::tempdir().unwrap();
+        let [primary, replica, sentinel] = [0, 1, 2].map(|n: usize| ports[n].to_string());
+        let mut servers = vec![start(&directory, &primary, &["--port", &primary])];
+        let of = format!("127.0.0.1 {primary}");
+        let settings = ["--port", &replica, "--replicaof", &of, "--repl-diskless-sync-delay", "0"];
+        servers.push(start(&directory, &replica, &settings));
+        servers.push(RedisServer::sentinel(directory.path(), &sentinel, &primary));
+        let url = format!("redis+sentinel://127.0.0.1:{sentinel}/main");
+        let fleet = Fleet { servers, ports, url, _directory: directory };
+        wait_for(|| fleet.ask(fleet.ports[1], &["ROLE"]).contains("connected"));
+        // The sentinel learns of the replica by asking the primary.
+        let knows = |said: String| said.contains("slaves=1");
+        wait_for(|| knows(fleet.ask(fleet.ports[2], &["INFO", "sentinel"])));
+        fleet
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks the server with this number.
+    pub(crate) fn server(&self, number: usize, words: &[&str]) -> String {
+        self.ask(self.ports[number], words)
+    }
+
+    fn ask(&self, port: u16, words: &[&str]) -> String {
+        let asked = Command::new("redis-cli").args(["-p", &port.to_string()]).args(words).output();
+        String::from_utf8(asked.unwrap().stdout).unwrap().trim().to_owned()
+    }
+}
+
+fn start(directory: &TempDir, port: &str, settings: &[&str]) -> RedisServer {
+    let own = directory.path().join(port);
+    std::fs::create_dir(&own).unwrap();
+    RedisServer::start(&own, settings)
+}
+
+/// Ports that nobody had a moment ago.
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+    let taken: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
