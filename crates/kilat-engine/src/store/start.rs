@@ -58,6 +58,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], each with what to do.
+    #[cfg_attr(
+        all(feature = "postgres", feature = "redis"),
+        expect(clippy::needless_pass_by_value, reason = "without a driver the address goes back")
+    )]
     pub fn connect(options: StoreOptions, events: &Events) -> Result<Store, StoreError> {
         match &options.address {
             #[cfg(feature = "postgres")]

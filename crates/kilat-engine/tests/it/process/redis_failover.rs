@@ -175,6 +175,45 @@ async fn the_replica_that_sentinel_chose_is_found() {
     assert!(sale.counters.balanced() && sale.counters.sold >= 10);
 }
 
+/// Why no Redis that fails over is called lossless: a replica that stands still while the primary
+/// acknowledges takes its place without what was acknowledged.
+#[tokio::test]
+async fn what_the_replica_did_not_have_yet_is_lost() {
+    let mut world = World::start(Fleet::watched());
+    world.create("sale", 1_000).await;
+    for key in 0..10 {
+        world.surely_buy("sale", key, 1 + u128::from(key)).await;
+    }
+    let copied = || world.fleet.server(1, &["HGET", "{kilat:sale}:s", "sold"]) == "10";
+    wait_for(copied);
+    // What is in the buffers of the network would reach it; so the connection breaks, too.
+    world.fleet.servers[1].signal("STOP");
+    world.fleet.server(0, &["CLIENT", "KILL", "TYPE", "replica"]);
+    for key in 10..30 {
+        world.surely_buy("sale", key, 1 + u128::from(key)).await;
+    }
+    world.fleet.servers[0].kill();
+    world.fleet.servers[1].signal("CONT");
+    // The same keys again: who was told of an order finds it, or buys it anew.
+    let mut lost = 0;
+    for key in 0..30 {
+        let outcome = world.surely_buy("sale", key, 1_000 + u128::from(key)).await;
+        lost += u32::from(ordered(outcome).is_some_and(|(_, replayed)| !replayed));
+    }
+    println!("the replica stood still when the primary was killed: {lost} of 30 orders were lost");
+    assert_eq!(lost, 20);
+    let sale = world.handle().sale("sale").await.unwrap().unwrap();
+    assert!(sale.counters.balanced() && sale.counters.sold == 30, "{sale:?}");
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn what_can_lose_at_a_failover_is_refused_unless_it_may() {
     let directory = tempfile::tempdir().unwrap();
