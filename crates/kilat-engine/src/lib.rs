@@ -41,7 +41,7 @@ mod snapshots;
 mod socket;
 mod spare;
 #[cfg_attr(
-    not(feature = "postgres"),
+    not(any(feature = "postgres", feature = "redis")),
     expect(dead_code, unused_imports, unused_variables, reason = "only a driver makes use of it")
 )]
 mod store;
