@@ -39,9 +39,7 @@ impl FromStr for StoreAddress {
     fn from_str(url: &str) -> Result<StoreAddress, StoreAddressError> {
         match url.split_once("://").map(|(scheme, _)| scheme) {
             Some("postgres" | "postgresql") => Ok(StoreAddress::Postgres(url.to_owned())),
-            Some(scheme) if scheme.starts_with("redis") || scheme == "unix" => {
-                Ok(StoreAddress::Redis(url.to_owned()))
-            }
+            Some(scheme) if scheme.starts_with("redis") => Ok(StoreAddress::Redis(url.to_owned())),
             _ => Err(StoreAddressError { shown: without_secrets(url) }),
         }
     }

@@ -42,7 +42,7 @@ impl RedisServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("unix://{}", self.socket().display())
+        format!("redis+unix://{}", self.socket().display())
     }
 
     /// Kills the server as a crash would, and starts it on what it left.

@@ -18,7 +18,7 @@ const SENTINEL: &str = "redis+sentinel://";
 const CLUSTER: &str = "redis+cluster://";
 
 impl Place {
-    /// Reads `redis://`, `unix://`, `redis+sentinel://host,host/name` or
+    /// Reads `redis://`, `redis+unix://`, `redis+sentinel://host,host/name` or
     /// `redis+cluster://host,host`.
     pub(super) fn parse(url: &str) -> Result<Place, StoreFault> {
         if let Some(rest) = url.strip_prefix(SENTINEL) {
@@ -111,7 +111,7 @@ mod tests {
         for (url, expected) in [
             ("redis://h:7/2", "one h:7 2"),
             ("redis://h", "one h:6379 0"),
-            ("unix:///run/redis.sock?db=1", "one /run/redis.sock 1"),
+            ("redis+unix:///run/redis.sock?db=1", "one /run/redis.sock 1"),
             ("redis+sentinel://u:p@a:1,b:2/main", r#"sentinel ["a:1", "b:2"] main u:p@ /0"#),
             ("redis+sentinel://a:1/main/3", r#"sentinel ["a:1"] main  /3"#),
             ("redis+cluster://:p@a:1,b", r#"cluster ["a:1", "b:6379"] :p@"#),

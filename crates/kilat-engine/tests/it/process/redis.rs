@@ -36,7 +36,7 @@ impl World {
         let engine = open(&directory.path().join("data"));
         let core = core(&engine, &socket(directory.path()));
         let remote = replica(&socket(directory.path()));
-        let through = format!("unix://{}", proxy.path.display());
+        let through = format!("redis+unix://{}", proxy.path.display());
         let urls = std::iter::once(through).chain(std::iter::repeat(server.url()));
         let stores = urls.take(processes).map(|url| store(url.parse().unwrap(), remote.events()));
         let stores: Vec<Store> = stores.collect();
