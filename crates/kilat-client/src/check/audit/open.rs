@@ -175,6 +175,7 @@ impl Opening<'_> {
             Kind::Empty => true,
             Kind::Json => self.overwrite || matches!(self.format, Format::Json),
             Kind::Seed => self.overwrite || matches!(self.format, Format::Seed(_)),
+            Kind::Headless => return Err(Stop::Usage("audit.damaged", "1".to_owned())),
             Kind::Foreign => return Err(Stop::Usage("audit.foreign", String::new())),
         };
         if !is_wanted {

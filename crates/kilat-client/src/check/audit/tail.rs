@@ -54,7 +54,10 @@ pub(super) fn cut_fragment(file: &File, from: u64, size: u64) -> io::Result<u64>
 }
 
 /// Where the last whole line between `from` and `size` ends; `from` if there is none.
-fn end_of_lines(file: &File, from: u64, size: u64) -> io::Result<u64> {
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn end_of_lines(file: &File, from: u64, size: u64) -> io::Result<u64> {
     let mut buffer = Vec::new();
     let mut end = size;
     // Nearly always the last byte is the newline.
@@ -78,9 +81,9 @@ fn read(file: &File, begin: u64, end: u64, buffer: &mut Vec<u8>) -> io::Result<(
 
 /// Zeros, which no line holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hole {
+pub(super) struct Hole {
     begin: u64,
-    end: u64,
+    pub(super) end: u64,
 }
 
 impl Hole {
@@ -92,7 +95,11 @@ impl Hole {
     }
 }
 
-fn next_hole(file: &File, from: u64, size: u64) -> io::Result<Option<Hole>> {
+/// The first zeros between `from` and `size`, where the file is taken to end.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn next_hole(file: &File, from: u64, size: u64) -> io::Result<Option<Hole>> {
     let mut buffer = Vec::new();
     let mut begin = None;
     let mut at = from;

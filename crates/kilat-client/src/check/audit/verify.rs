@@ -43,6 +43,8 @@ fn check(path: &Path, seal: Option<&str>) -> io::Result<Option<Checked>> {
     let end = match kind {
         FileKind::Foreign => return Ok(None),
         FileKind::Empty => 0,
+        // Zeros at the beginning are damage, whatever they were.
+        FileKind::Headless => tail::end_of_lines(&file, 0, size)?,
         FileKind::Json | FileKind::Seed => tail::end(&file, size)?,
     };
     let mut checked = match kind {

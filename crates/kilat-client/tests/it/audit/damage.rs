@@ -128,6 +128,65 @@ fn zeros_of_a_power_cut_are_cut_and_other_zeros_are_damage() {
     }
 }
 
+/// What a run in a file of these bytes may do with it.
+enum Wanted {
+    /// Begin in it, as if it were empty.
+    Begins,
+    /// Nothing: it is no log.
+    Refused,
+    /// Nothing: it is a log that is damaged at its beginning.
+    Damaged,
+}
+
+#[test]
+fn only_zeros_that_can_be_nothing_else_are_an_empty_log() {
+    use Wanted::{Begins, Damaged, Refused};
+    let (_, text) = small();
+    let zeros = |count: usize| vec![0; count];
+    let lost = |count: usize| [&zeros(count), &text.as_bytes()[count..]].concat();
+    let first_line = text.find('\n').unwrap() + 1;
+    let image = [&zeros(32_768)[..], b"\x01CD001\x01", &[b'y'; 100_000]].concat();
+    for (name, bytes, wanted) in [
+        ("one sector", zeros(512), Begins),
+        ("no whole sector", zeros(700), Begins),
+        ("as many as a run may lose", zeros(4 << 20), Begins),
+        ("more than a run may lose", zeros((4 << 20) + 1), Refused),
+        ("an image without a newline", image.clone(), Refused),
+        ("an image with newlines", [&image[..], b"\nline\nline\nrest"].concat(), Refused),
+        ("one zero and text", b"\0precious\n".to_vec(), Refused),
+        ("a log without its first byte", lost(1), Damaged),
+        ("a log without its first sector", lost(512), Damaged),
+        ("a log without its first line", lost(first_line - 1), Damaged),
+        ("a log but for its last line", lost(text.trim_end().rfind('\n').unwrap()), Damaged),
+    ] {
+        for (overwrite, resume) in [(false, false), (false, true), (true, false)] {
+            let rig = Rig::new();
+            std::fs::write(&rig.path, &bytes).unwrap();
+            let checked = verify(&rig.path, None, Lang::English);
+            let begun = Audit::open(AuditOptions { overwrite, resume, ..options(&rig.path) });
+            let why = begun.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            match wanted {
+                Begins => {
+                    let checked = checked.unwrap();
+                    assert!(checked.holds() && checked.torn_bytes == bytes.len() as u64, "{name}");
+                    finish(begun.unwrap().0);
+                    assert!(holds(&rig.path) && rig.lines().len() == 2, "{name}");
+                    continue;
+                }
+                Refused => {
+                    assert!(checked.is_err(), "{name}");
+                    assert!(why.contains("is not a log"), "{name}: {why}");
+                }
+                Damaged => {
+                    assert!(!checked.unwrap().holds(), "{name}");
+                    assert!(why.contains("damaged at line 1"), "{name}: {why}");
+                }
+            }
+            assert!(std::fs::read(&rig.path).unwrap() == bytes, "{name} is as it was");
+        }
+    }
+}
+
 /// Where the last line ends that a later one says was durable; 0 when none is.
 fn claimed_end(text: &str) -> usize {
     let claims = text.rmatch_indices("\"synced\":").next();
