@@ -1,11 +1,12 @@
 //! Which run of a log is continued, and what it has done already.
 //!
-//! The log is read twice: for the newest run that fits, then from its beginning for its ids. Most
-//! of that needs no lock; what was appended meanwhile is read under it.
+//! The log is read twice: for the newest run that fits, then for its ids and for damage. A line
+//! that is damaged could have been of any run, so the chains of all runs are followed. Most of
+//! that needs no lock; what was appended meanwhile is read under it.
 
 use super::lines::{Line, Lines};
 use super::open::Stop;
-use super::record::{Kind, Record, is_start, run_bytes};
+use super::record::{Kind, Record, is_start};
 use super::records::{Counts, Origin};
 use super::strand::Strand;
 use super::{Resumed, RunFacts, RunId, Seen};
@@ -17,9 +18,9 @@ use std::path::Path;
 /// What has been read of a log so far.
 pub(super) struct Past {
     root: RunId,
-    /// The runs that go on with one another; there are as many as there were resumes, plus one.
-    runs: HashMap<RunId, Strand>,
-    /// The one that went on last.
+    /// All runs of the log.
+    runs: HashMap<RunId, Run>,
+    /// The one that went on last with the root, or the root itself.
     last: RunId,
     seen: Seen,
     done: Counts,
@@ -28,34 +29,29 @@ pub(super) struct Past {
     lines: u64,
 }
 
-/// Where a run begins.
-#[derive(Clone, Copy)]
-struct Begin {
-    offset: u64,
-    line: u64,
+/// A run as far as it has been read.
+struct Run {
+    strand: Strand,
+    root: RunId,
+    ended: bool,
+    continued: bool,
 }
 
 impl Past {
     /// Reads the first `end` bytes of a log; `None` when no run in it fits.
     ///
     /// # Errors
-    /// [`Stop::Usage`] when the log can't be read, or when what is to be continued is damaged.
+    /// [`Stop::Usage`] when the log can't be read or is damaged.
     pub(super) fn read(
         file: &File,
         end: u64,
         facts: &RunFacts,
         directory: &Path,
     ) -> Result<Option<Past>, Stop> {
-        let Some((root, begin)) = newest(file, end, facts)? else { return Ok(None) };
-        let mut past = Past {
-            root,
-            runs: HashMap::new(),
-            last: root,
-            seen: Seen::new(directory),
-            done: Counts::default(),
-            end: begin.offset,
-            lines: begin.line,
-        };
+        let Some(root) = newest(file, end, facts)? else { return Ok(None) };
+        let (runs, done) = (HashMap::new(), Counts::default());
+        let seen = Seen::new(directory);
+        let mut past = Past { root, runs, last: root, seen, done, end: 0, lines: 0 };
         past.read_on(file, end)?;
         Ok(Some(past))
     }
@@ -68,9 +64,7 @@ impl Past {
         let mut lines = Lines::new(file, self.end, end);
         while let Some(line) = lines.next().map_err(|error| unreadable(&error))? {
             self.lines += 1;
-            if self.is_ours(line.bytes) {
-                self.take(line)?;
-            }
+            self.take(line)?;
         }
         self.end = end;
         Ok(())
@@ -79,51 +73,60 @@ impl Past {
     /// By what the new run is tied to this past, and what it need not do again.
     pub(super) fn into_origin(self) -> (Option<Origin>, Resumed) {
         let Past { root, runs, last, seen, done, .. } = self;
-        let origin = runs.get(&last).and_then(|strand| {
+        let origin = runs.get(&last).and_then(|Run { strand, .. }| {
             let n = strand.next.checked_sub(1)?;
             Some(Origin { root, run: last, n, sum: strand.sum })
         });
         (origin, Resumed { seen, root: Some(root), done })
     }
 
-    /// Whether a line belongs to one of the runs, or may be the first of another.
-    fn is_ours(&self, line: &[u8]) -> bool {
-        let run =
-            run_bytes(line).and_then(|(run, _)| RunId::from_text(std::str::from_utf8(run).ok()?));
-        run.is_some_and(|run| self.runs.contains_key(&run)) || is_start(line)
-    }
-
     /// Takes what a line says, if it goes on where its run was.
     fn take(&mut self, line: Line<'_>) -> Result<(), Stop> {
-        let damaged = || damaged(self.lines);
-        let record = Record::read(line.bytes).ok_or_else(damaged)?;
+        let number = self.lines;
+        let damaged = || damaged(number);
+        let record = Record::read(line.bytes).filter(|_| line.whole).ok_or_else(damaged)?;
         if let Kind::Start { origin, .. } = &record.kind {
-            let fits = match origin {
-                Some(origin) if origin.root == self.root => self.ends_with(origin),
-                _ if record.run == self.root => origin.is_none(),
-                _ => return Ok(()),
-            };
-            if !fits || self.runs.contains_key(&record.run) {
-                return Err(damaged());
-            }
-            self.last = record.run;
-        } else if record.run != self.last {
-            // It was superseded and must have written nothing more.
+            self.start(record.run, origin.as_ref())?;
+        }
+        let run = self.runs.get_mut(&record.run).ok_or_else(damaged)?;
+        if run.ended || run.continued {
             return Err(damaged());
         }
-        let strand = self.runs.entry(record.run).or_default();
-        strand.follow(&record).map_err(|_| damaged())?;
+        run.strand.follow(&record).map_err(|_| damaged())?;
+        run.ended = matches!(record.kind, Kind::End { .. });
         if let Kind::Lookup { id, outcome, .. } = record.kind
-            && self.seen.insert(id.as_bytes()).map_err(|error| unreadable(&error))?
+            && run.root == self.root
         {
+            if !self.seen.insert(id.as_bytes()).map_err(|error| unreadable(&error))? {
+                return Err(damaged());
+            }
             self.done.add(outcome);
         }
         Ok(())
     }
 
-    fn ends_with(&self, origin: &Origin) -> bool {
-        origin.run == self.last
-            && self.runs.get(&origin.run) == Some(&Strand { next: origin.n + 1, sum: origin.sum })
+    /// A run begins, on its own or where another was.
+    fn start(&mut self, run: RunId, origin: Option<&Origin>) -> Result<(), Stop> {
+        let number = self.lines;
+        let damaged = || damaged(number);
+        if self.runs.contains_key(&run) {
+            return Err(damaged());
+        }
+        if let Some(origin) = origin {
+            let before = self.runs.get_mut(&origin.run).ok_or_else(damaged)?;
+            let end = Strand { next: origin.n.saturating_add(1), sum: origin.sum };
+            if before.strand != end || before.root != origin.root || before.continued {
+                return Err(damaged());
+            }
+            before.continued = true;
+        }
+        let root = origin.map_or(run, |origin| origin.root);
+        if root == self.root {
+            self.last = run;
+        }
+        let (ended, continued) = (false, false);
+        self.runs.insert(run, Run { strand: Strand::default(), root, ended, continued });
+        Ok(())
     }
 }
 
@@ -136,10 +139,8 @@ fn unreadable(error: &io::Error) -> Stop {
     Stop::Usage("audit.open", error.to_string())
 }
 
-/// The first run of the newest that fits, and where it begins.
-fn newest(file: &File, end: u64, facts: &RunFacts) -> Result<Option<(RunId, Begin)>, Stop> {
-    // As many as there are runs: nothing beside what the log itself takes.
-    let mut begins = HashMap::new();
+/// The first run of the newest that fits.
+fn newest(file: &File, end: u64, facts: &RunFacts) -> Result<Option<RunId>, Stop> {
     let mut newest = None;
     let mut lines = Lines::new(file, 0, end);
     let mut number = 0;
@@ -150,20 +151,9 @@ fn newest(file: &File, end: u64, facts: &RunFacts) -> Result<Option<(RunId, Begi
         }
         let record = Record::read(line.bytes).ok_or_else(|| damaged(number))?;
         let Kind::Start { profile, url, origin } = record.kind else { continue };
-        if profile != facts.profile || url != facts.url {
-            continue;
-        }
-        let root = origin.map_or(record.run, |origin| origin.root);
-        if origin.is_none() {
-            begins.insert(root, Begin { offset: line.offset, line: number - 1 });
-        }
-        newest = Some((root, number));
-    }
-    match newest {
-        None => Ok(None),
-        Some((root, number)) => {
-            let begin = begins.get(&root).ok_or_else(|| damaged(number))?;
-            Ok(Some((root, *begin)))
+        if profile == facts.profile && url == facts.url {
+            newest = Some(origin.map_or(record.run, |origin| origin.root));
         }
     }
+    Ok(newest)
 }

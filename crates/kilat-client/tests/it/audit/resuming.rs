@@ -72,7 +72,8 @@ fn the_run_that_is_continued_writes_no_more() {
     let (old, _) = open(options(&rig.path));
     record(&old, &["a"]);
     let (new, _) = open(resuming(&rig));
-    record(&old, &["b"]);
+    // When the first id was not appended before the other run began, this one is closed already.
+    let _ = old.record_blocking(Entry::Ended(finding(1, "b")));
     record(&new, &["c"]);
     let ending = kilat_client::check::audit::Ending::default();
     let error = old.finish(ending).unwrap_err();
@@ -116,6 +117,51 @@ fn what_can_not_be_resumed_says_so() {
     assert!(matches!(refusal(resuming(&rig)), ClientError::Usage(why) if why.contains("line 2")));
     assert_eq!(rig.text(), changed);
 }
+
+/// Changes a log of two runs, the second of which was killed, and goes on with it.
+fn check_damage(change: impl Fn(&mut Vec<String>), refused_at: Option<u64>) {
+    let rig = Rig::new();
+    let mut other = options(&rig.path);
+    other.run.url = "http://elsewhere/".to_owned();
+    interrupt(other, &["x", "y"]);
+    interrupt(options(&rig.path), &["a", "b"]);
+    let mut lines: Vec<String> = rig.text().lines().map(str::to_owned).collect();
+    change(&mut lines);
+    let changed = lines.join("\n") + "\n";
+    std::fs::write(&rig.path, &changed).unwrap();
+    let begun = kilat_client::check::audit::Audit::open(resuming(&rig));
+    let why = begun.as_ref().err().map(ToString::to_string);
+    match refused_at {
+        None => drop(finish(begun.unwrap().0)),
+        Some(line) => {
+            let why = why.unwrap_or_default();
+            assert!(why.contains(&format!("damaged at line {line},")), "{line}: {why}");
+            assert_eq!(rig.text(), changed);
+        }
+    }
+}
+
+#[test]
+fn a_log_with_damage_anywhere_is_not_resumed() {
+    let run = |line: &str| line[8..44].to_owned();
+    check_damage(|_| (), None);
+    // The run's id is not in the log, or is none.
+    check_damage(|lines| lines[5].replace_range(43..44, "!"), Some(6));
+    check_damage(|lines| lines[5] = lines[5].replace(&run(&lines[5]), &run(NOBODY)), Some(6));
+    // It is that of the other run.
+    check_damage(|lines| lines[5] = lines[5].replace(&run(&lines[5]), &run(&lines[0])), Some(6));
+    check_damage(|lines| lines[5].replace_range(..1, " "), Some(6));
+    check_damage(|lines| lines[4].clear(), Some(5));
+    check_damage(|lines| lines.push("{}".to_owned()), Some(7));
+    check_damage(|lines| lines.push("x\0x".to_owned()), Some(7));
+    check_damage(|lines| lines.push(lines[5].clone()), Some(7));
+    check_damage(|lines| lines[1] = lines[1].replace("\"x\"", "\"z\""), Some(2));
+    // Whole runs can be taken out.
+    check_damage(|lines| drop(lines.drain(..3)), None);
+}
+
+/// A record of a run that is in no log.
+const NOBODY: &str = "{\"run\":\"01960000-0000-7000-8000-000000000000\",\"n\":1";
 
 #[test]
 fn without_anything_to_resume_a_run_begins() {
