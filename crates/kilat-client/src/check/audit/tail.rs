@@ -6,10 +6,11 @@
 //! durable, unless one of those says otherwise: a first record says that everything before it
 //! was durable, and `synced` says so of a record. What is contradicted is damage, and stays.
 
-use super::lines::Lines;
+use super::RunId;
+use super::lines::{Line, Lines};
 use super::record::{Kind, Record};
 use memchr::{memchr, memrchr};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -29,15 +30,93 @@ const STEP_BYTES: u64 = 64 * 1024;
 /// Those of reading.
 pub(super) fn end(file: &File, size: u64) -> io::Result<u64> {
     let from = size.saturating_sub(TAIL_BYTES_MAX);
-    let mut at = from;
-    while let Some(hole) = next_hole(file, at, size)? {
-        let end = end_of_lines(file, 0, hole.begin)?;
-        if hole.is_lost(end, size) && !is_contradicted(file, from, end, size)? {
-            return Ok(end);
-        }
-        at = hole.end;
+    let mut holes = Holes::new(file, from, size);
+    let mut hole = holes.next()?;
+    if hole.is_none() {
+        return end_of_lines(file, 0, size);
     }
-    end_of_lines(file, 0, size)
+    // Once over the lines, whatever their number and that of the holes is: the lock is held.
+    let mut losses = Losses::default();
+    let mut begin = end_of_lines(file, 0, from)?;
+    let mut lines = Lines::new(file, from, size);
+    while let Some(line) = lines.next()? {
+        while let Some(found) = hole.filter(|hole| hole.begin < line.offset) {
+            losses.hole(found, begin, size);
+            hole = holes.next()?;
+        }
+        // The first may be the end of a line.
+        begin = if line.offset == from { begin } else { line.offset };
+        losses.line(&line);
+    }
+    while let Some(found) = hole {
+        losses.hole(found, begin, size);
+        hole = holes.next()?;
+    }
+    match losses.first() {
+        Some(end) => Ok(end),
+        None => end_of_lines(file, 0, size),
+    }
+}
+
+/// Where a log may have lost lines, as far as the lines that have been read tell.
+#[derive(Default)]
+struct Losses {
+    /// Where the lines begin that hold zeros as a power cut leaves them, in order.
+    begins: VecDeque<u64>,
+    /// For each run, its records: number and place.
+    records: HashMap<RunId, Vec<(u64, u64)>>,
+}
+
+impl Losses {
+    /// There are zeros, in the line that begins at `line`.
+    fn hole(&mut self, hole: Hole, line: u64, size: u64) {
+        if hole.is_lost(line, size) {
+            self.begins.push_back(line);
+        }
+    }
+
+    /// A line follows, which may say what before it was durable.
+    fn line(&mut self, line: &Line<'_>) {
+        if !line.whole || memchr(0, line.bytes).is_some() {
+            return;
+        }
+        let record = Record::read(line.bytes);
+        let durable = match record.as_ref().map(|record| &record.kind) {
+            // Of a text nobody can say when it was durable.
+            None | Some(Kind::Start { .. }) => Some(line.offset),
+            Some(Kind::Lookup { synced: Some(synced), .. }) => {
+                // A record that is not there could be among any of the zeros.
+                let place = record.as_ref().and_then(|record| self.place(record.run, *synced));
+                Some(place.unwrap_or(line.offset))
+            }
+            Some(_) => None,
+        };
+        if let Some(record) = &record {
+            self.keep(record, line.offset);
+        }
+        if let Some(durable) = durable {
+            while self.begins.pop_front_if(|begin| *begin <= durable).is_some() {}
+        }
+    }
+
+    fn keep(&mut self, record: &Record<'_>, at: u64) {
+        let records = self.records.entry(record.run).or_default();
+        if records.last().is_none_or(|(last, _)| *last < record.n) {
+            records.push((record.n, at));
+        }
+    }
+
+    /// Where the first record of a run stands that has this number or a higher one.
+    fn place(&self, run: RunId, n: u64) -> Option<u64> {
+        let records = self.records.get(&run)?;
+        let (_, place) = records.get(records.partition_point(|(number, _)| *number < n))?;
+        Some(*place)
+    }
+
+    /// The first line that was lost and nothing contradicts.
+    fn first(&self) -> Option<u64> {
+        self.begins.front().copied()
+    }
 }
 
 /// Cuts what stands behind the last newline between `from`, where a line begins, and `size`,
@@ -95,59 +174,145 @@ impl Hole {
     }
 }
 
+/// Goes from zeros to zeros, and reads each byte once.
+struct Holes<'f> {
+    file: &'f File,
+    buffer: Vec<u8>,
+    /// Of the first byte in the buffer that has not been looked at.
+    start: usize,
+    /// Where in the file the buffer ends.
+    at: u64,
+    size: u64,
+}
+
+impl<'f> Holes<'f> {
+    fn new(file: &'f File, from: u64, size: u64) -> Holes<'f> {
+        Holes { file, buffer: Vec::new(), start: 0, at: from, size }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Hole>> {
+        let Some(begin) = self.seek(|bytes| memchr(0, bytes))? else { return Ok(None) };
+        let end = self.seek(|bytes| bytes.iter().position(|byte| *byte != 0))?;
+        let end = end.unwrap_or(self.size);
+        Ok(Some(Hole { begin, end }))
+    }
+
+    /// Goes to the first byte that is wanted, and says where it is.
+    fn seek(&mut self, wanted: impl Fn(&[u8]) -> Option<usize>) -> io::Result<Option<u64>> {
+        loop {
+            let rest = &self.buffer[self.start..];
+            if let Some(length) = wanted(rest) {
+                let found = self.at - (rest.len() - length) as u64;
+                self.start += length;
+                return Ok(Some(found));
+            }
+            if self.at >= self.size {
+                self.start = self.buffer.len();
+                return Ok(None);
+            }
+            let end = self.size.min(self.at + STEP_BYTES);
+            read(self.file, self.at, end, &mut self.buffer)?;
+            (self.start, self.at) = (0, end);
+        }
+    }
+}
+
 /// The first zeros between `from` and `size`, where the file is taken to end.
 ///
 /// # Errors
 /// Those of reading.
 pub(super) fn next_hole(file: &File, from: u64, size: u64) -> io::Result<Option<Hole>> {
-    let mut buffer = Vec::new();
-    let mut begin = None;
-    let mut at = from;
-    while at < size {
-        read(file, at, size.min(at + STEP_BYTES), &mut buffer)?;
-        let first = match begin {
-            None => memchr(0, &buffer),
-            Some(_) => Some(0),
-        };
-        if let Some(first) = first {
-            let begin = *begin.get_or_insert(at + first as u64);
-            if let Some(length) = buffer[first..].iter().position(|byte| *byte != 0) {
-                return Ok(Some(Hole { begin, end: at + (first + length) as u64 }));
-            }
-        }
-        at += buffer.len() as u64;
-    }
-    Ok(begin.map(|begin| Hole { begin, end: size }))
+    Holes::new(file, from, size).next()
 }
 
-/// Whether a line behind `end` says that something behind `end` was durable before it.
-fn is_contradicted(file: &File, from: u64, end: u64, size: u64) -> io::Result<bool> {
-    // The last record of each run before the zeros. As far back as needed, since a run with
-    // lines behind the zeros but none here could have any of them among the zeros.
-    let mut kept = HashMap::new();
-    let mut lines = Lines::new(file, from, end.max(from));
-    while let Some(line) = lines.next()? {
-        if let Some(record) = Record::read(line.bytes) {
-            kept.insert(record.run, record.n);
-        }
-    }
-    let mut lines = Lines::new(file, end, size);
-    while let Some(line) = lines.next()? {
-        if !line.whole || memchr(0, line.bytes).is_some() {
-            continue;
-        }
-        let contradicts = match Record::read(line.bytes) {
-            // Of a text nobody can say when it was durable.
-            None => true,
-            Some(Record { kind: Kind::Start { .. }, .. }) => true,
-            Some(Record { kind: Kind::Lookup { synced: Some(synced), .. }, run, .. }) => {
-                kept.get(&run).is_none_or(|kept| *kept < synced)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    /// A line for each letter: a first record, records of two runs, zeros as a power cut leaves
+    /// them, other zeros, a letter, or a line of text; a digit is a record that calls that one durable.
+    fn log(lines: &str) -> (tempfile::NamedTempFile, Vec<u64>) {
+        const RUNS: [&str; 2] =
+            ["01960000-0000-7000-8000-000000000000", "01960000-0000-7000-8000-000000000001"];
+        let (mut text, mut begins, mut numbers) = (String::new(), Vec::new(), [0, 0]);
+        for line in lines.chars() {
+            begins.push(text.len() as u64);
+            let run = usize::from(line == 'b');
+            let n = numbers[run];
+            let mut record = |rest: &str| {
+                let sum = "0".repeat(32);
+                let run = RUNS[run];
+                writeln!(text, "{{\"run\":\"{run}\",\"n\":{n},{rest},\"sum\":\"{sum}\"}}").unwrap();
+            };
+            let found = "\"kind\":\"lookup\",\"id\":\"x\",\"outcome\":\"found\"";
+            match line {
+                'S' => record(r#""kind":"start","format":1,"profile":"p","url":"u""#),
+                'a' | 'b' => record(found),
+                '0'..='9' => record(&format!("{found},\"synced\":{line}")),
+                // Its own newline is gone too.
+                'z' => text.push_str(&"\0".repeat(1_024 - text.len() % 512)),
+                'y' => text.push_str("y\0y\n"),
+                'x' => text.push('x'),
+                _ => text.push_str("text\n"),
             }
-            Some(_) => false,
-        };
-        if contradicts {
-            return Ok(true);
+            numbers[run] += 1;
+        }
+        begins.push(text.len() as u64);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        (file, begins)
+    }
+
+    #[test]
+    fn zeros_that_nothing_contradicts_are_the_end() {
+        for (lines, kept) in [
+            ("Saa", 3),
+            ("Saaz", 3),
+            ("Saazaaa", 3),
+            ("Saazaa2", 3),
+            ("Saazaa3", 7),
+            // Only the second zeros were not yet durable.
+            ("Saazaa3zaa6", 7),
+            ("Saazaa3zaa7", 11),
+            ("Saazaa3zaa2", 7),
+            // A claim counts for what stands before it, also behind a smaller one.
+            ("Sazaa1", 2),
+            ("Sazaa4za1", 6),
+            ("SazbazaS", 8),
+            ("Sazbaz", 2),
+            ("Sazataza", 6),
+            ("Sayazb", 4),
+            ("Sayaa", 5),
+            ("zaa", 0),
+            ("za1", 3),
+        ] {
+            let (file, begins) = log(lines);
+            let size = begins[lines.len()];
+            assert_eq!(end(file.as_file(), size).unwrap(), begins[kept], "{lines}");
         }
     }
-    Ok(false)
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_tail_is_read_a_few_times_however_many_holes_it_has() {
+        let read = || {
+            let text = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+            text.strip_prefix("rchar: ")
+                .unwrap()
+                .split('\n')
+                .next()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        };
+        for lines in ["za".repeat(2_000) + "S", "zx".repeat(2_000) + "tt", "y".repeat(2_000)] {
+            let (file, begins) = log(&lines);
+            let size = begins[begins.len() - 1];
+            let before = read();
+            end(file.as_file(), size).unwrap();
+            let times = (read() - before) / size;
+            assert!(times <= 4, "{times} times {size} bytes");
+        }
+    }
 }
