@@ -142,7 +142,7 @@ impl Records {
         }
         if let Some(row) = &finding.row {
             key(b"row", out);
-            raw(row.get(), out);
+            escape::raw_json(row.get(), out);
         }
         self.seal(from, out);
     }
@@ -217,17 +217,4 @@ fn message(text: &str, out: &mut Vec<u8>) {
     }
     let cut = &text[..text.floor_char_boundary(MESSAGE_BYTES_MAX)];
     string(b"message", &format!("{cut}…"), out);
-}
-
-/// JSON as it came. Between its values a newline means nothing, but it would end the line.
-fn raw(json: &str, out: &mut Vec<u8>) {
-    let from = out.len();
-    out.extend_from_slice(json.as_bytes());
-    if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
-        for byte in &mut out[from..] {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
-        }
-    }
 }
