@@ -12,6 +12,7 @@ use super::lines::Lines;
 use super::tail;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -246,5 +247,15 @@ impl Place {
     pub(super) fn holds(&self) -> bool {
         std::fs::metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+    }
+
+    /// Whether it is where this process writes its output or its messages.
+    pub(super) fn is_output(&self) -> bool {
+        let (output, messages) = (io::stdout(), io::stderr());
+        [output.as_fd(), messages.as_fd()].into_iter().any(|stream| {
+            let file = stream.try_clone_to_owned().map(File::from);
+            let metadata = file.and_then(|file| file.metadata());
+            metadata.is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+        })
     }
 }

@@ -93,6 +93,9 @@ impl Opening<'_> {
         for _ in 0..OPENINGS_MAX {
             let file = open_file(self.path)?;
             let place = Place::of(self.path, &file).map_err(unusable)?;
+            if place.is_output() {
+                return Err(Stop::Usage("audit.is_output", String::new()));
+            }
             match self.begin_in(&medium(file), place) {
                 // It was replaced between two looks at it.
                 Err(Stop::Failure(Failure::Replaced | Failure::Moved)) => {}

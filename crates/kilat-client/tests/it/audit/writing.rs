@@ -3,7 +3,7 @@
 use super::rig::{Rig, finding, finish, open, options, record, refusal, seed_words, told};
 use jiff::Timestamp;
 use kilat_client::ClientError;
-use kilat_client::check::audit::{Entry, Format};
+use kilat_client::check::audit::{AuditOptions, Entry, Format};
 
 #[test]
 fn every_record_is_a_line_and_told_once() {
@@ -30,8 +30,7 @@ fn every_record_is_a_line_and_told_once() {
 fn runs_are_appended_unless_overwritten() {
     let rig = Rig::new();
     for (overwrite, lines) in [(false, 3), (false, 6), (true, 3)] {
-        let (audit, _) =
-            open(kilat_client::check::audit::AuditOptions { overwrite, ..options(&rig.path) });
+        let (audit, _) = open(AuditOptions { overwrite, ..options(&rig.path) });
         record(&audit, &["a"]);
         finish(audit);
         assert_eq!(rig.lines().len(), lines);
@@ -85,4 +84,34 @@ fn the_seed_reads_as_the_seed_does() {
             "[MainClient] Semua pengecekan stok selesai dalam 0.60 detik.",
         ]
     );
+}
+
+/// Where a child finds its log; without it, it is no child.
+const OUTPUT: &str = "KILAT_AUDIT_OUTPUT";
+
+/// Not a test by itself: what the next one runs, with its messages or its output in a log.
+#[test]
+fn child_writes_into_its_log() {
+    let Some(log) = std::env::var_os(OUTPUT) else { return };
+    let log = std::path::PathBuf::from(log);
+    let before = std::fs::read(&log).unwrap();
+    for overwrite in [false, true] {
+        let why = refusal(AuditOptions { overwrite, ..options(&log) }).to_string();
+        assert!(why.contains("output or the messages"), "{why}");
+    }
+    assert_eq!(std::fs::read(&log).unwrap(), before);
+}
+
+#[test]
+fn a_log_into_which_the_process_writes_its_output_is_refused() {
+    for is_output in [false, true] {
+        let rig = Rig::new();
+        let log = || std::fs::File::options().append(true).create(true).open(&rig.path).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "audit::writing::child_writes_into_its_log"]).env(OUTPUT, &rig.path);
+        child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let child = if is_output { child.stdout(log()) } else { child.stderr(log()) };
+        let status = child.status().unwrap();
+        assert!(status.success(), "{is_output}: {}", rig.text());
+    }
 }
