@@ -99,8 +99,9 @@ impl<'a> Rounds<'a> {
         overwrite: bool,
         progress: &mut Progress,
     ) -> Result<Round, ClientError> {
-        let started_at = Timestamp::now();
+        // Opening the log shows that the clock's time can be written down.
         let (mut ids, audit, resumed) = self.open(inputs, overwrite, progress)?;
+        let started_at = Timestamp::now();
         let gauges = Gauges::default();
         let began = Instant::now();
         let end = self.look_up(&mut ids, &audit, &gauges, resumed, progress);

@@ -21,6 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 /// How often the file may be replaced between opening and locking it.
@@ -110,6 +111,7 @@ impl Opening<'_> {
         match self.format {
             _ if self.resume && self.overwrite => wrong("audit.resume_overwrite"),
             Format::Seed(_) if self.resume => wrong("audit.resume_seed"),
+            _ if !is_datable(SystemTime::now()) => wrong("audit.clock"),
             _ => Ok(()),
         }
     }
@@ -223,6 +225,12 @@ impl Opening<'_> {
     }
 }
 
+/// Whether the log can say when: a run's id needs a time from 1970 on, its records one before
+/// the year 10,000.
+fn is_datable(time: SystemTime) -> bool {
+    time.duration_since(SystemTime::UNIX_EPOCH).is_ok() && Timestamp::try_from(time).is_ok()
+}
+
 /// Opens or makes the file. What is there and is no file is not even opened: for a pipe or a
 /// device that would have effects.
 fn open_file(path: &Path) -> Result<File, Stop> {
@@ -265,4 +273,24 @@ fn start(
         .map_err(unusable)?;
     let (path, lang) = (path.to_owned(), run.lang);
     Ok((Audit { run: id, steps, entries, ending, writer, durability, path, lang }, resumed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn only_times_that_the_log_can_hold_are_datable() {
+        for (time, datable) in [
+            (SystemTime::UNIX_EPOCH - Duration::from_nanos(1), false),
+            (SystemTime::UNIX_EPOCH, true),
+            (SystemTime::now(), true),
+            // 9999-12-30 and 10000-01-02.
+            (SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_128_000), true),
+            (SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_387_200), false),
+        ] {
+            assert_eq!(is_datable(time), datable, "{time:?}");
+        }
+    }
 }
