@@ -3,10 +3,13 @@
 //! Reads the log once, in memory that grows with the number of runs but not of lines. It shares
 //! the reading of a record with the writer's side and nothing else.
 
+use super::chain::{BEFORE_SUM, SEAL_BYTES, Sum};
 use super::kind::{self, Kind as FileKind};
-use super::lines::Lines;
+use super::lines::{LINE_BYTES_MAX, Lines};
+use super::record::Record;
 use super::tail;
 use crate::{ClientError, Lang};
+use fault::What;
 use runs::Runs;
 use std::fs::File;
 use std::io;
@@ -22,19 +25,49 @@ pub use report::{Checked, RunChecked, RunState};
 /// Checks a log, of records or in the seed's text. With `seal`, a run must have exactly it.
 ///
 /// # Errors
-/// [`ClientError::Usage`] when it can't be read or is no log of Kilat.
+/// [`ClientError::Usage`] when it can't be read or is no log of Kilat, when `seal` is none, or
+/// when there is no room for the ids of a long log.
 pub fn verify(path: &Path, seal: Option<&str>, lang: Lang) -> Result<Checked, ClientError> {
     let usage = |key, why: String| {
         Err(ClientError::Usage(lang.say(key, &[("file", &path.display()), ("why", &why)])))
     };
+    let seal = match seal.map(seal_of) {
+        Some(None) => return usage("audit.no_seal", String::new()),
+        seal => seal.flatten(),
+    };
     match check(path, seal) {
         Ok(Some(checked)) => Ok(checked),
         Ok(None) => usage("audit.no_log", String::new()),
-        Err(error) => usage("audit.unreadable", error.to_string()),
+        Err(Unverified::Log(error)) => usage("audit.unreadable", error.to_string()),
+        Err(Unverified::Room(error)) => {
+            let directory = std::env::temp_dir();
+            let why: &dyn std::fmt::Display = &error;
+            let values = [("directory", &directory.display() as _), ("why", why)];
+            Err(ClientError::Usage(lang.say("audit.no_room", &values)))
+        }
     }
 }
 
-fn check(path: &Path, seal: Option<&str>) -> io::Result<Option<Checked>> {
+/// What keeps a log from being checked.
+enum Unverified {
+    /// It can't be read.
+    Log(io::Error),
+    /// There is no room for the ids that memory does not hold.
+    Room(io::Error),
+}
+
+impl From<io::Error> for Unverified {
+    fn from(error: io::Error) -> Unverified {
+        Unverified::Log(error)
+    }
+}
+
+/// Reads a seal as people copy it: in either case, with spaces around it.
+fn seal_of(text: &str) -> Option<Sum> {
+    Sum::from_hex(text.trim().to_ascii_lowercase().as_bytes())
+}
+
+fn check(path: &Path, seal: Option<Sum>) -> Result<Option<Checked>, Unverified> {
     if !path.metadata()?.is_file() {
         return Ok(None);
     }
@@ -48,11 +81,34 @@ fn check(path: &Path, seal: Option<&str>) -> io::Result<Option<Checked>> {
         FileKind::Json | FileKind::Seed => tail::end(&file, size)?,
     };
     let mut checked = match kind {
-        FileKind::Seed => text::check(Lines::new(&file, 0, end))?,
+        // Text has no sums, so no run in it has the seal.
+        FileKind::Seed => {
+            Checked { sealed: seal.map(|_| false), ..text::check(Lines::new(&file, 0, end))? }
+        }
         _ => Runs::check(Lines::new(&file, 0, end), seal)?,
     };
+    if kind == FileKind::Json && !is_torn(&file, end, size)? {
+        checked.fault(checked.lines + 1, What::Unreadable);
+    }
     checked.torn_bytes = size - end;
     Ok(Some(checked))
+}
+
+/// Whether what stands behind the last newline can be what a death left of a line: a part of one
+/// record, or zeros. A whole record with something else than a newline behind it was changed.
+fn is_torn(file: &File, end: u64, size: u64) -> io::Result<bool> {
+    let mut lines = Lines::new(file, end, size);
+    let Some(line) = lines.next()? else { return Ok(true) };
+    if line.whole || memchr::memchr(0, line.bytes).is_some() {
+        return Ok(true);
+    }
+    let begin = &line.bytes[..line.bytes.len().min(kind::RECORD.len())];
+    let ends = memchr::memmem::find_iter(line.bytes, BEFORE_SUM).map(|at| at + SEAL_BYTES);
+    let mut whole = ends.filter_map(|end| line.bytes.get(..end));
+    let is_changed =
+        whole.any(|text| text.len() < line.bytes.len() && Record::read(text).is_some());
+    let is_short = line.bytes.len() < LINE_BYTES_MAX;
+    Ok(is_short && kind::RECORD.starts_with(begin) && !is_changed)
 }
 
 /// Kind and size while nobody is in the middle of an append. A file system without locks, or a

@@ -28,11 +28,83 @@ fn a_seal_belongs_to_one_run() {
         (seal.clone(), true),
         (seal.to_uppercase(), true),
         (seal.replace(|c: char| c.is_ascii_digit(), "0"), false),
-        ("nonsense".to_owned(), false),
     ] {
         let checked = verify(&rig.path, Some(&given), Lang::English).unwrap();
         assert_eq!(checked.holds(), holds, "{given}");
     }
+    for given in ["", "nonsense", "1234", &seal[1..], &format!("{seal}0")] {
+        let refused = verify(&rig.path, Some(given), Lang::English).unwrap_err();
+        assert!(refused.to_string().contains("32 digits"), "{given}: {refused}");
+    }
+    let text = Rig::new();
+    let format = Format::Seed(seed_words());
+    finish(open(AuditOptions { format, ..options(&text.path) }).0);
+    assert!(!verify(&text.path, Some(&seal), Lang::English).unwrap().holds());
+}
+
+#[test]
+fn what_stands_behind_the_last_newline_is_a_part_of_a_line() {
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    record(&audit, &["a", "b"]);
+    finish(audit);
+    let text = rig.text();
+    let last = text.trim_end().rfind('\n').unwrap() + 1;
+    let line = text[last..].trim_end();
+    let row = "{\"run\":\"0\",\"row\":{\"sum\":\"00000000000000000000000000000000\"},";
+    for (tail, holds) in [
+        ("{", true),
+        (row, true),
+        (line, true),
+        (&format!("{line}\u{b}"), false),
+        (&format!("{line} {line}"), false),
+        ("precious", false),
+        (&format!("{{\"run\":\"{}", "x".repeat(1 << 20)), false),
+    ] {
+        let changed = tempfile_with(&(text[..last].to_owned() + tail));
+        let checked = verify(changed.path(), None, Lang::English).unwrap();
+        assert_eq!(checked.holds(), holds, "{}", &tail[..tail.len().min(300)]);
+        assert_eq!(checked.torn_bytes, tail.len() as u64);
+    }
+}
+
+#[test]
+fn what_is_damaged_is_said_beside_the_total() {
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    record(&audit, &["a", "b"]);
+    finish(audit);
+    let forged = rig.text().replacen("\"found\"", "\"not_found\"", 1);
+    let checked = verify(tempfile_with(&forged).path(), None, Lang::English).unwrap();
+    let said = checked.text(Lang::English);
+    assert_eq!(checked.faults, 1, "{said}");
+    assert!(said.contains("damaged ones too: 1 found, 1 not found"), "{said}");
+}
+
+/// Where a child finds its log; without it, it is no child.
+const LONG_LOG: &str = "KILAT_AUDIT_LONG_LOG";
+
+/// Not a test by itself: what the next one runs, without a directory for temporary files.
+#[test]
+fn child_verifies_without_room() {
+    let Some(log) = std::env::var_os(LONG_LOG) else { return };
+    let why = verify(log.as_ref(), None, Lang::English).unwrap_err().to_string();
+    assert!(why.contains("/nowhere can't take them"), "{why}");
+}
+
+#[test]
+fn without_room_the_log_is_not_blamed() {
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    let ids: Vec<String> = (0..60_000).map(|number| number.to_string()).collect();
+    record(&audit, &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    finish(audit);
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "audit::verifying::child_verifies_without_room"]);
+    let child = child.env(LONG_LOG, &rig.path).env("TMPDIR", "/nowhere");
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// Lines of a log taken, doubled or moved: what `verify` says of each.
@@ -63,11 +135,11 @@ fn every_change_of_lines_is_named() {
         }
     };
     check(|_| (), &[]);
-    check(remove(2), &["line 3: records 2 to 2", "line 4: run"]);
+    check(remove(2), &["line 3: records 2 to 2"]);
     check(remove(0), &["line 1: the first record"]);
     check(remove(4), &[]);
     check(|lines| lines.insert(3, lines[2]), &["line 4: record 2"]);
-    check(|lines| lines.swap(1, 2), &["line 2: records 1 to 1", "line 3: record 1", "line 5: run"]);
+    check(|lines| lines.swap(1, 2), &["line 2: records 1 to 1", "line 3: record 1"]);
     check(|lines| lines.push(lines[5]), &["line 11: run"]);
     check(|lines| lines.push(lines[6]), &["line 11: record 1"]);
     check(|lines| lines.insert(1, "{}"), &["line 2 is not a record"]);
@@ -112,7 +184,8 @@ fn the_seeds_text_is_checked_as_far_as_it_goes() {
         let changed = tempfile_with(&(rig.text() + &added));
         let checked = verify(changed.path(), None, Lang::English).unwrap();
         assert_eq!(checked.faults, faults, "{added}{}", checked.text(Lang::English));
-        assert!(checked.is_text);
+        assert!(checked.is_text && !checked.text(Lang::English).contains("not found"));
+        assert!(checked.json()["found"].is_null());
     }
 }
 

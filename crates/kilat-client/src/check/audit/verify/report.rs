@@ -112,14 +112,7 @@ impl Checked {
             "audit.verify.read",
             &[("lines", &number(self.lines)), ("runs", &number(self.runs))],
         )];
-        lines.push(lang.say(
-            "audit.verify.counts",
-            &[
-                ("found", &number(self.counts.found)),
-                ("not_found", &number(self.counts.not_found)),
-                ("unknown", &number(self.counts.unknown)),
-            ],
-        ));
+        lines.extend(self.counts_text(lang));
         lines.extend(self.newest.iter().map(|run| run.text(lang)));
         let faults = self.named.iter().map(|fault| format!("  ✗ {}", fault.text(lang)));
         lines.extend(faults);
@@ -138,6 +131,20 @@ impl Checked {
         }
         lines.push(lang.say(self.verdict(), &[("faults", &number(self.faults))]));
         lines.join("\n") + "\n"
+    }
+
+    /// How the ids ended, as the lines say; the seed's text does not say it in one way.
+    fn counts_text(&self, lang: Lang) -> Option<String> {
+        let Counts { found, not_found, unknown } = self.counts;
+        let key = match self.faults {
+            _ if self.is_text => return None,
+            0 => "audit.verify.counts",
+            _ => "audit.verify.counts_damaged",
+        };
+        let [found, not_found, unknown] = [found, not_found, unknown].map(|n| lang.number(n));
+        let values: [(&str, &dyn std::fmt::Display); 3] =
+            [("found", &found), ("not_found", &not_found), ("unknown", &unknown)];
+        Some(lang.say(key, &values))
     }
 
     fn verdict(&self) -> &'static str {
@@ -161,10 +168,12 @@ impl Checked {
                 serde_json::json!({ "line": fault.line, "message": fault.text(Lang::English) })
             })
             .collect();
+        // Of the seed's text it is not known how ids ended.
+        let known = |count: u64| (!self.is_text).then_some(count);
         serde_json::json!({
             "holds": self.holds(), "lines": self.lines, "runs": self.runs,
-            "open_runs": self.open_runs, "found": self.counts.found,
-            "not_found": self.counts.not_found, "unknown": self.counts.unknown,
+            "open_runs": self.open_runs, "found": known(self.counts.found),
+            "not_found": known(self.counts.not_found), "unknown": known(self.counts.unknown),
             "torn_bytes": self.torn_bytes, "sealed": self.sealed, "newest": runs,
             "faults": self.faults, "named": faults,
         })

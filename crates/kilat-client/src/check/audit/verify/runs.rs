@@ -1,5 +1,6 @@
 //! The runs of a log of records, all followed at once, as their lines interleave.
 
+use super::Unverified;
 use super::fault::What;
 use super::report::{Checked, RunChecked, RunState};
 use crate::check::audit::chain::Sum;
@@ -9,7 +10,6 @@ use crate::check::audit::records::{Counts, Origin};
 use crate::check::audit::strand::{Break, Strand};
 use crate::check::audit::{RunId, Seen, escape};
 use std::collections::HashMap;
-use std::io;
 
 /// A run as far as it has been read.
 struct Run {
@@ -20,6 +20,8 @@ struct Run {
     state: RunState,
     /// Another run goes on with it.
     continued: bool,
+    /// A record is missing or changed, so what its end counts need not be there.
+    broken: bool,
     /// Among the runs, by their first lines.
     place: u64,
 }
@@ -34,7 +36,7 @@ pub(super) struct Runs {
 
 impl Runs {
     /// Checks all lines.
-    pub(super) fn check(mut lines: Lines<'_>, seal: Option<&str>) -> io::Result<Checked> {
+    pub(super) fn check(mut lines: Lines<'_>, seal: Option<Sum>) -> Result<Checked, Unverified> {
         let (runs, key) = (HashMap::new(), Vec::new());
         // Not beside the log: it may be where nothing can be written.
         let seen = Seen::new(&std::env::temp_dir());
@@ -53,7 +55,7 @@ impl Runs {
         self.checked.fault(self.checked.lines, what);
     }
 
-    fn take(&mut self, record: &Record<'_>) -> io::Result<()> {
+    fn take(&mut self, record: &Record<'_>) -> Result<(), Unverified> {
         let (run, n) = (record.run, record.n);
         let is_known = self.runs.contains_key(&run);
         match &record.kind {
@@ -90,9 +92,11 @@ impl Runs {
 
     fn add(&mut self, run: RunId, root: RunId) {
         let (strand, counts) = (Strand::default(), Counts::default());
-        let (records, state, continued, place) = (0, RunState::Open, false, self.checked.runs);
+        let (records, state, place) = (0, RunState::Open, self.checked.runs);
+        let (continued, broken) = (false, false);
         self.checked.runs += 1;
-        self.runs.insert(run, Run { strand, root, records, counts, state, continued, place });
+        self.runs
+            .insert(run, Run { strand, root, records, counts, state, continued, broken, place });
     }
 
     /// A run begins, on its own or where another was.
@@ -127,6 +131,7 @@ impl Runs {
             Err(Break::Changed) => Some(What::Changed { run, n }),
         };
         let is_new = followed != Err(Break::Repeated);
+        state.broken |= is_new && followed.is_err();
         state.records += u64::from(is_new);
         if let Some(what) = broken {
             self.fault(what);
@@ -138,12 +143,12 @@ impl Runs {
     }
 
     /// An id ends once in all runs that go on with one another.
-    fn once(&mut self, run: RunId, id: &str) -> io::Result<()> {
+    fn once(&mut self, run: RunId, id: &str) -> Result<(), Unverified> {
         let root = self.runs.get(&run).map_or(run, |run| run.root);
         self.key.clear();
         self.key.extend_from_slice(root.0.as_bytes());
         self.key.extend_from_slice(id.as_bytes());
-        if !self.seen.insert(&self.key)? {
+        if !self.seen.insert(&self.key).map_err(Unverified::Room)? {
             let mut shown = Vec::new();
             escape::plain(id, &mut shown);
             self.fault(What::Doubled(String::from_utf8_lossy(&shown).into_owned()));
@@ -156,18 +161,16 @@ impl Runs {
         if state.state == RunState::Open {
             state.state = if complete { RunState::Complete } else { RunState::Incomplete };
         }
-        if state.counts != *counts {
+        if state.counts != *counts && !state.broken {
             self.fault(What::Counts(run));
         }
     }
 
-    fn finish(self, seal: Option<&str>) -> Checked {
+    fn finish(self, seal: Option<Sum>) -> Checked {
         let Runs { runs, mut checked, .. } = self;
         checked.open_runs = runs.values().filter(|run| run.state == RunState::Open).count() as u64;
-        checked.sealed = seal.map(|seal| {
-            let seal = Sum::from_hex(seal.trim().to_ascii_lowercase().as_bytes());
-            runs.values().any(|run| run.has_ended() && Some(run.strand.sum) == seal)
-        });
+        checked.sealed =
+            seal.map(|seal| runs.values().any(|run| run.has_ended() && run.strand.sum == seal));
         let mut newest: Vec<(RunId, Run)> = runs.into_iter().collect();
         newest.sort_unstable_by_key(|(_, run)| std::cmp::Reverse(run.place));
         for (id, run) in newest {
