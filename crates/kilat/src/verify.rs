@@ -20,8 +20,16 @@ use std::process::ExitCode;
 /// [`Failure`] with exit code 2 when there is nothing to check.
 pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     memory::in_large_pages();
-    if args.path.is_file() {
+    let locale = lang.code();
+    let path = args.path.display();
+    let metadata = args.path.metadata().map_err(|why| {
+        Failure::usage(t!("verify.unreadable", locale = locale, path = path, why = why))
+    })?;
+    if metadata.is_file() {
         return verify_log(args, lang);
+    }
+    if !metadata.is_dir() {
+        return Err(Failure::usage(t!("verify.neither", locale = locale, path = path)));
     }
     if args.seal.is_some() {
         return Err(Failure::usage(t!("verify.seal", locale = lang.code())));
