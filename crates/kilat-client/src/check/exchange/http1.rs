@@ -17,9 +17,15 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::SemaphorePermit;
 
+/// How long a reply that could decide and has no body is watched: what stands between may send
+/// a page behind a promise of none.
+const EMPTY_WATCHED: Duration = Duration::from_millis(50);
+/// What a server says to a connection on which it waited too long, before it closes it.
+const TOO_LATE: &[u8] = b" 408 ";
 /// Bytes read at once.
 const READ_BYTES: usize = 8 << 10;
 
@@ -57,15 +63,61 @@ pub(super) async fn call(
     let body_at = reader.head_bytes;
     let room = Room { limits, permit: None };
     let body = reader.body(body_at, head.framing, room).await?;
-    let keeps_alive = head.keeps_alive;
+    let mut keeps_alive = head.keeps_alive;
+    if body.is_empty() && may_decide(head.status) {
+        // Without a length, nothing tells a reply without a body from one that was cut off.
+        if head.framing == Framing::UntilClosed {
+            return Err(Setback::Closed.into());
+        }
+        keeps_alive &= stays_empty(stream).await?;
+    }
     Ok(Answered { reply: Reply { status: head.status, headers: head.headers, body }, keeps_alive })
 }
 
-/// Whether a connection that carried nothing for a while can still be used: it is open, and
-/// nobody sent anything that was not asked for.
-pub(super) fn is_quiet(stream: &mut Stream) -> bool {
+/// What a connection without a request holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Nothing: it can carry a request.
+    Quiet,
+    /// Its end.
+    Ended,
+    /// Bytes that nobody asked for.
+    Astray,
+}
+
+/// Looks at a connection that carries no request.
+pub(super) fn line(stream: &mut Stream) -> Line {
     let mut bytes = Vec::new();
-    poll_more(stream, &mut bytes, &mut Context::from_waker(Waker::noop())).is_pending()
+    match poll_more(stream, &mut bytes, &mut Context::from_waker(Waker::noop())) {
+        Poll::Pending => Line::Quiet,
+        Poll::Ready(Ok(1..)) => stray(&bytes),
+        Poll::Ready(_) => Line::Ended,
+    }
+}
+
+/// A farewell is no reply to anything.
+fn stray(bytes: &[u8]) -> Line {
+    let is_farewell = bytes.starts_with(b"HTTP/1.") && bytes.get(8..13) == Some(TOO_LATE);
+    if is_farewell { Line::Ended } else { Line::Astray }
+}
+
+/// Whether such a status can mean found or not found. The others are asked again or followed.
+fn may_decide(status: u16) -> bool {
+    !matches!(status, 300..=399 | 408 | 425 | 429 | 500..)
+}
+
+/// Watches for what may follow a reply without a body. Whether the connection is still open.
+///
+/// # Errors
+/// [`Setback::Astray`] when something follows.
+async fn stays_empty(stream: &mut Stream) -> Result<bool, Setback> {
+    let mut bytes = Vec::new();
+    let more = poll_fn(|cx| poll_more(stream, &mut bytes, cx));
+    match tokio::time::timeout(EMPTY_WATCHED, more).await {
+        Err(_) => Ok(true),
+        Ok(Ok(1..)) => Err(Setback::Astray),
+        Ok(_) => Ok(false),
+    }
 }
 
 async fn write(stream: &mut Stream, request: &Request, uri: &Uri) -> io::Result<()> {
@@ -217,7 +269,7 @@ impl Reader<'_> {
     /// Nothing may follow the end of a reply: it could be taken for the next one.
     fn rest(&self, end: usize) -> Result<Bytes, Setback> {
         if self.bytes.len() > end {
-            return Err(Setback::Garbled("more bytes than announced".to_owned()));
+            return Err(Setback::Astray);
         }
         Ok(Bytes::new())
     }

@@ -193,7 +193,8 @@ async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, Setback> {
             permit = limits.large_bodies.acquire().await.ok();
         }
     }
-    Ok(bytes.freeze())
+    // A stream that the server resets without an error ends like a whole body.
+    if body.is_end_stream() { Ok(bytes.freeze()) } else { Err(Setback::Closed) }
 }
 
 /// What a failure of hyper's means.

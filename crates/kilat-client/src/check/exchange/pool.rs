@@ -2,9 +2,12 @@
 //!
 //! There are never more than `connections_max`: each request under way uses at most one, so
 //! that whoever needs a new one when all are open finds one that waits, and closes it.
+//!
+//! HTTP/1 ties a reply to its request by their order alone. Where a byte came that nobody asked
+//! for, that order is lost: what its origin's used connections bring is refused from then on.
 
 use super::dial::{Dialer, Origin, Stream};
-use super::http1::{self, Answered, Fault};
+use super::http1::{self, Answered, Fault, Line};
 use super::http2::{Link, Place};
 use super::setback::Setback;
 use super::{Http2, Limits, Reply, Request};
@@ -43,6 +46,9 @@ struct Shelf {
     links: Vec<Link>,
     /// What the origin speaks, once that is known.
     speaks_http2: Option<bool>,
+    /// Bytes came that nobody asked for: from then on a connection carries one request, since
+    /// the reply to the next could be such bytes.
+    is_astray: bool,
     /// Only one at a time finds out what the origin speaks, or opens the next HTTP/2 connection.
     gate: Arc<Semaphore>,
 }
@@ -115,12 +121,11 @@ impl Pool {
         uri: &Uri,
     ) -> Result<Reply, Fault> {
         match carrier {
-            Carrier::Own { mut stream, slot, .. } => {
-                let answered = http1::call(&mut stream, request, uri, &self.limits).await?;
-                if answered.keeps_alive {
-                    self.keep(origin, Idle { since: Instant::now(), stream, slot });
-                }
-                Ok(answered.reply)
+            Carrier::Own { mut stream, slot, is_used } => {
+                let called = http1::call(&mut stream, request, uri, &self.limits).await;
+                let answered = called.inspect_err(|fault| self.blame(origin, fault, is_used))?;
+                let idle = Idle { since: Instant::now(), stream, slot };
+                self.settle(origin, answered, idle, is_used)
             }
             Carrier::Shared { place, .. } => {
                 // Boxed, as below, so that a request over HTTP/1 that waits takes no room for this.
@@ -149,12 +154,13 @@ impl Pool {
         let mut inside = self.lock();
         let shelf = inside.shelf(origin, self.dialer.http2);
         while let Some(mut idle) = shelf.idle.pop_back() {
-            if idle.since.elapsed() < IDLE_TIME_MAX && http1::is_quiet(&mut idle.stream) {
-                return Look::Found(Carrier::Own {
-                    stream: idle.stream,
-                    slot: idle.slot,
-                    is_used: true,
-                });
+            match http1::line(&mut idle.stream) {
+                Line::Quiet if idle.since.elapsed() < IDLE_TIME_MAX => {
+                    let Idle { stream, slot, .. } = idle;
+                    return Look::Found(Carrier::Own { stream, slot, is_used: true });
+                }
+                Line::Quiet | Line::Ended => {}
+                Line::Astray => shelf.go_astray(),
             }
         }
         shelf.links.retain(|link| !link.is_closed());
@@ -193,8 +199,40 @@ impl Pool {
         Slot(Arc::clone(&self.open))
     }
 
-    fn keep(&self, origin: &Origin, idle: Idle) {
-        self.lock().shelf(origin, self.dialer.http2).idle.push_back(idle);
+    /// Keeps the connection that brought a reply, and hands out the reply unless it may be
+    /// the answer to an earlier request.
+    fn settle(
+        &self,
+        origin: &Origin,
+        answered: Answered,
+        mut idle: Idle,
+        is_used: bool,
+    ) -> Result<Reply, Fault> {
+        let line = match answered.keeps_alive {
+            true => http1::line(&mut idle.stream),
+            false => Line::Ended,
+        };
+        let mut inside = self.lock();
+        let shelf = inside.shelf(origin, self.dialer.http2);
+        if line == Line::Astray {
+            shelf.go_astray();
+        }
+        if line == Line::Astray || (shelf.is_astray && is_used) {
+            return Err(Setback::Astray.into());
+        }
+        if line == Line::Quiet && !shelf.is_astray {
+            shelf.idle.push_back(idle);
+        }
+        Ok(answered.reply)
+    }
+
+    /// Remembers an origin that sent more than was asked for. What is no HTTP where a reply
+    /// should begin anew may be the rest of one before.
+    fn blame(&self, origin: &Origin, fault: &Fault, is_used: bool) {
+        let is_rest = is_used && matches!(fault.setback, Setback::Garbled(_));
+        if is_rest || fault.setback == Setback::Astray {
+            self.lock().shelf(origin, self.dialer.http2).go_astray();
+        }
     }
 
     /// Connections that are open.
@@ -255,11 +293,18 @@ impl Shelf {
             idle: VecDeque::new(),
             links: Vec::new(),
             speaks_http2,
+            is_astray: false,
             gate: Arc::new(Semaphore::new(1)),
         }
     }
 
+    fn go_astray(&mut self) {
+        self.is_astray = true;
+        self.idle.clear();
+    }
+
     fn is_forgettable(&self) -> bool {
-        self.idle.is_empty() && self.links.is_empty() && Arc::strong_count(&self.gate) == 1
+        let is_unused = self.idle.is_empty() && self.links.is_empty();
+        is_unused && !self.is_astray && Arc::strong_count(&self.gate) == 1
     }
 }

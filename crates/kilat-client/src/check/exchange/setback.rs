@@ -17,6 +17,9 @@ pub(crate) enum Setback {
     Closed,
     /// What came is not HTTP, or breaks its rules.
     Garbled(String),
+    /// Bytes came over this connection or another of the same server that nobody asked for, so
+    /// that what came may be the answer to another request.
+    Astray,
     /// The body is longer than this many bytes.
     TooLarge(usize),
     /// The head, or the interim replies before it, are longer than this many bytes.
@@ -43,7 +46,11 @@ impl Setback {
     pub(crate) const fn retry(&self) -> bool {
         matches!(
             self,
-            Setback::TimedOut(_) | Setback::Unreachable(_) | Setback::Closed | Setback::Garbled(_)
+            Setback::TimedOut(_)
+                | Setback::Unreachable(_)
+                | Setback::Closed
+                | Setback::Garbled(_)
+                | Setback::Astray
         )
     }
 
@@ -56,6 +63,7 @@ impl Setback {
             Setback::Unreachable(why) => lang.say("setback.unreachable", &[("why", &quote(why))]),
             Setback::Closed => lang.say("setback.closed", &[]),
             Setback::Garbled(why) => lang.say("setback.garbled", &[("why", &quote(why))]),
+            Setback::Astray => lang.say("setback.astray", &[]),
             Setback::TooLarge(bytes) => {
                 lang.say("setback.too_large", &[("bytes", &lang.number(*bytes as u64))])
             }

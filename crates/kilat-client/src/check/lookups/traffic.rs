@@ -176,6 +176,7 @@ const fn of_setback(setback: &Setback) -> Signal {
         Setback::TimedOut(_) | Setback::Unreachable(_) => Signal::Overloaded,
         Setback::Closed
         | Setback::Garbled(_)
+        | Setback::Astray
         | Setback::UnknownAuthority
         | Setback::Untrusted(_) => Signal::Failed,
         Setback::Refused(_) | Setback::Unsendable(_) => Signal::Unsent,

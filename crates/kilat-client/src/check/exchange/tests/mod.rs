@@ -1,5 +1,6 @@
 //! The exchange against servers that behave, and many that don't.
 
+mod astray;
 mod hostile;
 mod modern;
 mod noise;
