@@ -5,6 +5,8 @@
 
 use super::batch::{Batch, Items};
 use super::json::{Document, Kind, Unreadable};
+use super::rule::Rule;
+use super::same::About;
 use super::template::{self, Subject};
 use super::{Id, Profile};
 use crate::Lang;
@@ -99,6 +101,9 @@ impl Case<'_> {
         let Some(rule) = rules.iter().find(|rule| rule.matches(status, document)) else {
             return Verdict { row, ..self.unmatched(document) };
         };
+        if let Some(verdict) = self.misplaced(id, document, rule) {
+            return Verdict { row, ..verdict };
+        }
         let message = match &rule.message {
             Some(message) => message.of(self.lang).render(&Subject {
                 id: id.as_str(),
@@ -110,6 +115,22 @@ impl Case<'_> {
         };
         let retry = rule.outcome == Outcome::Unknown && rule.retry.unwrap_or(is_transient(status));
         Verdict { outcome: rule.outcome, message, row, notable: rule.notable, retry }
+    }
+
+    /// The reply is about another id, or does not say about which.
+    fn misplaced(&self, id: &Id, document: &Document<'_>, rule: &Rule) -> Option<Verdict> {
+        let same = rule.same.as_ref()?;
+        let inner = &*self.profile.inner;
+        // A domain may end with the dot of the root, which servers leave out.
+        let id = match &inner.bootstrap {
+            Some(_) => id.as_str().trim_end_matches('.'),
+            None => id.as_str(),
+        };
+        match same.about(id, document, inner.fold) {
+            About::Asked => None,
+            About::Another => Some(Verdict::unknown(self.say("profile.said.other_id", &[]), true)),
+            About::Untold => Some(Verdict::unknown(self.say("profile.said.no_id", &[]), false)),
+        }
     }
 
     /// No rule matched a reply that could be read.

@@ -11,7 +11,7 @@
 //! | `address` `headers` `batch` | what is sent |
 //! | `bootstrap` | which server answers for a domain |
 //! | `json` `pointer` | what came back |
-//! | `rule` `template` `judge` | what it means |
+//! | `rule` `same` `template` `judge` | what it means |
 //! | `seed` | words of the text log |
 
 mod address;
@@ -23,6 +23,7 @@ mod judge;
 mod pointer;
 mod read;
 mod rule;
+mod same;
 mod seed;
 mod source;
 mod template;

@@ -89,7 +89,7 @@ pub(super) fn read(
         method: call.method,
         headers: call.headers,
         body: call.body,
-        fold: fold(&top)?,
+        fold: top.get("fold").map_or(Ok(Fold::Exact), |entry| fold(&entry))?,
         batch: call.batch,
         rules: meaning::read(&top, &source)?,
         ids: ids(&top)?,
@@ -144,8 +144,7 @@ fn texts<T: Clone>(
     Ok(Texts { indonesian, english })
 }
 
-fn fold(top: &Section<'_>) -> Result<Fold, ClientError> {
-    let Some(entry) = top.get("fold") else { return Ok(Fold::Exact) };
+fn fold(entry: &Entry<'_>) -> Result<Fold, ClientError> {
     match entry.text()? {
         "lower" => Ok(Fold::Lower),
         "upper" => Ok(Fold::Upper),

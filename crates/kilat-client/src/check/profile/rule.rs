@@ -2,6 +2,7 @@
 
 use super::json::{Document, Kind, Seen};
 use super::pointer::Pointer;
+use super::same::Same;
 use super::template::Template;
 use crate::Lang;
 use crate::check::Outcome;
@@ -30,6 +31,8 @@ pub(super) struct Rule {
     /// One of these must hold; none at all means that any reply will do.
     pub(super) cases: Vec<Case>,
     pub(super) outcome: Outcome,
+    /// Where the reply repeats the id; it decides only about that one.
+    pub(super) same: Option<Same>,
     pub(super) notable: bool,
     /// Whether asking again may help; by the status unless given.
     pub(super) retry: Option<bool>,

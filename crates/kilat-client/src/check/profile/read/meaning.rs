@@ -4,9 +4,10 @@ use super::super::json::Kind;
 use super::super::judge::is_transient;
 use super::super::pointer::{Pointer, PointerFault};
 use super::super::rule::{Case, Condition, Literal, Rule};
+use super::super::same::Same;
 use super::super::source::{Entry, Named, Section, Source};
 use super::super::template::{Template, TemplateFault};
-use super::texts;
+use super::{fold, texts};
 use crate::ClientError;
 use crate::check::Outcome;
 use std::fmt::Display;
@@ -15,7 +16,8 @@ use toml::de::DeValue;
 
 /// Statuses of a final reply.
 const STATUSES: RangeInclusive<i64> = 200..=599;
-const RULE: [&str; 7] = ["status", "body", "where", "outcome", "message", "notable", "retry"];
+const RULE: [&str; 8] =
+    ["status", "body", "where", "outcome", "same", "message", "notable", "retry"];
 
 /// Reads all `[[rule]]`.
 pub(super) fn read(top: &Section<'_>, source: &Source<'_>) -> Result<Vec<Rule>, ClientError> {
@@ -58,10 +60,29 @@ fn rule(section: &Section<'_>) -> Result<Rule, ClientError> {
         bodies: bodies(section)?,
         cases: section.get("where").map_or(Ok(Vec::new()), |entry| cases(&entry))?,
         outcome,
+        same: section.get("same").map(|entry| same(&entry)).transpose()?,
         notable: section.get("notable").map_or(Ok(false), |entry| entry.flag())?,
         retry: retry.map(|entry| entry.flag()).transpose()?,
         message: message.map(|entry| texts(&entry, template)).transpose()?,
     })
+}
+
+/// A pointer, or a table that says more.
+fn same(entry: &Entry<'_>) -> Result<Same, ClientError> {
+    let at = |entry: &Entry<'_>| {
+        pointer(entry.text()?, |byte, key, values| entry.mistake_at(byte, key, values))
+    };
+    if entry.value().is_str() {
+        return Ok(Same { pointer: at(entry)?, is_within: false, fold: None });
+    }
+    let section = entry.section("same", &["is", "within", "fold"])?;
+    let (place, is_within) = match (section.get("is"), section.get("within")) {
+        (Some(place), None) => (place, false),
+        (None, Some(place)) => (place, true),
+        _ => return Err(entry.mistake("profile.same", &[])),
+    };
+    let fold = section.get("fold").map(|entry| fold(&entry)).transpose()?;
+    Ok(Same { pointer: at(&place)?, is_within, fold })
 }
 
 fn outcome(entry: &Entry<'_>) -> Result<Outcome, ClientError> {

@@ -272,6 +272,20 @@ fn messages_are_checked() {
 }
 
 #[test]
+fn the_place_of_the_id_is_checked() {
+    for (same, column, says) in [
+        ("\"sku\"", 9, "/"),
+        ("{}", 8, "give is"),
+        ("{ is = \"/a\", within = \"/b\" }", 8, "give is"),
+        ("{ is = \"/a\", fold = \"Upper\" }", 28, "fold must be"),
+        ("{ at = \"/a\" }", 10, "'at' is unknown in same"),
+    ] {
+        let lines = format!("status = 200\noutcome = \"found\"\nmessage = \"m\"\nsame = {same}");
+        check_rule(&lines, &format!("6:{column}"), says);
+    }
+}
+
+#[test]
 fn words_are_checked() {
     let seed = "[seed]\nheader = \"h\"\nall = \"a\"\neach = \"e\"\ndone = \"d\"\nfile = ";
     for (lines, place, says) in [
