@@ -52,12 +52,14 @@ pub(super) struct Items<'a> {
 impl<'a> Items<'a> {
     /// The items of `document`, or `None` when they are not where they should be. Items that
     /// are about none of `ids` are no answer: an object with an error, for example, is no
-    /// object of items.
+    /// object of items, also when an id is called `message`. So an item counts when it is of
+    /// one of `kinds`, of which the rules speak, or null.
     pub(super) fn of(
         batch: &Batch,
         document: &Document<'a>,
         fold: Fold,
         ids: &[Id],
+        kinds: &[Kind],
     ) -> Option<Items<'a>> {
         let whole = Document::of(document.find(&batch.items)?)?;
         let (count, by_id) = match whole.kind() {
@@ -72,7 +74,8 @@ impl<'a> Items<'a> {
             Kind::Scalar | Kind::Empty => return None,
         };
         let items = Items { by_id, fold };
-        let are_asked = count == 0 || ids.iter().any(|id| items.get(id.as_str()).is_some());
+        let is_item = |id: &Id| items.get(id.as_str()).is_some_and(|item| is_item(item, kinds));
+        let are_asked = count == 0 || ids.iter().any(is_item);
         are_asked.then_some(items)
     }
 
@@ -88,6 +91,11 @@ impl<'a> Items<'a> {
     fn get(&self, id: &str) -> Option<Json<'a>> {
         self.by_id.get(self.fold.apply(id).as_ref()).copied()
     }
+}
+
+fn is_item(item: Json<'_>, kinds: &[Kind]) -> bool {
+    let is_null = matches!(item.see(), Some(Seen::Null));
+    is_null || Document::of(item).is_some_and(|item| kinds.contains(&item.kind()))
 }
 
 fn members<'a>(whole: Document<'a>, fold: Fold) -> HashMap<String, Json<'a>> {

@@ -77,7 +77,9 @@ impl Case<'_> {
             Ok(document) => document,
             Err(why) => return all(self.unreadable(why)),
         };
-        let Some(items) = Items::of(batch, &document, self.profile.inner.fold, ids) else {
+        let inner = &*self.profile.inner;
+        let kinds: Vec<Kind> = inner.rules.iter().flat_map(|rule| &rule.bodies).copied().collect();
+        let Some(items) = Items::of(batch, &document, inner.fold, ids, &kinds) else {
             let message = self.say("profile.said.items", &[]);
             return all(Verdict::unknown(message, true));
         };

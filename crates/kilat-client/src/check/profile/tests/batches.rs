@@ -97,6 +97,7 @@ fn a_reply_without_items_leaves_all_ids_unknown() {
         (&list, 503, "{\"items\":[]}", true),
         (&list, 200, "{\"items\":[{\"sku\":\"X\"},{}]}", true),
         (&object, 200, "{\"error\":\"too many at once\"}", true),
+        (&object, 200, "{\"A\":\"slow down\"}", true),
         (&keyless, 200, "[{\"sku\":\"A\"}]", true),
     ] {
         for verdict in profile.judge(&ids(&["A", "B"]), &reply(status, body), ENGLISH) {
