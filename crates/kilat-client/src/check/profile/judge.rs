@@ -163,7 +163,9 @@ impl Case<'_> {
             Unreadable::NotJson => "profile.said.not_json",
             Unreadable::TooDeep => "profile.said.too_deep",
         };
-        Verdict::unknown(self.say(key, &[]), true)
+        // A page under a refusal is mostly how that server says no: it will say it again.
+        let is_refusal = why == Unreadable::Page && self.reply.status >= 400;
+        Verdict::unknown(self.say(key, &[]), !is_refusal || is_transient(self.reply.status))
     }
 
     /// A batch reply without an item for this id.
