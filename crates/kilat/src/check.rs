@@ -7,8 +7,8 @@ use crate::lang::Lang;
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use kilat_client::check::{
-    CheckOptions, InputForm, LogFormat, OutputForm, PaceOptions, Profile, Progress, Stop,
-    parse_hedge, parse_rate, parse_span, unknown_profile,
+    CONCURRENCY_MAX, CheckOptions, InputForm, LogFormat, OutputForm, PaceOptions, Profile,
+    Progress, Stop, parse_hedge, parse_rate, parse_span, unknown_profile,
 };
 use rust_i18n::t;
 use std::io::IsTerminal;
@@ -219,6 +219,7 @@ fn pace(args: &CheckArgs, lang: Lang) -> Result<PaceOptions, Failure> {
     let hedge = |text: &String| parse_hedge(text).ok_or_else(|| wrong("check.hedge", text));
     Ok(PaceOptions {
         concurrency: args.concurrency,
+        places: CONCURRENCY_MAX,
         fixed: args.fixed,
         rate: args.rate.as_ref().map(rate).transpose()?,
         timeout: span("timeout", &args.timeout)?,

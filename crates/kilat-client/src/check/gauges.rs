@@ -34,6 +34,11 @@ impl Gauge {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// One more; of any thread.
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What it is from now on.
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use super::audit::{Format, SeedWords};
 use super::exchange::{Exchange, ExchangeOptions, Http2, connections_allowed};
 use super::ids::{IdForm, IdInput};
 use super::options::{CheckOptions, InputForm, LogFormat};
-use super::pace::CONCURRENCY_MAX;
+use super::pace::{CONCURRENCY_MAX, PaceOptions};
 use super::profile::Profile;
 use super::{ID_BYTES_MAX, Id};
 use crate::events::check_range;
@@ -22,6 +22,8 @@ const RETRIES_MAX: u32 = 1_000;
 /// A check that can start.
 pub(super) struct Plan {
     pub(super) profile: Profile,
+    /// How the API is asked.
+    pub(super) pace: PaceOptions,
     pub(super) exchange: Exchange,
     pub(super) inputs: Vec<IdInput>,
     /// Different ids, if that is known without reading anything.
@@ -44,8 +46,10 @@ impl Plan {
         let inputs = inputs(options, &profile)?;
         let log = log(options, &profile);
         refuse_one_file_for_both(options, &log)?;
+        let pace = pace(options)?;
         Ok(Plan {
-            exchange: exchange(options)?,
+            exchange: exchange(options, &pace)?,
+            pace,
             total: total(&inputs),
             reads_stdin: inputs.iter().any(is_stdin),
             inputs,
@@ -168,18 +172,24 @@ fn total(inputs: &[IdInput]) -> Option<u64> {
     Some(distinct.len() as u64)
 }
 
-fn exchange(options: &CheckOptions) -> Result<Exchange, ClientError> {
+/// What the user asked for, with no more calls at once than the system has connections for:
+/// those beyond would wait for one within their own time.
+fn pace(options: &CheckOptions) -> Result<PaceOptions, ClientError> {
     let wanted = options.pace.most() as usize;
     let allowed = connections_allowed(wanted);
     if allowed < wanted && options.pace.concurrency.is_some() {
         let values: [(&str, &dyn Display); 2] = [("allowed", &allowed), ("wanted", &wanted)];
         return Err(usage("check.input.few_files", &values, options.lang));
     }
+    Ok(PaceOptions { places: u32::try_from(allowed).unwrap_or(u32::MAX), ..options.pace.clone() })
+}
+
+fn exchange(options: &CheckOptions, pace: &PaceOptions) -> Result<Exchange, ClientError> {
     let carried = ExchangeOptions {
         timeout: options.pace.timeout,
         http2: if options.http2 { Http2::PriorKnowledge } else { Http2::Auto },
         ca: options.ca.clone(),
-        connections_max: allowed,
+        connections_max: pace.most() as usize,
         allow_private: options.allow_private,
         ..ExchangeOptions::default()
     };

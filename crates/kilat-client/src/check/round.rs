@@ -170,7 +170,8 @@ impl<'a> Rounds<'a> {
         let Rounds { options, plan, board, runtime, .. } = self;
         let asked = lookups::Plan {
             profile: &plan.profile,
-            options: &options.pace,
+            options: &plan.pace,
+            extras: plan.exchange.extras(),
             gauges,
             stop: &options.stop,
             lang: plan.log_lang,

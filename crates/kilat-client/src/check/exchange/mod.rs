@@ -34,6 +34,7 @@ mod tls;
 pub(crate) use setback::Setback;
 
 use super::call::{Reply, Request};
+use super::gauges::Gauge;
 use crate::{ClientError, Lang};
 use hyper::Uri;
 use hyper::header::CONTENT_ENCODING;
@@ -135,6 +136,12 @@ impl Exchange {
         Ok(Exchange { shared: Arc::new(shared) })
     }
 
+    /// Requests sent beyond one for each call of [`Exchange::send`]: redirects that were
+    /// followed, and what a closed connection had lost.
+    pub(crate) fn extras(&self) -> &Gauge {
+        &self.shared.pool.extras
+    }
+
     /// Sends a request and waits for its whole reply. Redirects within the origin are
     /// followed. Must be called within a tokio runtime that has I/O and time.
     ///
@@ -152,14 +159,17 @@ impl Exchange {
         // Never closed, so there is always a permit in the end.
         let _permit = in_flight.acquire().await;
         let mut uri = Cow::Borrowed(&request.uri);
-        for _ in 0..=REDIRECTS_MAX {
+        for hop in 0..=REDIRECTS_MAX {
+            if hop > 0 {
+                pool.extras.add_one();
+            }
             let reply = pool.ask(request, &uri).await?;
             match redirect::next(&request.method, &uri, &reply)? {
                 None => return plain(reply),
                 Some(to) => uri = Cow::Owned(to),
             }
         }
-        Err(Setback::Redirected { to: Uri::to_string(&uri) })
+        Err(Setback::RedirectedOften { most: REDIRECTS_MAX, to: Uri::to_string(&uri) })
     }
 }
 

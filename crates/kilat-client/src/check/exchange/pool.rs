@@ -11,6 +11,7 @@ use super::http1::{self, Answered, Fault, Line};
 use super::http2::{Link, Place};
 use super::setback::Setback;
 use super::{Http2, Limits, Reply, Request};
+use crate::check::gauges::Gauge;
 use hyper::Uri;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -29,6 +30,8 @@ pub(super) struct Pool {
     limits: Limits,
     connections_max: usize,
     open: Arc<AtomicUsize>,
+    /// Requests sent beyond one a call.
+    pub(super) extras: Gauge,
     inside: Mutex<Inside>,
 }
 
@@ -85,7 +88,14 @@ impl Carrier {
 
 impl Pool {
     pub(super) fn new(connections_max: usize, dialer: Dialer, limits: Limits) -> Pool {
-        Pool { dialer, limits, connections_max, open: Arc::default(), inside: Mutex::default() }
+        Pool {
+            dialer,
+            limits,
+            connections_max,
+            open: Arc::default(),
+            extras: Gauge::default(),
+            inside: Mutex::default(),
+        }
     }
 
     /// Sends `request` to `uri` over a connection that waits, or over a new one.
@@ -93,6 +103,7 @@ impl Pool {
     /// A connection may have been closed by the server while it waited. So when one that was
     /// used before ends without a byte, the request goes once more over a new one. That may
     /// repeat a request that had arrived: each is declared safe to repeat.
+    /// What is sent so counts in [`Pool::extras`].
     pub(super) async fn ask(&self, request: &Request, uri: &Uri) -> Result<Reply, Setback> {
         let origin = Origin::of(uri, request.guarded)?;
         let carrier = self.carrier(&origin).await?;
@@ -106,6 +117,7 @@ impl Pool {
                 } else {
                     self.fresh(&origin).await?
                 };
+                self.extras.add_one();
                 self.call(&origin, carrier, request, uri).await
             }
             result => result,

@@ -31,6 +31,13 @@ pub(crate) enum Setback {
         /// That place, as far as it can be read.
         to: String,
     },
+    /// The API redirects again and again.
+    RedirectedOften {
+        /// How often that is followed.
+        most: usize,
+        /// The last place.
+        to: String,
+    },
     /// The host, which came with the data, is at this private address.
     Refused(String),
     /// No secure connection: its certificate is signed by an authority that is not trusted.
@@ -72,6 +79,9 @@ impl Setback {
             }
             Setback::Encoded(coding) => lang.say("setback.encoded", &[("coding", &quote(coding))]),
             Setback::Redirected { to } => lang.say("setback.redirected", &[("to", &quote(to))]),
+            Setback::RedirectedOften { most, to } => {
+                lang.say("setback.redirected_often", &[("most", most), ("to", &quote(to))])
+            }
             Setback::Refused(address) => {
                 lang.say("setback.refused", &[("address", &quote(address))])
             }

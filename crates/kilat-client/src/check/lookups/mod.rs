@@ -30,7 +30,7 @@ use super::Id;
 use super::audit::{Closed, Entry};
 use super::call::{Reply, Request};
 use super::exchange::Setback;
-use super::gauges::Gauges;
+use super::gauges::{Gauge, Gauges};
 use super::pace::{At, PaceOptions};
 use super::profile::Profile;
 use super::stop::{Stop, Urgency};
@@ -49,6 +49,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) profile: &'a Profile,
     pub(crate) options: &'a PaceOptions,
     pub(crate) gauges: &'a Gauges,
+    /// Requests that the carrying of calls sends beyond one for each; it only grows.
+    pub(crate) extras: &'a Gauge,
     pub(crate) stop: &'a Stop,
     /// Language of findings.
     pub(crate) lang: Lang,
@@ -86,7 +88,7 @@ where
     Record: AsyncFn(Entry) -> Result<(), Closed>,
 {
     let clock = Clock(Instant::now());
-    let traffic = RefCell::new(Traffic::new(plan.options));
+    let traffic = RefCell::new(Traffic::new(plan.options, plan.extras.get()));
     let mut desk = Desk::new(plan, &traffic);
     let mut flight = FuturesUnordered::new();
     let mut soon = pin!(plan.stop.until(Urgency::Soon));
@@ -94,6 +96,7 @@ where
     let mut alarm = pin!(tokio::time::sleep_until(clock.0));
     loop {
         let now = clock.now();
+        traffic.borrow_mut().see_extras(plan.extras.get());
         desk.tick(now);
         while let Some(call) = desk.next_call(now) {
             flight.push(attempt(&carry, &traffic, clock, call));
@@ -123,6 +126,7 @@ where
         }
     }
     drop(flight);
+    traffic.borrow_mut().see_extras(plan.extras.get());
     desk.publish(plan.gauges);
     desk.into_end()
 }

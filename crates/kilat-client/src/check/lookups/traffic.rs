@@ -17,6 +17,10 @@ pub(super) struct Traffic {
     meter: Option<Meter>,
     /// The rate has let one call go that has not gone yet.
     is_granted: bool,
+    /// Requests beyond one a call, as far as they were seen.
+    extras: u64,
+    /// How many of them the rate has not let go yet: they went before they could be asked about.
+    owed: u64,
     hedge: Option<Hedge>,
     is_closed: bool,
 }
@@ -35,7 +39,8 @@ pub(super) struct Answered {
 }
 
 impl Traffic {
-    pub(super) fn new(options: &PaceOptions) -> Self {
+    /// `extras` is what [`Traffic::see_extras`] counts from.
+    pub(super) fn new(options: &PaceOptions, extras: u64) -> Self {
         Traffic {
             origins: Origins::new(options),
             totals: Totals::default(),
@@ -43,6 +48,8 @@ impl Traffic {
             in_flight: 0,
             meter: options.rate.map(Meter::new),
             is_granted: false,
+            extras,
+            owed: 0,
             hedge: options.hedge.map(Hedge::new),
             is_closed: false,
         }
@@ -68,10 +75,23 @@ impl Traffic {
     /// Whether the rate lets one more call go, or from when on.
     pub(super) fn grant(&mut self, now: At) -> Result<(), At> {
         if let (Some(meter), false) = (&self.meter, self.is_granted) {
+            while self.owed > 0 {
+                meter.take(now)?;
+                self.owed -= 1;
+            }
             meter.take(now)?;
             self.is_granted = true;
         }
         Ok(())
+    }
+
+    /// Counts the requests beyond one a call, of which there were `extras` so far: they are
+    /// requests like all, and take the places of further ones in the rate.
+    pub(super) fn see_extras(&mut self, extras: u64) {
+        let new = extras.saturating_sub(self.extras);
+        self.extras = extras;
+        self.totals.requests += new;
+        self.owed += new;
     }
 
     /// Sends a call that its server has admitted and the rate has granted. `None` when it
@@ -183,6 +203,28 @@ const fn of_setback(setback: &Setback) -> Signal {
         Setback::TooLarge(_)
         | Setback::HeadTooLarge(_)
         | Setback::Encoded(_)
-        | Setback::Redirected { .. } => Signal::Served,
+        | Setback::Redirected { .. }
+        | Setback::RedirectedOften { .. } => Signal::Served,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::pace::Rate;
+
+    #[test]
+    fn requests_beyond_one_a_call_take_places_in_the_rate() {
+        let rate = Rate::new(10, Duration::from_secs(1));
+        let options = PaceOptions { rate, ..PaceOptions::default() };
+        let mut traffic = Traffic::new(&options, 7);
+        traffic.see_extras(7);
+        assert_eq!(traffic.grant(At::ZERO), Ok(()));
+        traffic.is_granted = false;
+        traffic.see_extras(10);
+        assert_eq!(traffic.totals.requests, 3);
+        let mut granted = (1..=10_u64).map(|tenth| Duration::from_millis(tenth * 100));
+        let first = granted.find(|at| traffic.grant(*at).is_ok());
+        assert_eq!(first, Some(Duration::from_millis(400)));
     }
 }

@@ -58,6 +58,8 @@ pub struct PaceOptions {
     /// Most calls in flight, 1 to [`CONCURRENCY_MAX`]; without it as many as the server
     /// turns out to take, up to [`CONCURRENCY_UNASKED_MAX`].
     pub concurrency: Option<u32>,
+    /// Most calls in flight that the system has room for.
+    pub places: u32,
     /// Never adapt: a number above [`CONCURRENCY_FIXED_MAX`] is kept too.
     pub fixed: bool,
     /// Most calls that start in a time.
@@ -78,6 +80,7 @@ impl Default for PaceOptions {
     fn default() -> Self {
         PaceOptions {
             concurrency: None,
+            places: CONCURRENCY_MAX,
             fixed: false,
             rate: None,
             timeout: Duration::from_secs(10),
@@ -92,6 +95,27 @@ impl Default for PaceOptions {
 impl PaceOptions {
     /// Most calls in flight, whatever the server takes.
     pub(crate) fn most(&self) -> u32 {
-        self.concurrency.unwrap_or(CONCURRENCY_UNASKED_MAX).clamp(1, CONCURRENCY_MAX)
+        let wanted = self.concurrency.unwrap_or(CONCURRENCY_UNASKED_MAX).min(CONCURRENCY_MAX);
+        wanted.min(self.places).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_calls_than_the_system_has_room_for() {
+        for (concurrency, places, most) in [
+            (None, CONCURRENCY_MAX, CONCURRENCY_UNASKED_MAX),
+            (None, 5, 5),
+            (None, 0, 1),
+            (Some(64), CONCURRENCY_MAX, 64),
+            (Some(64), 5, 5),
+            (Some(u32::MAX), u32::MAX, CONCURRENCY_MAX),
+        ] {
+            let options = PaceOptions { concurrency, places, ..PaceOptions::default() };
+            assert_eq!(options.most(), most, "{concurrency:?} {places}");
+        }
     }
 }

@@ -155,7 +155,7 @@ fn redirects_within_the_origin_are_followed_a_few_times() {
         stream.write_all(&reply("301 Moved", "Location: /again\r\n", ""))
     });
     let told = ask(&options(), &circle.uri("/"));
-    assert_eq!(told, Err(Setback::Redirected { to: circle.uri("/again") }));
+    assert_eq!(told, Err(Setback::RedirectedOften { most: 3, to: circle.uri("/again") }));
     assert_eq!(circle.seen().len(), 4);
 }
 

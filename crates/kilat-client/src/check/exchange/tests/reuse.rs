@@ -66,6 +66,24 @@ fn a_request_lost_with_an_old_connection_goes_once_more() {
     assert_eq!(one_by_one(&server, 2), [0, 0, 1]);
 }
 
+/// Whoever keeps a rate must know of them.
+#[test]
+fn requests_beyond_one_a_call_are_counted() {
+    let server = Server::start(|stream, before| match before {
+        1 => Err(ErrorKind::Other.into()),
+        4 | 5 => stream.write_all(&reply("302 Found", "Location: /next\r\n", "")),
+        _ => stream.write_all(OK.as_bytes()),
+    });
+    run(async {
+        let exchange = exchange(&options());
+        for extras in [0, 1, 1, 3] {
+            assert!(exchange.send(&get(&server.uri("/"))).await.is_ok());
+            assert_eq!(exchange.extras().get(), extras);
+        }
+    });
+    assert_eq!(server.seen().len(), 7);
+}
+
 #[test]
 fn a_request_lost_with_a_new_connection_is_not_repeated() {
     let server = Server::start(|_, _| Err(ErrorKind::Other.into()));

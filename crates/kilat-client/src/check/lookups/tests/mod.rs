@@ -15,7 +15,7 @@ use super::{Plan, RunEnd, run};
 use crate::check::audit::{Closed, Entry};
 use crate::check::call::{Reply, Request};
 use crate::check::exchange::Setback;
-use crate::check::gauges::Gauges;
+use crate::check::gauges::{Gauge, Gauges};
 use crate::check::pace::PaceOptions;
 use crate::check::profile::Profile;
 use crate::check::stop::Stop;
@@ -46,6 +46,8 @@ struct Rig {
     ids: Vec<String>,
     stop: Stop,
     gauges: Gauges,
+    /// What the carrying sent beyond one for each call.
+    extras: Gauge,
     wants_steps: bool,
 }
 
@@ -80,6 +82,7 @@ impl Rig {
             ids: (0..count).map(|n| format!("n{n}")).collect(),
             stop: Stop::new(),
             gauges: Gauges::default(),
+            extras: Gauge::default(),
             wants_steps: false,
         }
     }
@@ -134,6 +137,7 @@ impl Rig {
             profile: &self.profile,
             options: &self.options,
             gauges: &self.gauges,
+            extras: &self.extras,
             stop: &self.stop,
             lang: Lang::English,
             wants_steps: self.wants_steps,
