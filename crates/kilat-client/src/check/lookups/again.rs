@@ -51,7 +51,8 @@ pub(super) fn again(lookup: &mut Lookup, setting: &Setting, backoff: &mut Backof
         return Again::Enough;
     }
     Again::After(match setting.invited {
-        Some(wait) => wait + backoff.spread(),
+        // Who says "at once" again and again is asked ever more rarely nevertheless.
+        Some(wait) => wait.max(backoff.wait(*count)) + backoff.spread(),
         None => backoff.wait(*count),
     })
 }

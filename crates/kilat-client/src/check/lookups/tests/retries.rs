@@ -217,3 +217,20 @@ async fn the_rate_is_kept_by_all_calls_together() {
         assert!(took <= least + s(5) + interval * 10, "{took:?} for {least:?}");
     }
 }
+
+/// A server that says "at once" each time must not be hammered for it.
+#[tokio::test(start_paused = true)]
+async fn who_is_invited_at_once_waits_longer_each_time() {
+    let rig = Rig::new(1);
+    let at = RefCell::new(Vec::new());
+    let began = Instant::now();
+    rig.run(async |_: &Request| {
+        at.borrow_mut().push(began.elapsed());
+        reply(429, &[("retry-after", "0")], "{}")
+    })
+    .await;
+    let (at, invitations) = (at.into_inner(), 4 * 4);
+    assert_eq!(at.len(), 1 + invitations);
+    let (early, late) = (at[4] - at[0], at[invitations] - at[invitations - 4]);
+    assert!(late > 4 * early, "{early:?} {late:?}");
+}
