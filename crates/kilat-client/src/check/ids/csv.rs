@@ -1,7 +1,8 @@
 //! A column of CSV (RFC 4180), read by the csv crate.
 
 use super::Halt;
-use super::source::{Place, Take};
+use super::printable;
+use super::source::{Place, Take, is_utf_16};
 use crate::ClientError;
 use ::csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 use std::fmt::Display;
@@ -32,6 +33,10 @@ impl<R: Read> Rows<R> {
         let mut reader =
             ReaderBuilder::new().buffer_capacity(READ_BYTES).has_headers(true).from_reader(metered);
         let names = reader.byte_headers().map_err(|e| fault(&e, 1, place))?;
+        let first = names.get(0).unwrap_or_default();
+        if is_utf_16(first) {
+            return Err(place.wrong(1, &place.lang.say("ids.utf_16", &[])));
+        }
         let Some(at) = names.iter().position(|name| name == column.as_bytes()) else {
             return Err(missing(column, names, place));
         };
@@ -57,12 +62,16 @@ impl<R: Read> Rows<R> {
 }
 
 fn missing(column: &str, names: &ByteRecord, place: &Place) -> ClientError {
-    let mut there: Vec<_> =
-        names.iter().take(NAMES_MAX).map(|name| String::from_utf8_lossy(name)).collect();
+    let mut there: Vec<_> = names
+        .iter()
+        .take(NAMES_MAX)
+        .map(|name| printable(&String::from_utf8_lossy(name)))
+        .collect();
     if names.len() > NAMES_MAX {
-        there.push("…".into());
+        there.push("…".to_owned());
     }
-    let values: [(&str, &dyn Display); 2] = [("column", &column), ("names", &there.join(", "))];
+    let values: [(&str, &dyn Display); 2] =
+        [("column", &printable(column)), ("names", &there.join(", "))];
     place.wrong(1, &place.lang.say("ids.column", &values))
 }
 

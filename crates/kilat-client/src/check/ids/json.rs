@@ -1,5 +1,6 @@
 //! The id in a line of JSON Lines.
 
+use super::printable;
 use crate::Lang;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -28,10 +29,11 @@ pub(super) fn id<'a>(
             let picked = deserializer.deserialize_map(Pick(field)).map_err(broken)?;
             deserializer.end().map_err(broken)?;
             picked.map_err(|names| {
-                lang.say("ids.field", &[("field", &field), ("names", &names.join(", "))])
+                let names = names.join(", ");
+                lang.say("ids.field", &[("field", &printable(field)), ("names", &names)])
             })?
         }
-        Some(field) => return Err(lang.say("ids.no_object", &[("field", &field)])),
+        Some(field) => return Err(lang.say("ids.no_object", &[("field", &printable(field))])),
     };
     text(value.get()).ok_or_else(|| lang.say("ids.kind", &[]))
 }
@@ -70,7 +72,7 @@ impl<'de> Visitor<'de> for Pick<'_> {
             }
             map.next_value::<IgnoredAny>()?;
             if found.is_none() && names.len() < NAMES_MAX {
-                names.push(name.into_owned());
+                names.push(printable(&name));
             }
         }
         Ok(found.ok_or(names))

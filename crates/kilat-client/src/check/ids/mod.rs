@@ -68,6 +68,17 @@ pub(crate) enum IdForm {
     },
 }
 
+/// Most characters of a name that a message repeats.
+const NAME_CHARS_MAX: usize = 60;
+
+/// A name from an input as a message can repeat it: short, on its line, and no terminal obeys
+/// it.
+fn printable(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ';
+    let shown = name.chars().take(NAME_CHARS_MAX);
+    shown.map(|c| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
 /// The stream of ids. Dropping it ends the reading.
 pub(crate) struct Ids {
     queue: Arc<Queue>,

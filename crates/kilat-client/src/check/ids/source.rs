@@ -85,6 +85,11 @@ impl Source {
     }
 }
 
+/// Whether an input that begins so is UTF-16.
+pub(super) fn is_utf_16(beginning: &[u8]) -> bool {
+    UTF_16_MARKS.iter().any(|mark| beginning.starts_with(mark))
+}
+
 fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
@@ -112,7 +117,7 @@ impl Place {
     /// The text of these bytes.
     pub(super) fn text<'a>(&self, bytes: &'a [u8], line: u64) -> Result<&'a str, ClientError> {
         std::str::from_utf8(bytes).map_err(|e| {
-            let is_utf_16 = line == 1 && UTF_16_MARKS.iter().any(|mark| bytes.starts_with(mark));
+            let is_utf_16 = line == 1 && is_utf_16(bytes);
             let key = if is_utf_16 { "ids.utf_16" } else { "ids.utf_8" };
             let byte = e.valid_up_to() + 1;
             self.wrong(line, &self.lang.say(key, &[("byte", &byte)]))

@@ -167,6 +167,12 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
                 "ids:1: there is no column sku: name one of these with --column: name, stock",
             ),
             (b"", "ids:1: there is no column sku"),
+            (b"\xff\xfes\0k\0u\0\n\0", "ids:1: this looks like UTF-16"),
+            (b"\xfe\xff\0s\0k\0u\0\n", "ids:1: this looks like UTF-16"),
+            (
+                b"a\x1b[31m,\xe2\x80\xae\n",
+                "ids:1: there is no column sku: name one of these with --column: a\u{fffd}[31m, \u{fffd}",
+            ),
             (b"x,sku\n\"1\n1\",a\nb\n", "ids:4: the row has 1 cells where the first has 2"),
             (b"sku\n\"a\nb\"\n\xff\n", "ids:4: byte 1 is not valid UTF-8"),
             (b"sku\na\0\n", "ids:2: an id with the character NUL"),
@@ -192,6 +198,10 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
     check_wrong(
         &json(Some("sku")),
         &[
+            (
+                b"{\"a\\u001b[2J\":1}\n",
+                "ids:1: there is no member sku: name one of these with --field: a\u{fffd}[2J",
+            ),
             (
                 b"{\"sku\":1}\n{\"a\":1,\"b\":2}",
                 "ids:2: there is no member sku: name one of these with --field: a, b",

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 /// Longest that a server is waited for because it asks for it.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// More seconds than anybody means, and so few that times can be reckoned with.
+const SECONDS_MAX: f64 = 1e15;
 /// A reset of at least this much is a moment in seconds since 1970 and not a number of
 /// seconds to wait: servers send either under the same name.
 const EPOCH_SECONDS_MIN: u64 = 1_000_000_000;
@@ -126,7 +128,7 @@ fn seconds(value: &str) -> Option<Duration> {
     let value = value.trim();
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = is_number.then(|| value.parse::<f64>().ok()).flatten()?;
-    Duration::try_from_secs_f64(number).ok()
+    Some(Duration::from_secs_f64(number.min(SECONDS_MAX)))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -163,7 +165,7 @@ mod tests {
             (&[("retry-after", "soon")], None),
             (&[("retry-after", "inf")], None),
             (&[("retry-after", "")], None),
-            (&[("retry-after", "99999999999999999999999999")], None),
+            (&[("retry-after", "99999999999999999999999999")], Some(1e15)),
             (&[("retry-after", "Sat, 21 Nov 2026 00:00:07 GMT")], Some(7.0)),
             (&[("retry-after", "Fri, 20 Nov 2026 00:00:07 GMT")], Some(0.0)),
             // By the server's clock, which is a day behind.
