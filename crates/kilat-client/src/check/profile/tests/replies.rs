@@ -209,6 +209,7 @@ fn players_read_as_in_the_seed() {
 
 #[test]
 fn english_says_the_same() {
+    let missing = r#"{"error":"sku_not_found","message":"no X"}"#;
     for (profile, status, body, message) in [
         (
             "stock",
@@ -222,12 +223,7 @@ fn english_says_the_same() {
             r#"{"name":"A","sku":"X","stock":0,"warehouse":"B"}"#,
             "Sold out! Stock of 'A' is 0 units in B.",
         ),
-        (
-            "stock",
-            404,
-            r#"{"error":"sku_not_found","message":"no X"}"#,
-            "Error: SKU X not found. Message: no X",
-        ),
+        ("stock", 404, missing, "Error: SKU X not found. Message: no X"),
         (
             "flight",
             200,
