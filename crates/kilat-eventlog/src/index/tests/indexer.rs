@@ -44,7 +44,9 @@ fn generations_become_few_runs_in_the_background() {
     indexing.close();
     let left = storage.list().unwrap();
     let files = left.iter().filter(|name| name.ends_with(".run")).count();
-    assert!(files <= runs.list().len() + 8, "{left:?}");
+    // What the last two states named stays: a merge of four at each of three levels may have come
+    // since. Were nothing removed, 53 would be left.
+    assert!(files <= runs.list().len() + 12, "{left:?}");
 }
 
 #[test]
