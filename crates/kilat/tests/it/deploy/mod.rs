@@ -10,7 +10,7 @@
 
 mod compose;
 mod kubernetes;
-mod monitoring;
+pub(crate) mod monitoring;
 mod nginx;
 mod prometheus;
 mod systemd;

@@ -37,6 +37,16 @@ fn promtool_is_content_with_configuration_and_rules() {
     }
 }
 
+/// Shown only by a server with its ledger in a store.
+pub(crate) const STORE_METRICS: [&str; 6] = [
+    "kilat_store_connected",
+    "kilat_store_reconnects_total",
+    "kilat_store_commit_seconds",
+    "kilat_relay_lease",
+    "kilat_relay_halted",
+    "kilat_relay_facts_total",
+];
+
 /// A whole system that has served everything that is measured: a core, replicas and a gateway.
 struct Busy {
     /// Where each process shows its figures.
@@ -155,16 +165,11 @@ fn has_figure(result: &[Value]) -> bool {
 fn every_panel_shows_something_and_every_alert_asks_for_what_there_is() {
     let busy = Busy::start();
     let prometheus = Prometheus::start(&busy.targets());
-    // Twice with a scrape between, so that every rate has seen a rise.
-    busy.storm();
-    let stored = "kilat_events_total{result=\"stored\"} > 0";
-    wait_for("a scrape", || Some(prometheus.query(stored).unwrap()).filter(|r| !r.is_empty()));
-    busy.storm();
-    every_panel_shows_something(&prometheus);
+    every_panel_shows_something(&busy, &prometheus);
     every_alert_can_be_asked(&prometheus);
 }
 
-fn every_panel_shows_something(prometheus: &Prometheus) {
+fn every_panel_shows_something(busy: &Busy, prometheus: &Prometheus) {
     let dashboards = dashboards();
     let asked = dashboards.iter().flat_map(|(file, dashboard)| {
         let expressions = expressions(dashboard).into_iter();
@@ -173,6 +178,8 @@ fn every_panel_shows_something(prometheus: &Prometheus) {
     let mut waiting: Vec<_> = asked.collect();
     let since = Instant::now();
     while !waiting.is_empty() && since.elapsed() < PATIENCE {
+        // Again and again, so that every rate sees a rise between two scrapes of each process.
+        busy.storm();
         waiting.retain(|(panel, expression)| {
             let result = prometheus.query(expression);
             !has_figure(&result.unwrap_or_else(|error| panic!("{panel}: {error}")))
@@ -216,14 +223,6 @@ fn what_dies_is_seen_and_what_comes_back_too() {
     };
     shows("sum(up{job=\"kilat\"}) == 4");
     busy.kill(2);
-    // Until a request met the one that is gone.
-    wait_for("a failure that nobody notices", || {
-        assert_eq!(busy.gateway.get("/v1/sales").status, 200);
-        let all = busy.metrics_of(3);
-        all.lines().any(|line| is_above_zero(line, "kilat_gateway_failures_total")).then_some(())
-    });
-    shows("kilat_gateway_failures_total > 0");
-    shows("kilat_gateway_repeated_total > 0");
     shows("kilat_gateway_replica_up == 0");
     busy.kill(0);
     shows("kilat_replica_connected == 0");
@@ -234,12 +233,6 @@ fn what_dies_is_seen_and_what_comes_back_too() {
     shows("kilat_replica_reconnects_total > 0");
     shows("ALERTS{alertname=\"KilatRestarted\",alertstate=\"firing\"}");
     shows("absent(ALERTS{alertname=\"KilatReplicaCutOff\"})");
-}
-
-/// Whether this line of an exposition is a sample of this metric above zero.
-fn is_above_zero(line: &str, metric: &str) -> bool {
-    let sample = line.strip_prefix(metric).and_then(|rest| rest.rsplit_once(' '));
-    sample.is_some_and(|(_, value)| value.parse::<f64>().is_ok_and(|value| value > 0.0))
 }
 
 /// The metrics that an expression names: an alert on one that does not exist never rings.
@@ -345,7 +338,9 @@ fn the_guide_describes_every_metric_that_is_exported_and_no_other() {
             known.1.extend(labels);
         }
     }
-    let described = described(&guide());
+    let mut described = described(&guide());
+    // Of a ledger in a store, which this system has not; its own tests look at those.
+    described.retain(|name, _| !STORE_METRICS.contains(&name.as_str()));
     assert_eq!(difference(&all, &described), [], "exported and not described so");
     assert_eq!(difference(&described, &all), [], "described and not exported so");
 }

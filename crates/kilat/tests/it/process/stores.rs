@@ -75,6 +75,10 @@ fn two_servers_are_stormed_at_once_and_one_of_them_is_killed() {
     for storm in storms {
         storm.proven();
     }
+    let metrics = one.get("/metrics");
+    for name in crate::deploy::monitoring::STORE_METRICS {
+        assert!(metrics.text().contains(&format!("# TYPE {name} ")), "{name}");
+    }
     for sale in ["a", "b"] {
         assert_eq!((sold_of(&one, sale), sold_of(&two, sale)), (1_000, 1_000));
     }
