@@ -34,6 +34,7 @@ mod orders;
 mod protocol;
 mod query;
 mod recovery;
+mod refusals;
 mod release;
 mod remote;
 mod sale;

@@ -1,7 +1,7 @@
 //! `kilat attack`: from flags to the client's options, and from its report to an exit code.
 
 use crate::failure::Failure;
-use crate::interrupt::on_interrupt;
+use crate::interrupt::{INTERRUPTED, stop_on_interrupt};
 use crate::lang::Lang;
 use crate::memory;
 use crate::operator::OperatorArgs;
@@ -14,9 +14,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// Exit code after Ctrl-C.
-pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Whom to storm, and how hard.
 #[derive(Debug, Args)]
@@ -152,15 +149,5 @@ fn options(
         seed: args.seed,
         lang,
         cancel,
-    })
-}
-
-/// The first Ctrl-C ends the work in good order; the second one ends the process.
-pub(crate) fn stop_on_interrupt(cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
-    let cancel = Arc::clone(cancel);
-    on_interrupt(move |_| {
-        if cancel.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
     })
 }

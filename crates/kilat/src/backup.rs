@@ -1,7 +1,7 @@
 //! `kilat backup` and `kilat restore`: a data directory copied while it is in use, and back.
 
 use crate::failure::Failure;
-use crate::interrupt::on_interrupt;
+use crate::interrupt::{INTERRUPTED, stop_on_interrupt};
 use crate::lang::Lang;
 use crate::output::print;
 use crate::secrets::KEPT_FILES;
@@ -13,7 +13,7 @@ use kilat_engine::{
 };
 use rust_i18n::t;
 use serde_json::{Value, json};
-use std::io::IsTerminal;
+use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,8 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Exit code after Ctrl-C.
-const INTERRUPTED: u8 = 130;
 /// Time between two lines of progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 /// Time between two changes of the line on a terminal.
@@ -102,7 +100,7 @@ pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> Result<ExitCode, Failur
 fn failed(error: BackupError) -> Result<ExitCode, Failure> {
     match error {
         BackupError::Stopped => {
-            eprintln!("kilat: {error}");
+            Failure::failed(error).report();
             Ok(ExitCode::from(INTERRUPTED))
         }
         other if other.is_usage() => Err(Failure::usage(other)),
@@ -216,13 +214,8 @@ impl Progress {
             false => View::Lines,
         };
         let stopped = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stopped);
-        on_interrupt(move |_| {
-            // Asked twice: at once. What was begun is no backup, and the next attempt removes it.
-            if asked.swap(true, Ordering::Relaxed) {
-                std::process::exit(i32::from(INTERRUPTED));
-            }
-        })?;
+        // Stopped twice, what was begun is no backup, and the next attempt removes it.
+        stop_on_interrupt(&stopped)?;
         Ok(Progress { bytes: 0, shown: Instant::now(), view, lang, stopped })
     }
 
@@ -244,7 +237,8 @@ impl Progress {
         let text = t!("backup.progress", locale = self.lang.code(), bytes = bytes);
         match &self.view {
             View::Quiet => {}
-            View::Lines => eprintln!("{text}"),
+            // Where nobody takes it, the work goes on.
+            View::Lines => drop(writeln!(std::io::stderr(), "{text}")),
             View::Bar(bar) => {
                 bar.set_message(text.into_owned());
                 bar.tick();

@@ -1,8 +1,7 @@
 //! `kilat check`: from flags to the client's options, and from its report to an exit code.
 
-use crate::attack::INTERRUPTED;
 use crate::failure::Failure;
-use crate::interrupt::on_interrupt;
+use crate::interrupt::{INTERRUPTED, on_interrupt};
 use crate::lang::Lang;
 use crate::output::print;
 use clap::{Args, ValueEnum};

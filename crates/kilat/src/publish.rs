@@ -1,7 +1,7 @@
 //! `kilat publish`: from flags to the client's options, and from its report to an exit code.
 
-use crate::attack::stop_on_interrupt;
 use crate::failure::Failure;
+use crate::interrupt::stop_on_interrupt;
 use crate::lang::Lang;
 use crate::output::print;
 use clap::{Args, ValueEnum};

@@ -1,7 +1,7 @@
 //! `kilat stress`: from flags to the client's options, and from its report to an exit code.
 
-use crate::attack::{INTERRUPTED, stop_on_interrupt};
 use crate::failure::Failure;
+use crate::interrupt::{INTERRUPTED, stop_on_interrupt};
 use crate::lang::Lang;
 use crate::memory;
 use crate::output::print;

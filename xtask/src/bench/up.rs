@@ -2,13 +2,12 @@
 //! Must never judge a run by whether a target is reached: it only says so.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::{Result, ensure};
 
 use super::crowd::{Crowd, bought};
 use super::figure::{Figure, Target};
-use super::kilat;
+use super::kilat::{self, Place};
 use super::part::{Part, Role};
 use super::sale::seed::{self, Stack};
 use super::scene::{Folder, Scene, alternate};
@@ -29,12 +28,7 @@ pub(super) static PARTS: &[Part] = &[
 /// T5: `kilat up` as anybody starts it.
 fn own_gateway(scene: &Scene) -> Result<Vec<Figure>> {
     let folder = scene.folder("up")?;
-    let address = server::free_address()?;
-    let up = program(scene, address, folder.path())?
-        .args(["up", "--listen", &address.to_string(), "--lookup-listen", "none"])
-        .args(["--replicas", &REPLICAS.to_string()])
-        .arg_path("--data", &folder.path().join("data"))
-        .start(Ready::Get("/readyz"))?;
+    let up = kilat::up(scene, Place { folder: folder.path(), core: None })?;
     race(scene, &up, ("T5", "`kilat up`"))
 }
 
@@ -57,30 +51,29 @@ struct Behind {
 impl Behind {
     fn start(scene: &Scene) -> Result<Self> {
         let folder = scene.folder("up-nginx")?;
-        let (core, data) = (server::free_address()?, folder.path().join("data"));
-        let url = format!("core://{}", data.join("core.sock").display());
-        let running = program(scene, core, folder.path())?
-            .args(["core", "--admin", &core.to_string()])
-            .arg_path("--data", &data)
-            .start(Ready::Get("/readyz"))?;
+        let core = kilat::core(scene, Place { folder: folder.path(), core: None })?;
+        let url = format!("core://{}", folder.path().join("data/core.sock").display());
         let replicas = (0..REPLICAS)
             .map(|_| {
                 let address = server::free_address()?;
-                program(scene, address, folder.path())?
-                    .args(["serve", "--listen", &address.to_string(), "--lanes", "1"])
+                Program::new(scene.kilat()?, address, None, folder.path())?
+                    .without_env("KILAT_")
+                    .env("KILAT_ADMIN_TOKEN", kilat::ADMIN_TOKEN)
+                    .args([
+                        "serve",
+                        "--log",
+                        "warn",
+                        "--listen",
+                        &address.to_string(),
+                        "--lanes",
+                        "1",
+                    ])
                     .args(["--ledger", &url, "--events", &url, "--lookup-listen", "none"])
                     .start(Ready::Get("/readyz"))
             })
             .collect::<Result<Vec<Server>>>()?;
-        Ok(Self { replicas, _core: running, folder })
+        Ok(Self { replicas, _core: core, folder })
     }
-}
-
-fn program(scene: &Scene, address: SocketAddr, folder: &Path) -> Result<Program> {
-    Ok(Program::new(scene.kilat()?, address, None, folder)?
-        .without_env("KILAT_")
-        .env("KILAT_ADMIN_TOKEN", kilat::ADMIN_TOKEN)
-        .env("KILAT_LOG", "warn"))
 }
 
 /// Both stacks and the generator share all cores, and take turns.

@@ -3,32 +3,11 @@
 use super::wire::{Input, Malformed, Put as _};
 use crate::orders::OrderHasher;
 use crate::query::{OwnedOrder, Page};
+use crate::refusals::REFUSALS;
 use crate::{BATCH_COMMANDS_MAX, Change, OrderRef, OrderText, Orders, Sale, TraceContext, Traced};
 use kilat_ledger::{
-    Counters, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleSwitch, SaleTerms,
+    Counters, Order, OrderId, OrderStatus, Outcome, SaleChange, SaleSwitch, SaleTerms,
 };
-
-/// Every refusal, by its number in a frame. New ones go to the end.
-const REFUSALS: [Refusal; 18] = [
-    Refusal::SaleNotFound,
-    Refusal::SaleExists,
-    Refusal::KeyReused,
-    Refusal::Closed,
-    Refusal::NotOpen,
-    Refusal::Paused,
-    Refusal::LimitReached,
-    Refusal::SoldOut,
-    Refusal::OrderNotFound,
-    Refusal::HoldExpired,
-    Refusal::OrderConfirmed,
-    Refusal::OrderCancelled,
-    Refusal::OrderIdTaken,
-    Refusal::InvalidQuantity,
-    Refusal::InvalidSchedule,
-    Refusal::SupplyOverflow,
-    Refusal::TooLong,
-    Refusal::Full,
-];
 
 /// What can be read of the ledger.
 #[derive(Debug)]

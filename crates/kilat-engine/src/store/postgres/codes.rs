@@ -1,5 +1,6 @@
 //! The numbers that the functions in `schema_1.sql` speak in. They are as lasting as the tables.
 
+use crate::refusals::REFUSALS;
 use kilat_ledger::{OrderStatus, Refusal, SaleSwitch};
 
 /// An order, just placed or settled.
@@ -12,28 +13,6 @@ pub(super) const SALE_CHANGED: i16 = 4;
 pub(super) const SALE_CHANGED_AGAIN: i16 = 5;
 /// The first refusal.
 const REFUSED: i16 = 10;
-
-/// Every refusal, by its number.
-const REFUSALS: [Refusal; 18] = [
-    Refusal::SaleNotFound,
-    Refusal::SaleExists,
-    Refusal::KeyReused,
-    Refusal::Closed,
-    Refusal::NotOpen,
-    Refusal::Paused,
-    Refusal::LimitReached,
-    Refusal::SoldOut,
-    Refusal::OrderNotFound,
-    Refusal::HoldExpired,
-    Refusal::OrderConfirmed,
-    Refusal::OrderCancelled,
-    Refusal::OrderIdTaken,
-    Refusal::InvalidQuantity,
-    Refusal::InvalidSchedule,
-    Refusal::SupplyOverflow,
-    Refusal::TooLong,
-    Refusal::Full,
-];
 
 pub(super) fn refusal_code(refusal: Refusal) -> i16 {
     let place = REFUSALS.iter().position(|one| *one == refusal).unwrap_or(REFUSALS.len());

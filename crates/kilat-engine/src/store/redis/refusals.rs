@@ -1,30 +1,9 @@
 //! The numbers by which the rules in Lua call refusals.
 
 use super::fault::unexpected;
+use crate::refusals::REFUSALS;
 use crate::store::StoreFault;
 use kilat_ledger::Refusal;
-
-/// Refusals by their number in the rules, from 1 on.
-const REFUSALS: [Refusal; 18] = [
-    Refusal::SaleNotFound,
-    Refusal::SaleExists,
-    Refusal::KeyReused,
-    Refusal::Closed,
-    Refusal::NotOpen,
-    Refusal::Paused,
-    Refusal::LimitReached,
-    Refusal::SoldOut,
-    Refusal::OrderNotFound,
-    Refusal::HoldExpired,
-    Refusal::OrderConfirmed,
-    Refusal::OrderCancelled,
-    Refusal::OrderIdTaken,
-    Refusal::InvalidQuantity,
-    Refusal::InvalidSchedule,
-    Refusal::SupplyOverflow,
-    Refusal::TooLong,
-    Refusal::Full,
-];
 
 /// The number of a refusal.
 #[expect(clippy::cast_possible_truncation, reason = "there are 18")]
