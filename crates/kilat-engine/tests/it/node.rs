@@ -112,14 +112,15 @@ enum Server {
 impl Server {
     /// Ends it as a crash would, and starts it on what it left.
     fn crash(&mut self) {
-        match self {
+        // By value: without a store's feature there is no server to match.
+        match *self {
             #[cfg(feature = "postgres")]
-            Server::Postgres(cluster) => {
+            Server::Postgres(ref mut cluster) => {
                 cluster.kill();
                 cluster.resume();
             }
             #[cfg(feature = "redis")]
-            Server::Redis(server) => server.crash(),
+            Server::Redis(ref mut server) => server.crash(),
         }
     }
 }

@@ -11,11 +11,14 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 const SUPPLY: u64 = 150;
 const LIMIT: u32 = 3;
 const CUSTOMERS: u64 = 60;
 const KEYS: u64 = 4;
+/// What each of the buyers' processes asks for.
+const ORDERS: u64 = 120;
 
 async fn make(way: &impl Way, terms: SaleTerms) {
     let made = surely(way, || Change::CreateSale { terms: Box::new(terms.clone()) }).await;
@@ -31,10 +34,11 @@ fn asked(customer: u64, key: u64) -> (u32, bool) {
 type Told = BTreeMap<(u64, u64), OrderId>;
 
 /// Buyers of one process: each order is asked for until there is an answer, some of them twice,
-/// and a third of the holds is confirmed, a third cancelled.
-async fn storm(way: &impl Way, mut random: Random, orders: u64) -> Told {
+/// and a third of the holds is confirmed, a third cancelled. `asked_for` counts what was begun.
+async fn storm(way: &impl Way, mut random: Random, asked_for: watch::Sender<u64>) -> Told {
     let mut told = Told::new();
-    for _ in 0..orders {
+    for _ in 0..ORDERS {
+        asked_for.send_modify(|count| *count += 1);
         let (customer, key) = (random.below(CUSTOMERS), random.below(KEYS));
         let (quantity, hold) = asked(customer, key);
         let (name, key_text) = (format!("c{customer}"), format!("k{key}"));
@@ -68,22 +72,20 @@ async fn killed_in_mid_commit_it_loses_nothing_and_sells_nothing_twice() {
     make(&world.replicas[0], terms).await;
     let mut random = Random::seeded();
     let replicas = std::mem::take(&mut world.replicas);
+    let (count, mut asked_for) = watch::channel(0);
     let mut running = Vec::new();
     for replica in replicas {
-        let random = random.fork();
+        let (random, count) = (random.fork(), count.clone());
         running.push(tokio::spawn(async move {
-            let told = storm(&replica, random, 120).await;
+            let told = storm(&replica, random, count).await;
             (replica, told)
         }));
     }
-    let mut killed = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(100 + random.below(300))).await;
-        if running.iter().all(tokio::task::JoinHandle::is_finished) {
-            println!("killed {killed} times");
-            assert!(killed > 3, "the storm was over before it began");
-            break;
-        }
+    drop(count);
+    let (mut killed, mut next) = (0, 0);
+    // By what was asked for, not by the clock: a fast machine is hit as often as a slow one.
+    while asked_for.wait_for(|count| *count > next).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(random.below(10))).await;
         if random.one_in(3) {
             world.cluster.kill();
             world.cluster.resume();
@@ -91,7 +93,10 @@ async fn killed_in_mid_commit_it_loses_nothing_and_sells_nothing_twice() {
         } else {
             killed += usize::from(world.cluster.kill_backend("test"));
         }
+        next = *asked_for.borrow() + 10 + random.below(30);
     }
+    println!("killed {killed} times");
+    assert!(killed > 3, "the storm was over before it began");
     let mut told = Told::new();
     for one in running {
         let (replica, more) = one.await.unwrap();
