@@ -82,8 +82,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Most requests that are with replicas; one more is answered 503 at once.
     pub in_flight_max: usize,
-    /// Most requests that are with one replica; more wait their turn here. A connection for each
-    /// of thousands would cost more than the work itself.
+    /// Most requests that are with one replica, in equal shares from each thread; more wait their
+    /// turn here. A connection for each of thousands would cost more than the work itself.
     pub replica_busy_max: usize,
     /// Most streams of events; one more is answered 503.
     pub streams_max: usize,

@@ -53,7 +53,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use worker::{Arrival, Shared, Worker};
 
@@ -159,9 +159,7 @@ fn share(options: Options, stopping: watch::Receiver<bool>) -> Result<Shared, St
     let node = node.ok_or(StartError::Node(BadNode(options.node)))?;
     let limits = options.limits;
     let replicas = Arc::new(Replicas::new(options.replicas));
-    let place = |_| Arc::new(Semaphore::new(limits.replica_busy_max));
     Ok(Shared {
-        places: replicas.members().iter().map(place).collect(),
         replicas,
         node,
         store: Arc::new(upload::Store::new(limits.uploads_max, limits.body_timeout)),
@@ -191,7 +189,7 @@ fn start_threads(
         // All that may be open can wait at one desk.
         let (desk, arrivals) = mpsc::channel(connections_max.max(1));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (worker, drain) = (Worker::new(Arc::clone(shared)), drain.clone());
+        let (worker, drain) = (Worker::new(Arc::clone(shared), count), drain.clone());
         let thread = std::thread::Builder::new()
             .name(format!("gateway-{index}"))
             .spawn(move || worker.run(&runtime, arrivals, drain))?;

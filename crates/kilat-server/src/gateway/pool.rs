@@ -26,11 +26,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The unused connections, by replica. The thread is their only user, so no lock is ever waited for.
 pub(super) struct Pool {
     spare: Vec<Mutex<Vec<Spare>>>,
-    places: Places,
+    /// Places with each replica. No other thread gives them back, so a request that waits for one
+    /// is never woken across threads.
+    places: Vec<Arc<Semaphore>>,
 }
-
-/// Places with each replica, for the requests of all threads.
-pub(super) type Places = Arc<[Arc<Semaphore>]>;
 
 struct Spare {
     sender: SendRequest<Upload>,
@@ -56,10 +55,11 @@ pub(super) enum Failed {
 }
 
 impl Pool {
-    /// For as many replicas as there are places with.
-    pub(super) fn new(places: &Places) -> Pool {
-        let spare = places.iter().map(|_| Mutex::default()).collect();
-        Pool { spare, places: Arc::clone(places) }
+    /// For so many replicas, with so many places with each.
+    pub(super) fn new(replicas: usize, places: usize) -> Pool {
+        let spare = (0..replicas).map(|_| Mutex::default()).collect();
+        let places = (0..replicas).map(|_| Arc::new(Semaphore::new(places))).collect();
+        Pool { spare, places }
     }
 
     /// Sends a request to a replica and waits for the head of its reply.
@@ -72,10 +72,7 @@ impl Pool {
         replica: &Replica,
         mut request: Request<Upload>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
-        let place = Arc::clone(&self.places[index]).acquire_owned();
-        // No semaphore here is ever closed.
-        let Ok(Ok(place)) = timeout(BUSY_WAIT, place).await else { return Err(Failed::Busy) };
-        let mut place = Some(place);
+        let mut place = Some(self.place(index).await?);
         loop {
             let (sender, is_new) = match self.take(index) {
                 Some(sender) => (sender, false),
@@ -104,6 +101,17 @@ impl Pool {
                 },
             }
         }
+    }
+
+    /// A place with a replica, in the order of asking.
+    async fn place(&self, index: usize) -> Result<OwnedSemaphorePermit, Failed> {
+        let places = Arc::clone(&self.places[index]);
+        if let Ok(free) = Arc::clone(&places).try_acquire_owned() {
+            return Ok(free);
+        }
+        // No semaphore here is ever closed.
+        let given = timeout(BUSY_WAIT, places.acquire_owned()).await;
+        given.ok().and_then(Result::ok).ok_or(Failed::Busy)
     }
 
     /// Closes what has not been used for long.

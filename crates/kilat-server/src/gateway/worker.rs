@@ -5,7 +5,7 @@ use super::exchange::{self, Client};
 use super::figures::Figures;
 use super::forward::Origin;
 use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, SWEEP_EVERY};
-use super::pool::{Places, Pool};
+use super::pool::Pool;
 use super::replicas::Replicas;
 use super::tls::Tls;
 use super::upload::Store;
@@ -36,7 +36,6 @@ pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     pub(super) connections: Seats,
     pub(super) in_flight: Seats,
-    pub(super) places: Places,
     pub(super) streams: Seats,
     pub(super) waiting: Seats,
     pub(super) figures: Figures,
@@ -59,8 +58,10 @@ pub(super) struct Arrival {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>) -> Worker {
-        let pool = Arc::new(Pool::new(&shared.places));
+    /// One of so many threads.
+    pub(super) fn new(shared: Arc<Shared>, threads: usize) -> Worker {
+        let places = shared.limits.replica_busy_max.div_ceil(threads);
+        let pool = Arc::new(Pool::new(shared.replicas.members().len(), places));
         Worker { shared, pool }
     }
 

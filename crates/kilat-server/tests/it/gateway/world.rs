@@ -26,12 +26,21 @@ impl World {
         World::start(Limits::default(), None, &["a", "b"])
     }
 
-    /// One replica, `a`, known to be ready.
+    /// One replica, `a`, known to be ready, and one thread, which has no shares to divide.
     pub(super) fn single(limits: Limits) -> World {
-        World::start(limits, None, &["a"])
+        World::on_threads(1, limits, None, &["a"])
     }
 
     pub(super) fn start(limits: Limits, tls: Option<Tls>, names: &[&'static str]) -> World {
+        World::on_threads(2, limits, tls, names)
+    }
+
+    fn on_threads(
+        threads: usize,
+        limits: Limits,
+        tls: Option<Tls>,
+        names: &[&'static str],
+    ) -> World {
         let replicas: Vec<Fake> = names.iter().map(|name| Fake::start(name)).collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -42,7 +51,7 @@ impl World {
         let options = Options {
             node: NODE.to_owned(),
             replicas: replicas.iter().map(|fake| fake.address.into()).collect(),
-            threads: 2,
+            threads,
             tls,
             limits,
             tracer: kilat_server::Tracer::default(),
