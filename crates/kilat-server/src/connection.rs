@@ -2,17 +2,18 @@
 //!
 //! Must never know a route, or how the connection came here.
 
+use crate::guests::Guest;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits};
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use std::error::Error;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,13 +29,15 @@ pub(crate) async fn serve<S, B>(
     already_read: Bytes,
     service: S,
     limits: &Limits,
-    watcher: Watcher,
+    guest: &Arc<Guest>,
 ) where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
 {
-    let wire = Wire { already_read, stream, write_timeout: limits.write_timeout, stalled: None };
+    let (guest, write_timeout) = (Arc::clone(guest), limits.write_timeout);
+    let wire =
+        Wire { already_read, stream, guest: Arc::clone(&guest), write_timeout, stalled: None };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -43,7 +46,8 @@ pub(crate) async fn serve<S, B>(
         .keep_alive(true)
         .half_close(false)
         .serve_connection(TokioIo::new(wire), service);
-    if let Err(error) = watcher.watch(connection).await {
+    let served = guest.accompany(connection, |connection| connection.graceful_shutdown());
+    if let Err(error) = served.await {
         tracing::debug!(%error, "a connection ended early");
     }
 }
@@ -53,6 +57,7 @@ pub(crate) async fn serve<S, B>(
 struct Wire {
     already_read: Bytes,
     stream: TcpStream,
+    guest: Arc<Guest>,
     write_timeout: Duration,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -69,6 +74,7 @@ impl Wire {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
+            self.guest.stir();
             self.stalled = None;
             return written;
         }

@@ -3,28 +3,38 @@
 //! Knows no route; what a connection serves is given with it.
 
 use crate::connection;
+use crate::guests::Guests;
 use crate::limits::Limits;
-use crate::seats::Seat;
+use crate::seats::{Seat, Seats};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::service::HttpService;
-use hyper_util::server::graceful::GracefulShutdown;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Serves connections and knows when they have ended.
 pub(crate) struct Connections {
     limits: Limits,
-    graceful: GracefulShutdown,
+    guests: Arc<Guests>,
+    /// Ends with this.
+    _makes_room: JoinSet<()>,
     /// Turns `true` when connections that are still busy have to end.
     cut: watch::Sender<bool>,
 }
 
 impl Connections {
-    pub(crate) fn new(limits: Limits) -> Connections {
-        Connections { limits, graceful: GracefulShutdown::new(), cut: watch::Sender::new(false) }
+    /// Connections for which `seats` are given out, here and elsewhere.
+    pub(crate) fn new(limits: Limits, seats: Seats) -> Connections {
+        let guests = Arc::new(Guests::default());
+        let mut makes_room = JoinSet::new();
+        let all = Arc::clone(&guests);
+        makes_room.spawn(async move { all.make_room(&seats, limits.silence_when_full).await });
+        let cut = watch::Sender::new(false);
+        Connections { limits, guests, _makes_room: makes_room, cut }
     }
 
     /// Serves a connection on a task of its own; its seat is free when it ends.
@@ -34,20 +44,20 @@ impl Connections {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let (limits, watcher) = (self.limits, self.graceful.watcher());
+        let (limits, stay) = (self.limits, self.guests.enter());
         let mut cut = self.cut.subscribe();
         tokio::spawn(async move {
             tokio::select! {
-                () = connection::serve(stream, already_read, service, &limits, watcher) => {}
+                () = connection::serve(stream, already_read, service, &limits, &stay.guest) => {}
                 _ = cut.wait_for(|cut| *cut) => {}
             }
-            drop(seat);
+            drop((seat, stay));
         });
     }
 
     /// Finishes what is in flight, closes idle connections, and cuts the rest off after `deadline`.
     pub(crate) async fn stop(self, deadline: Duration) {
-        if tokio::time::timeout(deadline, self.graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(deadline, self.guests.see_off()).await.is_err() {
             tracing::warn!("connections were still busy at the deadline and are cut off");
         }
         self.cut.send_replace(true);

@@ -20,7 +20,7 @@ pub(crate) struct FullLane {
 impl FullLane {
     pub(crate) fn new(app: App) -> Self {
         let router = router(&app);
-        let connections = Connections::new(app.limits);
+        let connections = Connections::new(app.limits, app.seats.clone());
         FullLane { app, router, connections }
     }
 

@@ -9,7 +9,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `lane` | the fast lane: accepts, serves the storming call, hands everything else over |
-//! | `accept`, `seats`, `full_lane`, `connections`, `connection` | sockets, and every way in which a peer can be slow |
+//! | `accept`, `seats`, `guests`, `full_lane`, `connections`, `connection` | sockets, and every way in which a peer can be slow |
 //! | `router`, `auth` | which calls there are, and who may make them |
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
 //! | `events` | publishing events, reading and following them |
@@ -34,6 +34,7 @@ mod events;
 mod full_lane;
 pub mod gateway;
 mod groups;
+mod guests;
 mod headers;
 mod health;
 mod ids;

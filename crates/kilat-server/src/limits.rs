@@ -67,6 +67,9 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Most connections; one more is told 503 and closed.
     pub connections_max: usize,
+    /// While hardly any more connections may be made, those that were silent for so long, or up to
+    /// twice as long, are closed.
+    pub silence_when_full: Duration,
     /// Most event streams; one more is answered 503.
     pub streams_max: usize,
 }
@@ -78,6 +81,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(30),
             connections_max: 16_384,
+            silence_when_full: Duration::from_secs(5),
             streams_max: 8_192,
         }
     }

@@ -29,6 +29,11 @@ impl Seats {
         self.most
     }
 
+    /// Whether hardly any are left: time to ask those to leave who do nothing with theirs.
+    pub(crate) fn are_scarce(&self) -> bool {
+        self.taken() >= self.most - self.most / 8
+    }
+
     /// A place, if one is free.
     pub(crate) fn take(&self) -> Option<Seat> {
         let free = |now: usize| (now < self.most).then_some(now + 1);

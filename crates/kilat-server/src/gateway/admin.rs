@@ -56,7 +56,8 @@ impl Admin {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let connections = Arc::new(Connections::new(Limits::default()));
+        let seats = Seats::new(CONNECTIONS_MAX);
+        let connections = Arc::new(Connections::new(Limits::default(), seats.clone()));
         let stopping = shared.stopping.clone();
         let router = router(Shown { shared, metrics });
         let serving = Arc::clone(&connections);
@@ -65,7 +66,6 @@ impl Admin {
             serving.serve(stream, Bytes::new(), service, seat);
         };
         let turn_away = move |mut stream| lane::write_busy(&mut stream, &node);
-        let seats = Seats::new(CONNECTIONS_MAX);
         let accepting = tokio::spawn(accept::accept(listener, seats, stopping, take, turn_away));
         Ok(Admin { address, accepting, connections })
     }

@@ -80,6 +80,9 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Most connections; one more is told 503 and closed.
     pub connections_max: usize,
+    /// While hardly any more connections may be made, those that were silent for so long, or up to
+    /// twice as long, are closed.
+    pub silence_when_full: Duration,
     /// Most requests that are with replicas; one more is answered 503 at once.
     pub in_flight_max: usize,
     /// Most requests that are with one replica, in equal shares from each thread; more wait their
@@ -99,6 +102,7 @@ impl Default for Limits {
             body_timeout: limits.body_timeout,
             write_timeout: limits.write_timeout,
             connections_max: limits.connections_max,
+            silence_when_full: limits.silence_when_full,
             in_flight_max: 8_192,
             replica_busy_max: SPARE_CONNECTIONS_MAX,
             streams_max: limits.streams_max,

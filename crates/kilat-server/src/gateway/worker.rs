@@ -10,16 +10,17 @@ use super::replicas::Replicas;
 use super::tls::Tls;
 use super::upload::Store;
 use super::wire::{Refused, Wire};
+use crate::guests::{Guest, Guests, Stay};
 use crate::seats::{Seat, Seats};
 use crate::trace::Tracer;
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -73,19 +74,22 @@ impl Worker {
 
     async fn serve_all(self, mut arrivals: mpsc::Receiver<Arrival>, drain: Drain) {
         let worker = Arc::new(self);
-        let graceful = GracefulShutdown::new();
+        let guests = Arc::new(Guests::default());
         let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+        let (shared, silence) = (&worker.shared, worker.shared.limits.silence_when_full);
+        let mut make_room = pin!(guests.make_room(&shared.connections, silence));
         loop {
             tokio::select! {
                 arrival = arrivals.recv() => match arrival {
-                    Some(arrival) => admit(&worker, arrival, graceful.watcher()),
+                    Some(arrival) => admit(&worker, arrival, guests.enter()),
                     None => break,
                 },
                 _ = sweeps.tick() => worker.pool.sweep(),
+                () = make_room.as_mut() => {}
             }
         }
         let deadline = *drain.borrow();
-        if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(deadline, guests.see_off()).await.is_err() {
             tracing::warn!("connections were still busy at the deadline and are cut off");
         }
     }
@@ -94,37 +98,41 @@ impl Worker {
 /// Longest time for what is in flight to end, known when the gateway begins to stop.
 pub(super) type Drain = watch::Receiver<Duration>;
 
-fn admit(worker: &Arc<Worker>, arrival: Arrival, watcher: Watcher) {
+fn admit(worker: &Arc<Worker>, arrival: Arrival, stay: Stay) {
     let Arrival { stream, seat } = arrival;
     let worker = Arc::clone(worker);
     tokio::spawn(async move {
-        if let Err(error) = welcome(worker, stream, watcher).await {
+        if let Err(error) = welcome(worker, stream, &stay.guest).await {
             tracing::debug!(%error, "a connection ended early");
         }
-        drop(seat);
+        drop((seat, stay));
     });
+}
+
+fn late(_: tokio::time::error::Elapsed) -> io::Error {
+    io::ErrorKind::TimedOut.into()
 }
 
 /// A connection whose peer leaves or breaks the protocol just ends: there is nobody left to tell.
 async fn welcome(
     worker: Arc<Worker>,
     stream: std::net::TcpStream,
-    watcher: Watcher,
+    guest: &Arc<Guest>,
 ) -> io::Result<()> {
     let peer = stream.peer_addr()?;
     let stream = TcpStream::from_std(stream)?;
     let timeout = worker.shared.limits.header_timeout;
-    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    // Who says nothing gets no buffers.
+    tokio::select! {
+        readable = tokio::time::timeout(timeout, stream.readable()) => readable.map_err(late)??,
+        () = guest.asked() => return Ok(()),
+    }
     match &worker.shared.tls {
-        None => {
-            // Who says nothing gets no buffers.
-            tokio::time::timeout(timeout, stream.readable()).await.map_err(late)??;
-            serve(&worker, peer, stream, watcher).await
-        }
+        None => serve(&worker, peer, stream, guest).await,
         Some(tls) => {
             let stream =
                 tokio::time::timeout(timeout, tls.accept(stream)).await.map_err(late)??;
-            serve(&worker, peer, stream, watcher).await
+            serve(&worker, peer, stream, guest).await
         }
     }
 }
@@ -133,7 +141,7 @@ async fn serve<S>(
     worker: &Arc<Worker>,
     peer: SocketAddr,
     stream: S,
-    watcher: Watcher,
+    guest: &Arc<Guest>,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -144,8 +152,14 @@ where
     let origin = Origin::new(peer, worker.shared.tls.is_some());
     let client = Arc::new(Client { origin, refused });
     let service = service_fn(|request| {
+        guest.stir();
         let answer = exchange::answer(Arc::clone(worker), Arc::clone(&client), request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let guest = Arc::clone(guest);
+        async move {
+            let reply = answer.await;
+            guest.stir();
+            Ok::<_, Infallible>(reply)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -154,5 +168,6 @@ where
         .max_headers(HEADERS_MAX)
         .half_close(false)
         .serve_connection(TokioIo::new(wire), service);
-    watcher.watch(connection).await.map_err(io::Error::other)
+    let served = guest.accompany(connection, |connection| connection.graceful_shutdown());
+    served.await.map_err(io::Error::other)
 }

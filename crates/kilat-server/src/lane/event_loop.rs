@@ -460,9 +460,11 @@ impl EventLoop {
         }
         self.swept = self.now;
         let options = self.setup.options;
+        let scarce = self.setup.app.seats.are_scarce();
+        let idle_timeout =
+            if scarce { self.setup.app.limits.silence_when_full } else { options.idle_timeout };
         let late = |connection: &Connection| {
-            let waits =
-                if connection.is_idle() { options.idle_timeout } else { options.request_timeout };
+            let waits = if connection.is_idle() { idle_timeout } else { options.request_timeout };
             !connection.in_flight && self.now.duration_since(connection.since) > waits
         };
         let late: Vec<usize> =

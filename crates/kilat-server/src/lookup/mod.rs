@@ -94,8 +94,8 @@ impl Lookups {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let stopping = watch::Sender::new(false);
-        let connections = Arc::new(Connections::new(options.limits));
         let seats = Seats::new(options.limits.connections_max);
+        let connections = Arc::new(Connections::new(options.limits, seats.clone()));
         let take = take(&connections, shared(options, stopping.subscribe()));
         let accept = accept::accept(listener, seats, stopping.subscribe(), take, reply::turn_away);
         Ok(Lookups { address, connections, accepting: tokio::spawn(accept), stopping })

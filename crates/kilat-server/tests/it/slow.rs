@@ -98,6 +98,26 @@ fn one_connection_too_many_is_told_so() {
     }
 }
 
+/// In either lane: else who keeps a connection only in case it is needed keeps buyers out.
+#[test]
+fn the_silent_make_room_when_there_is_hardly_any() {
+    let limits = Limits { connections_max: 1, silence_when_full: SHORT, ..Limits::default() };
+    for world in [World::full_lane(limits), World::fast_lane(limits, LaneOptions::default())] {
+        let mut silent = world.connect();
+        assert_eq!(silent.call("GET", "/livez", &[], "").status, 200);
+        assert!(silent.read_to_end().is_empty());
+        // Its seat is free a little after it was closed.
+        let once = request("GET", "/livez", &[("connection", "close")], "");
+        while !{
+            let mut next = world.connect();
+            next.try_send(once.as_bytes());
+            next.read_to_end().starts_with(b"HTTP/1.1 200")
+        } {
+            std::thread::yield_now();
+        }
+    }
+}
+
 #[test]
 fn what_is_not_http_ends_the_connection() {
     let world = World::open();

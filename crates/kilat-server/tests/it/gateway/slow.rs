@@ -201,6 +201,26 @@ fn one_connection_too_many_is_told_so() {
     assert_eq!(seats[0].call("GET", "/x", &[], "").status, 200);
 }
 
+/// Else who keeps a connection only in case it is needed keeps others out.
+#[test]
+fn the_silent_make_room_when_there_is_hardly_any() {
+    let limits = Limits { connections_max: 3, silence_when_full: SHORT, ..Limits::default() };
+    let world = World::single(limits);
+    let mut stream = world.connect();
+    stream.send(request("GET", "/events", &[], ""));
+    assert_eq!(stream.read_head().status, 200);
+    let mut waiting = world.connect();
+    waiting.send(request("GET", "/wait", &[], ""));
+    world.replicas[0].await_request("/wait");
+    let mut silent = world.connect();
+    assert_eq!(silent.call("GET", "/x", &[], "").status, 200);
+    assert!(silent.read_to_end().is_empty());
+    world.replicas[0].permit("/wait");
+    assert_eq!(waiting.read_reply().status, 200, "whoever waits for a reply is not silent");
+    world.replicas[0].permit("/events");
+    assert!(!stream.read_until(b"\n\n").is_empty(), "nor is a stream");
+}
+
 #[test]
 fn what_is_in_flight_is_finished_before_the_end() {
     let mut world = World::single(Limits::default());
