@@ -31,16 +31,33 @@ impl Lang {
         }
     }
 
-    /// The text named `key`, with each `%{name}` replaced.
+    /// The text named `key`, filled as [`Lang::fill`] does.
     pub(crate) fn say(self, key: &str, values: &[(&str, &dyn Display)]) -> String {
-        let text = rust_i18n::t!(key, locale = self.code());
-        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-        let values: Vec<String> = values.iter().map(|(_, value)| value.to_string()).collect();
-        rust_i18n::replace_patterns(&text, &names, &values)
+        self.fill(&rust_i18n::t!(key, locale = self.code()), values)
+    }
+
+    /// `text` with each `%{name}` replaced by that value, and each `%{name:one|other}` by the first
+    /// word where that value is 1, else by the second.
+    #[must_use]
+    pub fn fill(self, text: &str, values: &[(&str, &dyn Display)]) -> String {
+        let mut filled = String::with_capacity(text.len() * 2);
+        let mut rest = text;
+        while let Some((before, place, after)) = next_place(rest) {
+            filled.push_str(before);
+            let (name, forms) = place.split_once(':').unwrap_or((place, ""));
+            match values.iter().find(|(known, _)| *known == name) {
+                Some((_, value)) => filled.push_str(&form_of(&value.to_string(), forms)),
+                // A text of ours that shows how a place is written.
+                None => filled.push_str(&rest[before.len()..rest.len() - after.len()]),
+            }
+            rest = after;
+        }
+        filled + rest
     }
 
     /// A whole number with the language's mark between thousands.
-    pub(crate) fn number(self, number: u64) -> String {
+    #[must_use]
+    pub fn number(self, number: u64) -> String {
         let mark = match self {
             Lang::Indonesian => '.',
             Lang::English => ',',
@@ -67,7 +84,8 @@ impl Lang {
     }
 
     /// Two decimals, with the language's decimal mark.
-    pub(crate) fn decimal(self, value: f64) -> String {
+    #[must_use]
+    pub fn decimal(self, value: f64) -> String {
         let text = format!("{value:.2}");
         match self {
             Lang::Indonesian => text.replace('.', ","),
@@ -83,9 +101,91 @@ impl Lang {
     }
 }
 
+/// What stands before the first place in `text`, within it and behind it.
+fn next_place(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once("%{")?;
+    let (place, after) = rest.split_once('}')?;
+    Some((before, place, after))
+}
+
+/// The value itself, or the form of a word that goes with it.
+fn form_of(value: &str, forms: &str) -> String {
+    match forms.split_once('|') {
+        None => value.to_owned(),
+        Some((one, _)) if value == "1" => one.to_owned(),
+        Some((_, other)) => other.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_go_with_their_numbers() {
+        let text = "%{ids} %{ids:id|ids}, %{lost} lost, %{unknown}";
+        for (ids, expected) in [("1", "1 id"), ("0", "0 ids"), ("1,001", "1,001 ids")] {
+            let said = Lang::English.fill(text, &[("ids", &ids), ("lost", &"%{ids}")]);
+            assert_eq!(said, format!("{expected}, %{{ids}} lost, %{{unknown}}"));
+        }
+    }
+
+    /// A number is followed by a word that may have to be singular.
+    #[test]
+    fn each_counted_word_has_a_singular() {
+        for (_, en) in PROGRAM {
+            assert_eq!(counted_words_without_a_singular(en), [""; 0]);
+        }
+        let wrong = counted_words_without_a_singular("a = \"%{n} whole frames in %{url} is\"");
+        assert_eq!(wrong, ["frames"]);
+    }
+
+    /// Places where a number and a plural stand together.
+    fn counted_words_without_a_singular(locale: &str) -> Vec<&str> {
+        let verbs = [
+            "is",
+            "was",
+            "has",
+            "answers",
+            "takes",
+            "chooses",
+            "exists",
+            "ends",
+            "begins",
+            "continues",
+            "gives",
+            "asks",
+            "needs",
+            "allows",
+            "names",
+            "holds",
+            "counts",
+            "calls",
+            "does",
+            "knows",
+            "tells",
+            "stands",
+            "goes",
+            "says",
+            "this",
+            "as",
+            "its",
+            "comes",
+        ];
+        let after_places = locale.split("%{").skip(1).filter_map(|rest| rest.split_once('}'));
+        let counted = after_places.filter(|(place, _)| !place.contains(':'));
+        let words = counted.filter_map(|(_, after)| {
+            let mut words = after.strip_prefix(' ')?.split([' ', ',', ':', ';', '.', '"', '\n']);
+            let first = words.next()?;
+            let is_adjective = ["whole", "more", "further", "broken", "refused", "different"];
+            if is_adjective.contains(&first) { words.next() } else { Some(first) }
+        });
+        let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        words
+            .filter(is_word)
+            .filter(|w| w.len() > 2 && w.ends_with('s') && !verbs.contains(w))
+            .collect()
+    }
 
     #[test]
     fn numbers_read_as_in_the_language() {
@@ -133,7 +233,7 @@ mod tests {
                     let mut names: Vec<String> = text
                         .split("%{")
                         .skip(1)
-                        .map(|rest| rest.split('}').next().unwrap_or_default().to_owned())
+                        .map(|rest| rest.split(['}', ':']).next().unwrap_or_default().to_owned())
                         .collect();
                     names.sort();
                     names.dedup();
@@ -144,11 +244,18 @@ mod tests {
         }
     }
 
+    /// The texts of this library and of the program around it, Indonesian and English.
+    const PROGRAM: [(&str, &str); 2] = [
+        (include_str!("../locales/id.toml"), include_str!("../locales/en.toml")),
+        (include_str!("../../kilat/locales/id.toml"), include_str!("../../kilat/locales/en.toml")),
+    ];
+
     #[test]
     fn both_languages_have_the_same_texts_and_figures() {
-        let id = texts(include_str!("../locales/id.toml"));
-        let en = texts(include_str!("../locales/en.toml"));
-        assert!(id.len() > 50);
-        assert_eq!(id, en);
+        for (id, en) in PROGRAM {
+            let (id, en) = (texts(id), texts(en));
+            assert!(id.len() > 50);
+            assert_eq!(id, en);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::interrupt::{INTERRUPTED, stop_on_interrupt};
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::output::print;
 use crate::secrets::KEPT_FILES;
 use crate::verify::{content_of, events_text, sale_line, sales_json};
@@ -11,7 +11,6 @@ use indicatif::{DecimalBytes, ProgressBar};
 use kilat_engine::{
     BackedUp, BackupError, BackupManifest, BackupOptions, Restored, Time, Verified,
 };
-use rust_i18n::t;
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
@@ -110,16 +109,16 @@ fn failed(error: BackupError) -> Result<ExitCode, Failure> {
 
 fn backup_text(options: &BackupOptions, done: &BackedUp, lang: Lang) -> String {
     let manifest = &done.manifest;
-    let text = t!(
+    let text = say!(
+        lang,
         "backup.done",
-        locale = lang.code(),
         target = options.target.display(),
-        bytes = DecimalBytes(manifest.bytes()),
-        files = manifest.files.len(),
-        frames = manifest.journal.frame,
-        events = done.events,
+        bytes = size(manifest.bytes(), lang),
+        files = lang.number(manifest.files.len() as u64),
+        frames = lang.number(manifest.journal.frame),
+        events = lang.number(done.events),
         begun = manifest.begun,
-        took = format!("{:.1}", done.took.as_secs_f64())
+        took = lang.decimal(done.took.as_secs_f64())
     );
     format!("{text}\n")
 }
@@ -143,14 +142,13 @@ pub(crate) fn manifest_json(manifest: &BackupManifest) -> Value {
 }
 
 fn restore_text(args: &RestoreArgs, done: &Restored, lang: Lang) -> String {
-    let locale = lang.code();
     let Restored { manifest, verified } = done;
-    let none = || t!("backup.never", locale = locale).into_owned();
+    let none = || say!(lang, "backup.never");
     let mut text = format!(
         "{}\n",
-        t!(
+        say!(
+            lang,
             "backup.restored",
-            locale = locale,
             data = args.data.display(),
             begun = manifest.begun,
             by = manifest.by
@@ -161,14 +159,14 @@ fn restore_text(args: &RestoreArgs, done: &Restored, lang: Lang) -> String {
     }
     text.push_str(&events_text(verified, lang));
     let (fact, event) = instants(verified);
-    let last = t!(
+    let last = say!(
+        lang,
         "backup.last",
-        locale = locale,
-        orders = verified.orders,
+        orders = lang.number(verified.orders as u64),
         fact = fact.unwrap_or_else(none),
         event = event.unwrap_or_else(none)
     );
-    text + &format!("{last}\n{}\n", t!("backup.lost", locale = locale))
+    text + &format!("{last}\n{}\n", say!(lang, "backup.lost"))
 }
 
 fn restore_json(args: &RestoreArgs, done: &Restored) -> Value {
@@ -185,6 +183,15 @@ fn restore_json(args: &RestoreArgs, done: &Restored) -> Value {
 fn instants(verified: &Verified) -> (Option<String>, Option<String>) {
     let event = verified.events.received_ms.map(Time::from_millis);
     (verified.last_fact.map(kilat_engine::rfc3339), event.map(kilat_engine::rfc3339))
+}
+
+/// As people write it, with the language's decimal mark.
+fn size(bytes: u64, lang: Lang) -> String {
+    let text = DecimalBytes(bytes).to_string();
+    match lang {
+        Lang::Indonesian => text.replace('.', ","),
+        Lang::English => text,
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -233,14 +240,13 @@ impl Progress {
     }
 
     fn show(&self) {
-        let bytes = DecimalBytes(self.bytes);
-        let text = t!("backup.progress", locale = self.lang.code(), bytes = bytes);
+        let text = say!(self.lang, "backup.progress", bytes = size(self.bytes, self.lang));
         match &self.view {
             View::Quiet => {}
             // Where nobody takes it, the work goes on.
             View::Lines => drop(writeln!(std::io::stderr(), "{text}")),
             View::Bar(bar) => {
-                bar.set_message(text.into_owned());
+                bar.set_message(text);
                 bar.tick();
             }
         }

@@ -2,14 +2,13 @@
 
 use crate::failure::Failure;
 use crate::interrupt::{INTERRUPTED, on_interrupt};
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use kilat_client::check::{
     CONCURRENCY_MAX, CheckOptions, InputForm, LogFormat, OutputForm, PaceOptions, Profile,
     Progress, Stop, parse_hedge, parse_rate, parse_span, unknown_profile,
 };
-use rust_i18n::t;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -213,7 +212,7 @@ fn options(args: CheckArgs, stop: Arc<Stop>, lang: Lang) -> Result<CheckOptions,
 
 fn pace(args: &CheckArgs, lang: Lang) -> Result<PaceOptions, Failure> {
     let span = |name, text: &str| span(name, text, lang);
-    let wrong = |key: &str, text: &str| Failure::usage(t!(key, locale = lang.code(), value = text));
+    let wrong = |key: &str, text: &str| Failure::usage(say!(lang, key, value = text));
     let rate = |text: &String| parse_rate(text).ok_or_else(|| wrong("check.rate", text));
     let hedge = |text: &String| parse_hedge(text).ok_or_else(|| wrong("check.hedge", text));
     Ok(PaceOptions {
@@ -230,9 +229,8 @@ fn pace(args: &CheckArgs, lang: Lang) -> Result<PaceOptions, Failure> {
 }
 
 fn span(option: &str, text: &str, lang: Lang) -> Result<Duration, Failure> {
-    parse_span(text).ok_or_else(|| {
-        Failure::usage(t!("check.span", locale = lang.code(), option = option, value = text))
-    })
+    parse_span(text)
+        .ok_or_else(|| Failure::usage(say!(lang, "check.span", option = option, value = text)))
 }
 
 /// Not where `NO_COLOR` is set (no-color.org), nor on a terminal that has none.
@@ -256,6 +254,6 @@ fn stop_on_interrupt(stop: &Arc<Stop>, lang: Lang) -> Result<(), Failure> {
 /// Ends the process when it has not ended by itself.
 fn end_anyhow(lang: Lang) {
     std::thread::sleep(END_WITHIN);
-    Failure::failed(t!("check.held_up", locale = lang.code())).report();
+    Failure::failed(say!(lang, "check.held_up")).report();
     std::process::exit(i32::from(INTERRUPTED));
 }

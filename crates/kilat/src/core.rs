@@ -2,15 +2,14 @@
 
 use crate::cli::CoreArgs;
 use crate::failure::Failure;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::output::{print, tell};
 use crate::secrets::Secrets;
-use crate::serve::{DRAIN, StopSignals, listen, open, runtime};
+use crate::serve::{DRAIN, StopSignals, open, runtime};
 use crate::settings::Settings;
-use crate::{demo, logging, otlp};
+use crate::{demo, listen, logging, otlp};
 use kilat_engine::{Core, CoreAddress, CoreListener, CoreOptions, Engine};
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
-use rust_i18n::t;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
@@ -29,7 +28,7 @@ pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
     logging::start(&settings.log, settings.log_json)?;
     // Before the engine, which looks its meters up once.
     Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
-    let admin = settings.core_admin.map(listen).transpose()?;
+    let admin = settings.core_admin.map(|at| listen::listen(at, "--admin", lang)).transpose()?;
     let tracer = settings.traces.start("kilat-core", &settings.node)?;
     // Its lock makes sure that the socket in the data directory is nobody else's.
     let engine = open(&settings.data)?;
@@ -37,23 +36,18 @@ pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if demo_sale {
         runtime.block_on(demo::ensure(engine.handle()))?;
     }
-    let listener = CoreListener::bind(&address).map_err(|error| unusable(&address, &error))?;
+    let listener =
+        CoreListener::bind(&address).map_err(|error| cannot_listen(&address, &error, lang))?;
     let ended = runtime.block_on(serve(settings, engine, listener, admin, tracer.clone(), lang));
     otlp::flush(&tracer);
     ended
 }
 
-fn unusable(address: &CoreAddress, error: &std::io::Error) -> Failure {
-    Failure::usage(match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            format!(
-                "{address} is in use by another process: stop it or choose another address with --listen"
-            )
-        }
-        _ => format!(
-            "{address} can't be listened on ({error}): choose another address with --listen"
-        ),
-    })
+fn cannot_listen(address: &CoreAddress, error: &std::io::Error, lang: Lang) -> Failure {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => listen::in_use(address, "--listen", lang),
+        _ => listen::unusable(address, "--listen", error, lang),
+    }
 }
 
 async fn serve(
@@ -91,15 +85,14 @@ async fn serve(
 
 /// On stdout, for people and for whoever waits for it.
 fn announce(address: &CoreAddress, admin: Option<&Server>, secrets: &Secrets, lang: Lang) {
-    let locale = lang.code();
     if let Some(admin) = admin {
         let url = format!("http://{}", admin.local_addr());
-        tell(t!("core.admin", locale = locale, url = url));
+        tell(say!(lang, "core.admin", url = url));
     }
     if let Some(file) = &secrets.admin_token_file {
-        tell(t!("serve.token", locale = locale, file = file.display()));
+        tell(say!(lang, "serve.token", file = file.display()));
     }
-    tell(t!("core.ready", locale = locale, url = address));
+    tell(say!(lang, "core.ready", url = address));
 }
 
 /// The core's own HTTP, for metrics and health; it can do all that a replica can.

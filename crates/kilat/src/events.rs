@@ -1,7 +1,7 @@
 //! `kilat events`: what an operator does to the event log.
 
 use crate::failure::Failure;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::operator::OperatorArgs;
 use crate::output::print;
 use clap::{Args, Subcommand};
@@ -60,14 +60,14 @@ pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
     };
     options.check()?;
     if !args.yes && !agrees(&options, lang)? {
-        return Err(Failure::failed(rust_i18n::t!("events.not_agreed", locale = lang.code())));
+        return Err(Failure::failed(say!(lang, "events.not_agreed")));
     }
     print(&forget(&options)?)
 }
 
 /// Explains and asks; without a terminal nobody can answer.
 fn agrees(options: &ForgetOptions, lang: Lang) -> Result<bool, Failure> {
-    let text = |key: &str| rust_i18n::t!(key, locale = lang.code()).into_owned();
+    let text = |key: &str| say!(lang, key);
     eprintln!("{}", options.explain());
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(text("events.needs_yes")));

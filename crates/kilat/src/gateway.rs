@@ -2,17 +2,16 @@
 
 use crate::failure::Failure;
 use crate::files;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
+use crate::listen::listen;
 use crate::logging;
 use crate::otlp::{self, TraceArgs};
 use crate::output::tell;
-use crate::serve::{DRAIN, StopSignals, bind};
+use crate::serve::{DRAIN, StopSignals};
 use clap::Args;
 use kilat_server::Metrics;
 use kilat_server::gateway::limits::REPLICAS_MAX;
 use kilat_server::gateway::{Gateway, Limits, Options, Replica, Tls};
-use rust_i18n::t;
-use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,7 +69,7 @@ pub(crate) struct GatewayArgs {
 pub(crate) fn run(args: GatewayArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if args.replicas.len() > REPLICAS_MAX {
         let given = args.replicas.len();
-        let text = t!("gateway.too_many", locale = lang.code(), given = given, most = REPLICAS_MAX);
+        let text = say!(lang, "gateway.too_many", given = given, most = REPLICAS_MAX);
         return Err(Failure::usage(text));
     }
     args.traces.check()?;
@@ -92,7 +91,7 @@ pub(crate) fn run(args: GatewayArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::failed(t!("gateway.no_threads", locale = lang.code(), error = e)))?;
+        .map_err(|e| Failure::failed(say!(lang, "gateway.no_threads", error = e)))?;
     let ended = runtime.block_on(serve(doors, options, lang));
     otlp::flush(&tracer);
     ended
@@ -106,11 +105,8 @@ struct Doors {
 
 impl Doors {
     fn open(args: &GatewayArgs, lang: Lang) -> Result<Doors, Failure> {
-        let open = |address: SocketAddr, option: &str| {
-            bind(address).map_err(|error| cannot_listen(address, option, &error, lang))
-        };
-        let admin = args.admin_listen.map(|address| open(address, "--admin-listen"));
-        Ok(Doors { http: open(args.listen, "--listen")?, admin: admin.transpose()? })
+        let admin = args.admin_listen.map(|address| listen(address, "--admin-listen", lang));
+        Ok(Doors { http: listen(args.listen, "--listen", lang)?, admin: admin.transpose()? })
     }
 }
 
@@ -119,12 +115,12 @@ async fn serve(doors: Doors, options: Options, lang: Lang) -> Result<ExitCode, F
     let stop = StopSignals::catch()?;
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     let gateway = Gateway::start(doors.http, doors.admin, options)
-        .map_err(|e| Failure::usage(t!("gateway.no_start", locale = lang.code(), error = e)))?;
+        .map_err(|e| Failure::usage(say!(lang, "gateway.no_start", error = e)))?;
     let url = format!("{scheme}://{}", gateway.local_addr());
-    tell(t!("gateway.ready", locale = lang.code(), url = url));
+    tell(say!(lang, "gateway.ready", url = url));
     if let Some(admin) = gateway.admin_addr() {
         let url = format!("http://{admin}");
-        tell(t!("gateway.admin", locale = lang.code(), url = url));
+        tell(say!(lang, "gateway.admin", url = url));
     }
     stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");
@@ -140,36 +136,14 @@ impl GatewayArgs {
         };
         let read = |path: &Path| {
             std::fs::read(path).map_err(|error| {
-                let (file, locale) = (path.display(), lang.code());
-                Failure::usage(t!(
-                    "gateway.unreadable",
-                    locale = locale,
-                    file = file,
-                    error = error
-                ))
+                let file = path.display();
+                Failure::usage(say!(lang, "gateway.unreadable", file = file, error = error))
             })
         };
         let tls = Tls::from_pem(&read(certificates)?, &read(key)?);
-        tls.map(Some).map_err(|error| {
-            Failure::usage(t!("gateway.bad_certificate", locale = lang.code(), error = error))
-        })
+        tls.map(Some)
+            .map_err(|error| Failure::usage(say!(lang, "gateway.bad_certificate", error = error)))
     }
-}
-
-fn cannot_listen(address: SocketAddr, option: &str, error: &std::io::Error, lang: Lang) -> Failure {
-    let locale = lang.code();
-    Failure::usage(match error.kind() {
-        ErrorKind::AddrInUse => {
-            t!("gateway.in_use", locale = locale, address = address, option = option)
-        }
-        _ => t!(
-            "gateway.no_address",
-            locale = locale,
-            address = address,
-            option = option,
-            error = error
-        ),
-    })
 }
 
 fn limits(connections_max: u32) -> Limits {

@@ -3,6 +3,17 @@
 use crate::cli::LangArg;
 pub(crate) use kilat_client::Lang;
 
+/// The text that a key names in a language, with its places filled.
+macro_rules! say {
+    ($lang:expr, $key:expr $(, $name:ident = $value:expr)* $(,)?) => {
+        $lang.fill(
+            &rust_i18n::t!($key, locale = $lang.code()),
+            &[$((stringify!($name), &$value as &dyn std::fmt::Display)),*],
+        )
+    };
+}
+pub(crate) use say;
+
 /// The language to speak; the flag and `KILAT_LANG` arrive as one.
 pub(crate) fn choose(asked: Option<LangArg>) -> Lang {
     match asked {

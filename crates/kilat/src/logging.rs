@@ -1,6 +1,7 @@
-//! Logs on stderr: readable lines, or one JSON record a line.
+//! Logs on stderr: readable lines, of which repeated warnings are merged, or one JSON record a line.
 
 use crate::failure::Failure;
+use crate::repeats::Merged;
 use std::fmt;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{self, Format, JsonFields, Writer};
@@ -22,7 +23,8 @@ pub(crate) fn start(level: &str, json: bool) -> Result<(), Failure> {
     if json {
         lines.fmt_fields(JsonFields::new()).event_format(Records::new()).init();
     } else {
-        lines.with_target(false).with_ansi(wants_colour()).init();
+        let lines = lines.with_target(false).with_ansi(wants_colour());
+        lines.map_event_format(Merged::new).init();
     }
     Ok(())
 }

@@ -1,21 +1,21 @@
 //! `kilat lookup`: the five reference APIs by themselves, and beside a sale.
 
 use crate::failure::Failure;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
+use crate::listen::{bind, cannot_listen, listen};
 use crate::logging;
 use crate::output::{print, tell};
-use crate::serve::{DRAIN, StopSignals, bind, bind_as};
+use crate::serve::{DRAIN, StopSignals};
 use clap::{Args, ValueEnum};
 use kilat_engine::Handle;
 use kilat_server::Limits;
 use kilat_server::lookup::{
     DATASET_BYTES_MAX, DELAY_MAX, Dataset, Delay, Lookups, Options, Profile, Rehearsal,
 };
-use rust_i18n::t;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -124,12 +124,12 @@ pub(crate) fn run(args: &LookupArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let options =
         Options { dataset, delay: args.delay, rehearsal, seed: args.seed, live: None, limits };
     let address = args.address();
-    let listener = bind(address).map_err(|e| cannot_listen(address, &e, lang))?;
+    let listener = listen(address, "--listen", lang)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(half_of_the_cores())
         .enable_all()
         .build()
-        .map_err(|e| Failure::failed(t!("lookup.no_threads", locale = lang.code(), error = e)))?;
+        .map_err(|e| Failure::failed(say!(lang, "lookup.no_threads", error = e)))?;
     runtime.block_on(serve(listener, options, lang))
 }
 
@@ -137,9 +137,9 @@ async fn serve(listener: TcpListener, options: Options, lang: Lang) -> Result<Ex
     // Before anybody is told that it is ready.
     let stop = StopSignals::catch()?;
     let lookups = Lookups::start(listener, options)
-        .map_err(|e| Failure::failed(t!("lookup.no_socket", locale = lang.code(), error = e)))?;
+        .map_err(|e| Failure::failed(say!(lang, "lookup.no_socket", error = e)))?;
     let url = format!("http://{}", lookups.local_addr());
-    tell(t!("lookup.ready", locale = lang.code(), url = url));
+    tell(say!(lang, "lookup.ready", url = url));
     for profile in Profile::ALL {
         tell(format_args!("   {url}{}?{}=…", profile.path(), profile.parameter()));
     }
@@ -170,7 +170,7 @@ impl LookupArgs {
         };
         rehearsal.check().map_err(|bad| {
             let sum = format!("{:.3}", bad.sum);
-            Failure::usage(t!("lookup.rates", locale = lang.code(), sum = sum))
+            Failure::usage(say!(lang, "lookup.rates", sum = sum))
         })?;
         Ok(rehearsal)
     }
@@ -179,8 +179,8 @@ impl LookupArgs {
 fn load(args: &LookupArgs, lang: Lang) -> Result<Dataset, Failure> {
     let mut dataset = Dataset::reference();
     let mistake = |path: &Path, error| {
-        let (file, locale) = (path.display(), lang.code());
-        Failure::usage(t!("lookup.dataset", locale = locale, file = file, error = error))
+        let file = path.display();
+        Failure::usage(say!(lang, "lookup.dataset", file = file, error = error))
     };
     for path in &args.dataset {
         dataset.replace(&read(path, lang)?).map_err(|error| mistake(path, error))?;
@@ -192,7 +192,7 @@ fn load(args: &LookupArgs, lang: Lang) -> Result<Dataset, Failure> {
 }
 
 fn read(path: &Path, lang: Lang) -> Result<String, Failure> {
-    let (file, locale) = (path.display(), lang.code());
+    let file = path.display();
     let mut text = String::new();
     let opened = std::fs::File::open(path);
     let read = opened.and_then(|file| file.take(DATASET_BYTES_MAX + 1).read_to_string(&mut text));
@@ -200,14 +200,11 @@ fn read(path: &Path, lang: Lang) -> Result<String, Failure> {
         Ok(bytes) if bytes as u64 <= DATASET_BYTES_MAX => Ok(text),
         Ok(_) => {
             let most = DATASET_BYTES_MAX / 1024 / 1024;
-            Err(Failure::usage(t!("lookup.too_large", locale = locale, file = file, most = most)))
+            Err(Failure::usage(say!(lang, "lookup.too_large", file = file, most = most)))
         }
-        Err(error) => Err(Failure::usage(t!(
-            "lookup.unreadable",
-            locale = locale,
-            file = file,
-            error = error
-        ))),
+        Err(error) => {
+            Err(Failure::usage(say!(lang, "lookup.unreadable", file = file, error = error)))
+        }
     }
 }
 
@@ -232,14 +229,6 @@ fn half_of_the_cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-fn cannot_listen(address: SocketAddr, error: &std::io::Error, lang: Lang) -> Failure {
-    let locale = lang.code();
-    Failure::usage(match error.kind() {
-        ErrorKind::AddrInUse => t!("lookup.in_use", locale = locale, address = address),
-        _ => t!("lookup.no_address", locale = locale, address = address, error = error),
-    })
-}
-
 /// Whether and where a sale's server answers lookups beside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -262,11 +251,11 @@ impl Beside {
         match self {
             Beside::None => Ok(None),
             Beside::At(address) => {
-                let listener =
-                    bind_as(address, shared).map_err(|e| cannot_listen(address, &e, lang))?;
+                let listener = bind(address, shared)
+                    .map_err(|e| cannot_listen(address, "--lookup-listen", &e, lang))?;
                 Ok(Some(listener))
             }
-            Beside::Auto => Ok(bind_as(ADDRESS, shared)
+            Beside::Auto => Ok(bind(ADDRESS, shared)
                 .inspect_err(|error| {
                     tracing::warn!(
                         "lookups are not served: {ADDRESS} can't be had ({error}); \
@@ -291,7 +280,7 @@ pub(crate) fn start_beside(
     let start = |listener| {
         let options = Options { live: Some(live.clone()), limits, ..Options::default() };
         Lookups::start(listener, options)
-            .map_err(|e| Failure::failed(t!("lookup.no_socket", locale = lang.code(), error = e)))
+            .map_err(|e| Failure::failed(say!(lang, "lookup.no_socket", error = e)))
     };
     listener.map(start).transpose()
 }
@@ -299,7 +288,7 @@ pub(crate) fn start_beside(
 /// On stdout, after the address of the sale's own server.
 pub(crate) fn announce_beside(lookups: &Lookups, lang: Lang) {
     let url = format!("http://{}", lookups.local_addr());
-    tell(t!("lookup.beside", locale = lang.code(), url = url));
+    tell(say!(lang, "lookup.beside", url = url));
 }
 
 impl FromStr for Beside {

@@ -17,6 +17,7 @@ mod files;
 mod gateway;
 mod interrupt;
 mod lang;
+mod listen;
 mod logging;
 mod lookup;
 mod memory;
@@ -24,6 +25,7 @@ mod operator;
 mod otlp;
 mod output;
 mod publish;
+mod repeats;
 mod sale;
 mod secrets;
 mod serve;
@@ -51,7 +53,9 @@ fn main() -> ExitCode {
     up::end_with_keeper();
     let cli = Cli::parse();
     let lang = lang::choose(cli.lang);
-    run(cli.command, lang).unwrap_or_else(|failure| failure.report())
+    let ended = run(cli.command, lang);
+    repeats::finish();
+    ended.unwrap_or_else(|failure| failure.report())
 }
 
 fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {

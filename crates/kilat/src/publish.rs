@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::interrupt::stop_on_interrupt;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use kilat_client::events::Progress;
@@ -103,7 +103,7 @@ pub(crate) fn run(args: PublishArgs, lang: Lang) -> Result<ExitCode, Failure> {
 fn inputs(files: Vec<PathBuf>, lang: Lang) -> Result<Vec<Input>, Failure> {
     if files.is_empty() {
         if std::io::stdin().is_terminal() {
-            return Err(Failure::usage(rust_i18n::t!("publish.no_input", locale = lang.code())));
+            return Err(Failure::usage(say!(lang, "publish.no_input")));
         }
         return Ok(vec![Input::Stdin]);
     }

@@ -2,7 +2,8 @@
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
+use crate::listen::listen;
 use crate::memory;
 use crate::output::{print, tell};
 use crate::secrets::Secrets;
@@ -13,8 +14,6 @@ use kilat_engine::{
 };
 use kilat_server::lookup::Lookups;
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
-use rust_i18n::t;
-use socket2::{Domain, Socket, Type};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -47,7 +46,7 @@ pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
     // Before the engine, which looks its meters up once.
     Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
     // The ports first: when another process has one, nothing on disk is touched.
-    let http = listen(settings.listen)?;
+    let http = listen(settings.listen, "--listen", lang)?;
     let doors =
         Doors { http, lookups: settings.lookup_listen.listen(settings.lookup_shared, lang)? };
     let tracer = settings.traces.start("kilat-server", &settings.node)?;
@@ -211,37 +210,6 @@ async fn drain(server: Server, lookups: Option<Lookups>) {
     tokio::join!(server.shutdown(DRAIN), end_lookups);
 }
 
-/// Connections that the system keeps for us until they are accepted.
-const BACKLOG: i32 = 4_096;
-
-pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    bind(address).map_err(|error| {
-        Failure::usage(match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!("{address} is in use by another process: stop it or choose another address with --listen")
-            }
-            _ => format!("{address} can't be listened on ({error}): choose another address with --listen"),
-        })
-    })
-}
-
-/// As the standard library binds, but with a backlog for a stampede: its 128
-/// make thousands of buyers wait a second for their first packet to be sent again.
-pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    bind_as(address, false)
-}
-
-/// The same; `shared` with other processes of this user that share it too, among which the system
-/// deals out connections.
-pub(crate) fn bind_as(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// Opens the data directory and says what recovery found.
 pub(crate) fn open(data: &Path) -> Result<Engine, Failure> {
     memory::in_large_pages();
@@ -284,10 +252,10 @@ fn end_at_once(why: &str) {
 
 /// On stdout, for people and for whoever waits for it.
 fn announce(lang: Lang, address: SocketAddr, secrets: &Secrets) {
-    let (url, locale) = (format!("http://{address}"), lang.code());
-    tell(t!("serve.ready", locale = locale, url = url));
+    let url = format!("http://{address}");
+    tell(say!(lang, "serve.ready", url = url));
     if let Some(file) = &secrets.admin_token_file {
-        tell(t!("serve.token", locale = locale, file = file.display()));
+        tell(say!(lang, "serve.token", file = file.display()));
     }
 }
 

@@ -4,12 +4,11 @@
 use crate::backup::manifest_json;
 use crate::cli::VerifyArgs;
 use crate::failure::Failure;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::memory;
 use crate::output::print;
 use kilat_api::event::{Buffers, Form, OnInvalid, read};
 use kilat_engine::{BackupCheck, Content, Sale, StoredEvent, Verified};
-use rust_i18n::t;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,19 +19,19 @@ use std::process::ExitCode;
 /// [`Failure`] with exit code 2 when there is nothing to check.
 pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     memory::in_large_pages();
-    let locale = lang.code();
     let path = args.path.display();
-    let metadata = args.path.metadata().map_err(|why| {
-        Failure::usage(t!("verify.unreadable", locale = locale, path = path, why = why))
-    })?;
+    let metadata = args
+        .path
+        .metadata()
+        .map_err(|why| Failure::usage(say!(lang, "verify.unreadable", path = path, why = why)))?;
     if metadata.is_file() {
         return verify_log(args, lang);
     }
     if !metadata.is_dir() {
-        return Err(Failure::usage(t!("verify.neither", locale = locale, path = path)));
+        return Err(Failure::usage(say!(lang, "verify.neither", path = path)));
     }
     if args.seal.is_some() {
-        return Err(Failure::usage(t!("verify.seal", locale = lang.code())));
+        return Err(Failure::usage(say!(lang, "verify.seal")));
     }
     let backup = check_backup(&args.path)?;
     let found = kilat_engine::verify(&args.path, content_of).map_err(Failure::usage)?;
@@ -63,14 +62,17 @@ fn backup_json(backup: &BackupCheck) -> serde_json::Value {
 }
 
 fn backup_text(backup: &BackupCheck, lang: Lang) -> String {
-    let locale = lang.code();
     let (begun, by) = (backup.manifest.begun, &backup.manifest.by);
-    let what = t!("verify.backup", locale = locale, begun = begun, by = by);
+    let what = say!(lang, "verify.backup", begun = begun, by = by);
     let findings: String =
         backup.findings.iter().map(|finding| format!("  ✗ {finding}\n")).collect();
     let verdict = match backup.findings.is_empty() {
-        true => t!("verify.backup_holds", locale = locale, files = backup.manifest.files.len()),
-        false => t!("verify.backup_changed", locale = locale),
+        true => say!(
+            lang,
+            "verify.backup_holds",
+            files = lang.number(backup.manifest.files.len() as u64)
+        ),
+        false => say!(lang, "verify.backup_changed"),
     };
     format!("{what}\n{findings}{verdict}\n")
 }
@@ -97,16 +99,15 @@ pub(crate) fn content_of(event: &StoredEvent) -> Option<Content> {
 }
 
 fn as_text(found: &Verified, lang: Lang) -> String {
-    let locale = lang.code();
     let read = if found.corruption.is_none() { "verify.journal" } else { "verify.until" };
     let mut text = format!(
         "{}\n",
-        t!(
+        say!(
+            lang,
             read,
-            locale = locale,
-            frames = found.frames,
-            segments = found.segments,
-            orders = found.orders
+            frames = lang.number(found.frames),
+            segments = lang.number(found.segments),
+            orders = lang.number(found.orders.into())
         )
     );
     for sale in &found.sales {
@@ -116,7 +117,7 @@ fn as_text(found: &Verified, lang: Lang) -> String {
     if found.torn_bytes > 0 {
         text.push_str(&format!(
             "{}\n",
-            t!("verify.torn", locale = locale, bytes = found.torn_bytes)
+            say!(lang, "verify.torn", bytes = lang.number(found.torn_bytes))
         ));
     }
     let damage = found
@@ -124,28 +125,28 @@ fn as_text(found: &Verified, lang: Lang) -> String {
         .clone()
         .or_else(|| found.events.corruption.as_ref().map(ToString::to_string));
     let verdict = match &damage {
-        Some(damage) => t!("verify.damaged", locale = locale, damage = damage),
-        None if found.holds() => t!("verify.holds", locale = locale, chain = found.chain),
-        None if !found.events.holds() => t!("verify.events_wrong", locale = locale),
-        None if !found.copies_hold => t!("verify.copies_wrong", locale = locale),
-        None => t!("verify.unbalanced", locale = locale),
+        Some(damage) => say!(lang, "verify.damaged", damage = damage),
+        None if found.holds() => say!(lang, "verify.holds", chain = found.chain),
+        None if !found.events.holds() => say!(lang, "verify.events_wrong"),
+        None if !found.copies_hold => say!(lang, "verify.copies_wrong"),
+        None => say!(lang, "verify.unbalanced"),
     };
     text + &format!("{verdict}\n")
 }
 
 pub(crate) fn events_text(found: &Verified, lang: Lang) -> String {
     let events = &found.events;
-    let line = t!(
+    let line = say!(
+        lang,
         "verify.events",
-        locale = lang.code(),
-        events = events.events,
-        topics = events.topics,
-        frames = events.frames,
-        received = events.counters.received,
-        duplicates = events.counters.duplicates,
-        conflicts = events.counters.conflicts,
-        projected = events.counters.projected,
-        forgotten = events.forgotten
+        events = lang.number(events.events),
+        topics = lang.number(events.topics as u64),
+        frames = lang.number(events.frames),
+        received = lang.number(events.counters.received),
+        duplicates = lang.number(events.counters.duplicates),
+        conflicts = lang.number(events.counters.conflicts),
+        projected = lang.number(events.counters.projected),
+        forgotten = lang.number(events.forgotten)
     );
     let findings = events.findings.iter().map(|finding| format!("  ✗ {finding}\n"));
     format!("{line}\n{}", findings.collect::<String>())
@@ -154,14 +155,14 @@ pub(crate) fn events_text(found: &Verified, lang: Lang) -> String {
 pub(crate) fn sale_line(sale: &Sale, lang: Lang) -> String {
     let units = &sale.counters;
     let mark = if units.balanced() { "✓" } else { "✗" };
-    let line = t!(
+    let line = say!(
+        lang,
         "verify.sale",
-        locale = lang.code(),
         id = sale.terms.id,
-        available = units.available,
-        held = units.held,
-        sold = units.sold,
-        supply = units.supply
+        available = lang.number(units.available),
+        held = lang.number(units.held),
+        sold = lang.number(units.sold),
+        supply = lang.number(units.supply)
     );
     format!("  {mark} {line}\n")
 }

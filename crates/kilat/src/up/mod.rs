@@ -13,7 +13,7 @@ pub(crate) use panel::{KillArgs, PsArgs, kill, ps};
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::logging;
 use crate::output::{print, tell};
 use crate::secrets::ADMIN_TOKEN_FILE;
@@ -22,7 +22,6 @@ use crate::settings::Settings;
 use clap::Args;
 use kilat_server::supervisor::{self, Panel, Patience, State, Status, Supervisor};
 use plan::{CORE, Plan};
-use rust_i18n::t;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,7 +69,7 @@ pub(crate) fn run(args: UpArgs, lang: Lang) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     if settings.core.is_some() {
-        return Err(Failure::usage(t!("up.ledger", locale = lang.code())));
+        return Err(Failure::usage(say!(lang, "up.ledger")));
     }
     logging::start(&settings.log, settings.log_json)?;
     let tls = args.tls_cert.zip(args.tls_key);
@@ -122,7 +121,7 @@ async fn claim(data: &Path, lang: Lang) -> Result<PathBuf, Failure> {
     let data = std::path::absolute(data).map_err(|e| unusable(data, &e))?;
     match supervisor::ask(&data.join(CONTROL_SOCKET), &supervisor::Order::Status).await {
         Err(supervisor::ControlError::NotRunning) => Ok(data),
-        _ => Err(Failure::usage(t!("up.runs", locale = lang.code(), data = shown))),
+        _ => Err(Failure::usage(say!(lang, "up.runs", data = shown))),
     }
 }
 
@@ -182,11 +181,10 @@ async fn tell_who_is_late(panel: &Panel) -> Infallible {
 fn announce(all: &[Status], url: &str, settings: &Settings, lang: Lang) {
     let data = settings.data.display();
     let attack = format!("kilat attack --url {url} --data {data}");
-    let locale = lang.code();
-    tell(t!("up.banner", locale = locale, url = url, attack = attack, data = data));
+    tell(say!(lang, "up.banner", url = url, attack = attack, data = data));
     tell(panel::table(all, lang));
     if settings.admin_token.is_none() {
         let file = settings.data.join(ADMIN_TOKEN_FILE);
-        tell(t!("serve.token", locale = locale, file = file.display()));
+        tell(say!(lang, "serve.token", file = file.display()));
     }
 }

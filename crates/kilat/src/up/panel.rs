@@ -3,13 +3,12 @@
 
 use super::CONTROL_SOCKET;
 use crate::failure::Failure;
-use crate::lang::Lang;
+use crate::lang::{Lang, say};
 use crate::output::print;
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use kilat_server::supervisor::{ControlError, Order, Reply, State, Status, ask};
-use rust_i18n::t;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,7 +39,7 @@ pub(crate) struct KillArgs {
 /// [`Failure`] when nothing runs there.
 pub(crate) fn ps(args: &PsArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let Reply::Status(all) = order(&args.data, &Order::Status, lang)? else {
-        return Err(Failure::failed(t!("ps.broken", locale = lang.code())));
+        return Err(Failure::failed(say!(lang, "ps.broken")));
     };
     print(&if args.json { as_json(&all) } else { format!("{}\n", table(&all, lang)) })?;
     let is_well = all.iter().all(|status| status.state == State::Ready);
@@ -52,12 +51,10 @@ pub(crate) fn ps(args: &PsArgs, lang: Lang) -> Result<ExitCode, Failure> {
 /// # Errors
 /// [`Failure`] when nothing runs there, or nothing of that name.
 pub(crate) fn kill(args: &KillArgs, lang: Lang) -> Result<ExitCode, Failure> {
-    let (name, locale) = (&args.name, lang.code());
+    let name = &args.name;
     match order(&args.data, &Order::Kill(name.clone()), lang)? {
-        Reply::Killed(true) => {
-            print(&format!("{}\n", t!("kill.done", locale = locale, name = name)))
-        }
-        _ => Err(Failure::usage(t!("kill.nobody", locale = locale, name = name))),
+        Reply::Killed(true) => print(&format!("{}\n", say!(lang, "kill.done", name = name))),
+        _ => Err(Failure::usage(say!(lang, "kill.nobody", name = name))),
     }
 }
 
@@ -67,9 +64,7 @@ fn order(data: &std::path::Path, order: &Order, lang: Lang) -> Result<Reply, Fai
     let runtime =
         runtime.map_err(|e| Failure::failed(format!("a thread can't be started ({e})")))?;
     runtime.block_on(ask(&socket, order)).map_err(|error| match error {
-        ControlError::NotRunning => {
-            Failure::usage(t!("ps.nothing", locale = lang.code(), data = data.display()))
-        }
+        ControlError::NotRunning => Failure::usage(say!(lang, "ps.nothing", data = data.display())),
         ControlError::Broken(why) => Failure::failed(why),
     })
 }
@@ -80,7 +75,7 @@ fn as_json(all: &[Status]) -> String {
 
 /// The processes in the order of their start.
 pub(super) fn table(all: &[Status], lang: Lang) -> Table {
-    let text = |key: &str| t!(key, locale = lang.code()).into_owned();
+    let text = |key: &str| say!(lang, key);
     let mut table = Table::new();
     table.load_style(NOTHING);
     let heads = ["ps.name", "ps.pid", "ps.address", "ps.state", "ps.restarts", "ps.why"];

@@ -5,6 +5,7 @@
 use super::keeper::KEPT_BY;
 use crate::failure::Failure;
 use crate::lang::Lang;
+use crate::listen::listen;
 use crate::settings::Settings;
 use kilat_server::supervisor::{Ready, Spec};
 use std::ffi::OsString;
@@ -35,14 +36,14 @@ impl Plan<'_> {
     /// # Errors
     /// [`Failure`] when a port that was asked for is in use, or none is free.
     pub(super) fn specs(&self, data: &Path) -> Result<Vec<Spec>, Failure> {
-        let listen = free(self.settings.listen)?;
+        let listen = free(self.settings.listen, self.lang)?;
         let lookups = self.lookups()?;
         let mut specs = vec![self.core(data)?];
         let mut addresses = Vec::new();
         for number in 1..=self.replicas {
             // Beside the public port if that is free, so that people recognize it.
             let wanted = loopback(listen.port().saturating_add(number));
-            let address = free(wanted).or_else(|_| free(loopback(0)))?;
+            let address = free(wanted, self.lang).or_else(|_| free(loopback(0), self.lang))?;
             addresses.push(address);
             specs.push(self.replica(number, address, lookups, data)?);
         }
@@ -62,7 +63,7 @@ impl Plan<'_> {
     fn core(&self, data: &Path) -> Result<Spec, Failure> {
         let socket = data.join(CORE_SOCKET);
         // That its socket takes connections says nothing: a process that stands still does that.
-        let health = free(loopback(0))?;
+        let health = free(loopback(0), self.lang)?;
         let mut arguments = words(&["core", "--demo-sale", "--node", "core", "--data"]);
         arguments.push(data.into());
         arguments.extend(words(&["--listen", &format!("unix://{}", socket.display())]));
@@ -103,7 +104,7 @@ impl Plan<'_> {
     }
 
     fn gateway(&self, listen: SocketAddr, replicas: &[SocketAddr]) -> Result<Spec, Failure> {
-        let health = free(loopback(0))?;
+        let health = free(loopback(0), self.lang)?;
         let mut arguments = words(&["gateway", "--listen", &listen.to_string()]);
         arguments.extend(words(&["--admin-listen", &health.to_string()]));
         let most = self.settings.connections_max.to_string();
@@ -156,6 +157,8 @@ impl Plan<'_> {
         let mut all: Vec<(OsString, OsString)> =
             std::env::vars_os().filter(|(name, _)| !ours(name)).collect();
         all.push((KEPT_BY.into(), std::process::id().to_string().into()));
+        // Why one can't start is shown to whoever reads this process.
+        all.push(("KILAT_LANG".into(), self.lang.code().into()));
         let settings = self.settings;
         let secrets = [
             ("KILAT_ADMIN_TOKEN", &settings.admin_token),
@@ -180,8 +183,8 @@ const fn loopback(port: u16) -> SocketAddr {
 }
 
 /// The address with a port that is free now; its process takes it in a moment.
-fn free(address: SocketAddr) -> Result<SocketAddr, Failure> {
-    crate::serve::listen(address)?
+fn free(address: SocketAddr, lang: Lang) -> Result<SocketAddr, Failure> {
+    listen(address, "--listen", lang)?
         .local_addr()
         .map_err(|e| Failure::failed(format!("the port of {address} can't be found out ({e})")))
 }

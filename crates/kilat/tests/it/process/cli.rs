@@ -2,6 +2,8 @@
 
 use crate::program::{Server, kilat, run, stderr, stdout};
 use serde_json::Value;
+use std::net::TcpListener;
+use std::path::Path;
 
 /// Runs to the end with exit code `code`; stdout.
 fn says(arguments: &[&str], code: i32) -> String {
@@ -80,6 +82,39 @@ fn settings_in_force_are_printed_without_secrets() {
     std::fs::write(&file, &printed).unwrap();
     let again = run(["serve", "--print-config", "--config", file.to_str().unwrap()]);
     assert_eq!(stdout(&again), printed, "what is printed is a settings file");
+}
+
+/// Whoever has the port is named if it is a Kilat, and so is the option that chooses another.
+#[test]
+fn an_address_in_use_is_named_with_who_has_it_and_the_option_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let kilat = server.url.trim_start_matches("http://").to_owned();
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = stranger.local_addr().unwrap().to_string();
+    let data = folder.path().join("other").to_str().unwrap().to_owned();
+    let gateway = ["gateway", "--replica=http://127.0.0.1:1"];
+    let commands: [(&[&str], &str); 7] = [
+        (&["serve", "--data", &data], "--listen"),
+        (&["up", "--data", &data], "--listen"),
+        (&["lookup"], "--listen"),
+        (&gateway, "--listen"),
+        (&[gateway[0], gateway[1], "--listen=127.0.0.1:0"], "--admin-listen"),
+        (&["core", "--data", &data], "--admin"),
+        (&["serve", "--data", &data, "--listen=127.0.0.1:0"], "--lookup-listen"),
+    ];
+    for (command, option) in commands {
+        for (address, who) in [(&kilat, "another kilat"), (&other, "another process")] {
+            let output = run(command.iter().copied().chain([option, address, "--lang=en"]));
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+            let remedy = format!("another address with {option}\n");
+            assert!(said.contains(address) && said.contains(who), "{command:?}: {said}");
+            assert!(said.ends_with(&remedy), "{command:?}: {said}");
+        }
+    }
+    assert!(!Path::new(&data).exists(), "nothing was made");
+    server.stop();
 }
 
 #[test]
