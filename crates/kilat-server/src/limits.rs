@@ -52,6 +52,10 @@ pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const STREAM_INTERVAL: Duration = Duration::from_millis(100);
 /// Most connections on their way from the fast lane to the full lane; one more is told 503 and closed.
 pub const HANDOVERS_MAX: usize = 4_096;
+/// Most orders on a page of a visitor's own; the rest is on the next.
+pub const PAGE_OWN_ORDERS_MAX: usize = 50;
+/// Longest that the buy page waits for its visitor's own orders; it is shown without them then.
+pub const OWN_ORDERS_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest that a readiness probe waits for the engine before it says 503.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -110,7 +110,10 @@ routes! {
     "GET" "/docs/{file}" Public Takes::Page => get(docs::file);
     "GET" "/" Public Takes::Page => get(pages::home);
     "GET" "/s/{sale}" Public Takes::Page => get(pages::sale);
+    "GET" "/s/{sale}/orders" Public Takes::Page => get(pages::own_orders);
     "GET" "/s/{sale}/orders/{order}" Public Takes::Page => get(pages::receipt);
+    "POST" "/s/{sale}/orders/{order}/confirm" Public FORM => post(pages::confirm);
+    "POST" "/s/{sale}/orders/{order}/cancel" Public FORM => post(pages::cancel);
     "POST" "/buy" Public FORM => post(pages::buy);
     "GET" "/assets/{*file}" Public Takes::Page => get(pages::asset);
 }

@@ -8,6 +8,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use kilat_api::text::VISITOR_PREFIX;
 
 const COOKIE: &str = "kilat_visitor";
+/// Set with a visitor's first order. It proves nothing: without it a page doesn't ask the ledger
+/// for orders, so that a crowd of those who have none never gets there.
+const ORDERS_COOKIE: &str = "kilat_orders";
 /// How long a browser keeps the cookie, in seconds: one year.
 const COOKIE_SECONDS: u32 = 365 * 24 * 3600;
 const KEY_CONTEXT: &str = "kilat 2026-11-21 visitor cookie";
@@ -25,6 +28,8 @@ pub(crate) struct Visitor {
     pub(crate) id: String,
     /// The cookie to set, when the browser brought none that is genuine.
     pub(crate) new_cookie: Option<HeaderValue>,
+    /// Whether the visitor may have orders.
+    pub(crate) has_orders: bool,
 }
 
 impl VisitorKey {
@@ -36,19 +41,33 @@ impl VisitorKey {
     pub(crate) fn visitor(&self, headers: &HeaderMap) -> Visitor {
         let known = cookies(headers, COOKIE).find_map(|value| self.read(value));
         match known {
-            Some(id) => Visitor { id: id.to_owned(), new_cookie: None },
+            Some(id) => Visitor {
+                id: id.to_owned(),
+                new_cookie: None,
+                has_orders: cookies(headers, ORDERS_COOKIE).next().is_some(),
+            },
             None => self.welcome(),
         }
     }
 
+    /// The cookie which says that its visitor may have orders.
+    pub(crate) fn orders_cookie(&self) -> Option<HeaderValue> {
+        self.cookie(ORDERS_COOKIE, "1")
+    }
+
     fn welcome(&self) -> Visitor {
         let id = format!("{VISITOR_PREFIX}{}", ids::hex(ids::random_bits()));
-        let secure = if self.secure { "; Secure" } else { "" };
         let mac = self.mac(&id).to_hex();
+        let new_cookie = self.cookie(COOKIE, &format!("{id}.{mac}"));
+        Visitor { new_cookie, id, has_orders: false }
+    }
+
+    fn cookie(&self, name: &str, value: &str) -> Option<HeaderValue> {
+        let secure = if self.secure { "; Secure" } else { "" };
         let cookie = format!(
-            "{COOKIE}={id}.{mac}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+            "{name}={value}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
         );
-        Visitor { new_cookie: HeaderValue::from_str(&cookie).ok(), id }
+        HeaderValue::from_str(&cookie).ok()
     }
 
     fn read<'a>(&self, value: &'a str) -> Option<&'a str> {

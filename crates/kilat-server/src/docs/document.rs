@@ -54,7 +54,8 @@ body. Whole numbers are written as such: `1`, not `1.0`.";
         events::forget::forget, events::figures::topics, events::figures::stats,
         health::live, health::ready, health::health, health::metrics,
         site::openapi, site::page, site::file,
-        pages::home, pages::sale, pages::receipt, pages::buy, pages::asset,
+        pages::home, pages::sale, pages::own_orders, pages::receipt, pages::confirm, pages::cancel,
+        pages::buy, pages::asset,
     ),
 )]
 struct Described;

@@ -65,7 +65,12 @@ const OWN: &[(&str, &str, &[&[Code]])] = &[
     ("GET", "/assets/{*file}", &[&[Code::NotFound]]),
     ("GET", "/s/{sale}", &[&[Code::SaleNotFound]]),
     ("GET", "/s/{sale}/orders/{order}", &[&[Code::SaleNotFound, Code::OrderNotFound], READS]),
-    ("POST", "/buy", &[&[Code::Unauthorized, Code::Forbidden, Code::SaleNotFound, Code::KeyReused], WRITES]),
+    ("GET", "/s/{sale}/orders", &[&[Code::SaleNotFound], READS]),
+    ("POST", "/s/{sale}/orders/{order}/confirm",
+        &[&[Code::Unauthorized, Code::Forbidden, Code::SaleNotFound, Code::OrderNotFound], WRITES]),
+    ("POST", "/s/{sale}/orders/{order}/cancel",
+        &[&[Code::Unauthorized, Code::Forbidden, Code::SaleNotFound, Code::OrderNotFound], WRITES]),
+    ("POST", "/buy", &[&[Code::Unauthorized, Code::Forbidden, Code::SaleNotFound], WRITES]),
 ];
 
 /// Every code that a route can answer, each once.

@@ -28,7 +28,7 @@ fn has_keys_inside(path: &str) -> bool {
     if matches!(path, "/publish" | "/buy") {
         return true;
     }
-    let Some(rest) = path.strip_prefix("/v1/sales/") else {
+    let Some(rest) = path.strip_prefix("/v1/sales/").or_else(|| path.strip_prefix("/s/")) else {
         return false;
     };
     let parts: [Option<&str>; 5] = {
@@ -60,6 +60,8 @@ mod tests {
             ("POST", "/v1/sales/s/orders/o/cancel", None, true),
             ("POST", "/v1/sales/s/orders/o/refund", None, false),
             ("POST", "/v1/sales/s/orders/o/confirm/x", None, false),
+            ("POST", "/s/s/orders/o/confirm", None, true),
+            ("POST", "/s/s/orders/o/refund", None, false),
             ("POST", "/publish", None, true),
             ("POST", "/publish/x", None, false),
             ("POST", "/buy", None, true),

@@ -7,7 +7,10 @@ use axum::body::Body;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use kilat_api::problem::Code;
+use sha2::{Digest as _, Sha256};
 use std::sync::LazyLock;
 
 struct Asset {
@@ -20,19 +23,18 @@ struct Asset {
 
 const HASH_DIGITS: usize = 16;
 
+/// What every page looks like. It stands in the pages themselves.
+pub(super) const STYLE: &str = include_str!("../../../../web/assets/kilat.css");
+
 static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
     [
-        load(
-            "kilat.css",
-            "text/css; charset=utf-8",
-            include_str!("../../../../web/assets/kilat.css"),
-        ),
+        load("kilat.css", "text/css; charset=utf-8", STYLE),
         load(
             "sale.js",
             "text/javascript; charset=utf-8",
             include_str!("../../../../web/assets/sale.js"),
         ),
-        load("hero.svg", "image/svg+xml", include_str!("../../../../web/assets/hero.svg")),
+        load("icon.svg", "image/svg+xml", include_str!("../../../../web/assets/icon.svg")),
     ]
 });
 
@@ -42,6 +44,11 @@ fn load(name: &'static str, kind: &'static str, content: &'static str) -> Asset 
     let etag = HeaderValue::from_str(&format!("\"{version}\""))
         .unwrap_or(HeaderValue::from_static("\"0\""));
     Asset { name, kind, content, version, etag }
+}
+
+/// By what a policy knows [`STYLE`] (Content Security Policy Level 3, section 2.3.1).
+pub(crate) fn style_hash() -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(STYLE)))
 }
 
 /// The address of a file.

@@ -19,6 +19,9 @@ pub(super) struct BuyForm {
     /// One key an intent, made with the page.
     #[schema(value_type = schema::IdempotencyKey)]
     pub(super) key: String,
+    /// Hold the unit for the sale's `hold_seconds` instead of buying it at once.
+    #[serde(default)]
+    pub(super) hold: bool,
 }
 
 impl BuyForm {
@@ -35,6 +38,18 @@ impl BuyForm {
             ));
         }
         Ok(form)
+    }
+}
+
+/// The form of a button that says all by its address.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoFields {}
+
+impl NoFields {
+    /// Any field at all is refused.
+    pub(super) fn read(bytes: &[u8]) -> Result<NoFields, Fault> {
+        serde_urlencoded::from_bytes(bytes).map_err(|error| malformed(error.to_string()))
     }
 }
 
@@ -58,7 +73,16 @@ pub(super) fn comes_from_here(headers: &HeaderMap) -> bool {
 
 /// The refusal that a redirect brought along, if it is one.
 pub(super) fn refused(uri: &Uri) -> Option<Code> {
+    let code = parameter(uri, "refused").and_then(Code::from_code)?;
+    (code.status() == 409 || code == Code::KeyReused).then_some(code)
+}
+
+/// The sequence after which a list goes on; what can't be one is none.
+pub(super) fn after(uri: &Uri) -> u64 {
+    parameter(uri, "after").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn parameter<'a>(uri: &'a Uri, wanted: &str) -> Option<&'a str> {
     let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, code) = pairs.find(|(name, _)| *name == "refused")?;
-    Code::from_code(code).filter(|code| code.status() == 409)
+    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }

@@ -1,9 +1,9 @@
 //! The templates, what they show, and the reply around a page.
 
 use super::assets;
-use super::language::{Choice, Language};
-use super::price::{self, grouped};
+use super::language::Choice;
 use super::text::Text;
+use super::{price, when};
 use crate::headers::guard_page;
 use crate::render::timestamp;
 use crate::visitor::Visitor;
@@ -11,20 +11,26 @@ use askama::Template;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use kilat_engine::{Sale, SaleState, SaleTerms, Time};
+use kilat_engine::{Order, OrderStatus, Sale, SaleState, SaleTerms, Time};
+use std::borrow::Cow;
 
 /// What every page has around it.
 pub(super) struct Frame<'a> {
     pub(super) node: &'a str,
     pub(super) text: &'static Text,
     /// Where the language switch leads.
-    pub(super) path: &'a str,
+    pub(super) path: Cow<'a, str>,
 }
 
 impl Frame<'_> {
     /// The address of a file, which changes with its content.
     fn asset(&self, name: &str) -> String {
         assets::address(name)
+    }
+
+    /// The stylesheet, which stands in the page so that its first paint waits for no other file.
+    fn style(&self) -> &'static str {
+        assets::STYLE
     }
 }
 
@@ -37,18 +43,20 @@ pub(super) struct SaleCard {
     pub(super) available: u64,
     pub(super) supply_text: String,
     pub(super) available_text: String,
-    pub(super) per_customer: Option<u32>,
+    pub(super) per_customer: Option<String>,
+    pub(super) hold: String,
     pub(super) state: &'static str,
     /// Milliseconds since the Unix epoch, for the countdown.
     pub(super) opens_millis: i64,
+    pub(super) opens_at: String,
     pub(super) opens_text: String,
     pub(super) now_millis: i64,
 }
 
 impl SaleCard {
-    pub(super) fn new(sale: &Sale, now: Time, language: Language) -> SaleCard {
-        let separator = if language == Language::Indonesian { '.' } else { ',' };
-        let units = |count: u64| grouped(&count.to_string(), separator);
+    pub(super) fn new(sale: &Sale, now: Time, choice: &Choice) -> SaleCard {
+        let language = choice.language;
+        let units = |count: u64| price::count(count, language);
         SaleCard {
             id: sale.terms.id.clone(),
             title: sale.terms.title.clone(),
@@ -57,10 +65,12 @@ impl SaleCard {
             available: sale.counters.available,
             supply_text: units(sale.counters.supply),
             available_text: units(sale.counters.available),
-            per_customer: sale.terms.per_customer,
+            per_customer: sale.terms.per_customer.map(|most| units(most.into())),
+            hold: when::duration(sale.terms.hold_seconds, language),
             state: state(sale.state(now)),
             opens_millis: sale.opens_at.map_or(0, Time::as_millis),
-            opens_text: sale.opens_at.map(|time| timestamp(time).to_string()).unwrap_or_default(),
+            opens_at: sale.opens_at.map(|time| timestamp(time).to_string()).unwrap_or_default(),
+            opens_text: sale.opens_at.map(|time| when::moment(time, language)).unwrap_or_default(),
             now_millis: now.as_millis(),
         }
     }
@@ -68,6 +78,39 @@ impl SaleCard {
     /// Attribute that hides what belongs to another state.
     fn hidden_unless(&self, state: &str) -> &'static str {
         if self.state == state { "" } else { "hidden" }
+    }
+}
+
+/// An order as its buyer sees it.
+pub(super) struct OrderCard {
+    pub(super) number: String,
+    /// The address of its receipt.
+    pub(super) path: String,
+    pub(super) quantity: String,
+    /// In words.
+    pub(super) status: &'static str,
+    pub(super) is_held: bool,
+    pub(super) is_confirmed: bool,
+    /// Milliseconds since the Unix epoch, for the time left.
+    pub(super) expires_millis: i64,
+    pub(super) expires_at: String,
+    pub(super) expires_text: String,
+}
+
+impl OrderCard {
+    pub(super) fn new(order: &Order, sale: &str, choice: &Choice) -> OrderCard {
+        let expires = order.expires_at;
+        OrderCard {
+            number: order.id.to_string(),
+            path: format!("/s/{sale}/orders/{}", order.id),
+            quantity: price::count(order.quantity.into(), choice.language),
+            status: choice.text().status(order.status),
+            is_held: order.status == OrderStatus::Held,
+            is_confirmed: order.status == OrderStatus::Confirmed,
+            expires_millis: expires.map_or(0, Time::as_millis),
+            expires_at: expires.map(|time| timestamp(time).to_string()).unwrap_or_default(),
+            expires_text: expires.map(|at| when::moment(at, choice.language)).unwrap_or_default(),
+        }
     }
 }
 
@@ -88,6 +131,13 @@ pub(super) struct BuyPage<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) sale: SaleCard,
     pub(super) others: Vec<&'a SaleTerms>,
+    /// What the visitor holds, the latest.
+    pub(super) held: Option<OrderCard>,
+    /// What the visitor bought, the latest.
+    pub(super) bought: Option<OrderCard>,
+    pub(super) at_limit: bool,
+    /// `refused` has said so already.
+    pub(super) told_limit: bool,
     pub(super) refused: Option<&'static str>,
     /// Idempotency key of the order that this page can make.
     pub(super) key: String,
@@ -99,9 +149,33 @@ pub(super) struct BuyPage<'a> {
 pub(super) struct ReceiptPage<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) sale: SaleCard,
-    pub(super) number: String,
-    pub(super) quantity: u32,
-    pub(super) status: &'static str,
+    pub(super) order: OrderCard,
+    pub(super) title: &'static str,
+    pub(super) message: &'static str,
+    pub(super) refused: Option<&'static str>,
+}
+
+/// A visitor's orders of a sale.
+#[derive(Template)]
+#[template(path = "orders.html")]
+pub(super) struct OrdersPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) sale: SaleCard,
+    pub(super) orders: Vec<OrderCard>,
+    /// The sequence after which the next page begins.
+    pub(super) next: Option<u64>,
+}
+
+/// A form to send again.
+#[derive(Template)]
+#[template(path = "again.html")]
+pub(super) struct AgainPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) message: &'static str,
+    pub(super) method: &'static str,
+    pub(super) action: &'a str,
+    pub(super) fields: &'a [(&'static str, &'a str)],
+    pub(super) wait_seconds: u32,
 }
 
 /// A few words.

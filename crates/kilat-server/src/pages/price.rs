@@ -17,8 +17,14 @@ pub(super) fn format(amount: &str, currency: &str, language: Language) -> String
     format!("{sign}{}{point}{fraction}", grouped(whole, group))
 }
 
+/// A count as people write it: `1.234` in Indonesian, `1,234` in English.
+pub(super) fn count(count: u64, language: Language) -> String {
+    let separator = if language == Language::Indonesian { '.' } else { ',' };
+    grouped(&count.to_string(), separator)
+}
+
 /// A whole number in groups of three.
-pub(super) fn grouped(digits: &str, separator: char) -> String {
+fn grouped(digits: &str, separator: char) -> String {
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -32,6 +38,19 @@ pub(super) fn grouped(digits: &str, separator: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts() {
+        for (number, indonesian, english) in [
+            (0, "0", "0"),
+            (999, "999", "999"),
+            (1_234, "1.234", "1,234"),
+            (1_000_000, "1.000.000", "1,000,000"),
+        ] {
+            assert_eq!(count(number, Language::Indonesian), indonesian);
+            assert_eq!(count(number, Language::English), english);
+        }
+    }
 
     #[test]
     fn prices() {

@@ -227,9 +227,9 @@ fn run(world: &World, call: &Call, body: Option<&(String, String)>, order: &str,
     let streams = described["responses"]["200"]["content"]["text/event-stream"].is_object();
     let reply = if streams { connection.read_head() } else { connection.read_reply() };
     check(method, &address, &reply);
-    let expected = described["responses"].as_object().unwrap().keys().next().unwrap();
+    let status = reply.status.to_string();
     assert!((200..400).contains(&reply.status), "{method} {address} {text}: {}", reply.text());
-    assert_eq!(reply.status.to_string().as_bytes()[0], expected.as_bytes()[0]);
+    assert!(described["responses"][&status].is_object(), "{method} {address}: {status}");
 }
 
 fn visitor(world: &World) -> String {
@@ -244,7 +244,11 @@ fn every_example_runs() {
     let (first, others): (Vec<_>, Vec<_>) =
         calls().partition(|call| call.described["operationId"] == "createSale");
     let mut ran = 0;
-    for call in first.iter().chain(&others).filter(|call| call.path != "/s/{sale}/orders/{order}") {
+    for call in first
+        .iter()
+        .chain(&others)
+        .filter(|call| !call.path.starts_with("/s/{sale}/orders/{order}"))
+    {
         for body in bodies(call.described) {
             let order = held(&world, &call.path, ran);
             run(&world, call, body.as_ref(), &order, ran);

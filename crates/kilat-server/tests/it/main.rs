@@ -16,6 +16,7 @@
 //! | `gateway` | one address for several replicas that misbehave |
 //! | `docs` | the description: it lists every call, and every reply seen in any of these tests |
 //! | `pages` | the buy page and its visitors |
+//! | `own_orders` | what a visitor has bought or holds |
 //! | `replica` | most of these once more, with a core behind the server |
 
 #![expect(
@@ -34,6 +35,7 @@ mod http;
 mod live;
 mod lookups;
 mod misuse;
+mod own_orders;
 mod pages;
 mod replica;
 mod roles;

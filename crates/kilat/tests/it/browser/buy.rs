@@ -1,4 +1,4 @@
-//! A visitor buys: once, in two languages, with scripts and without.
+//! A visitor buys: once, in two languages, with scripts and without, whatever is pressed.
 
 use super::driver::Browser;
 use crate::program::{Server, kilat};
@@ -14,8 +14,20 @@ fn up() -> (Server, TempDir) {
     (Server::run(command.arg(data)), folder)
 }
 
+/// One process with a sale of `supply` units, no limit for a customer.
+fn serve(supply: u64, hold_seconds: u32) -> (Server, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    server.make_sale("s", supply, hold_seconds);
+    (server, folder)
+}
+
+fn figure(server: &Server, sale: &str, name: &str) -> u64 {
+    server.get(sale).json()[name].as_u64().unwrap()
+}
+
 fn sold(server: &Server) -> u64 {
-    server.get(SALE).json()["sold"].as_u64().unwrap()
+    figure(server, SALE, "sold")
 }
 
 /// The visit from page to receipt and back, in words of one language.
@@ -25,6 +37,7 @@ struct Words {
     thanks: &'static str,
     served_by: &'static str,
     limit: &'static str,
+    at_limit: &'static str,
 }
 
 const INDONESIAN: Words = Words {
@@ -33,6 +46,7 @@ const INDONESIAN: Words = Words {
     thanks: "Terima kasih. Pesanan Anda tersimpan dengan aman.",
     served_by: "Dilayani oleh Node: kilat-test",
     limit: "Anda sudah mencapai batas pembelian untuk penjualan ini.",
+    at_limit: "Batas pembelian Anda untuk penjualan ini sudah tercapai.",
 };
 const ENGLISH: Words = Words {
     language: "en",
@@ -40,12 +54,16 @@ const ENGLISH: Words = Words {
     thanks: "Thank you. Your order is safely recorded.",
     served_by: "Served by node: kilat-test",
     limit: "You have reached the limit per buyer of this sale.",
+    at_limit: "You have reached your limit for this sale.",
 };
 
 fn check(javascript: bool, words: &Words) {
     let (server, _folder) = up();
     let browser = Browser::start(javascript);
     browser.open(&format!("{}/?lang={}", server.url, words.language));
+    // A second tab, opened before there is an order: it still shows its button afterwards.
+    let tab = browser.open_tab();
+    browser.open(&server.url);
     assert_eq!(browser.text("button.buy"), words.buy);
     assert_eq!(browser.text("#available"), "100");
     browser.click("button.buy");
@@ -59,10 +77,14 @@ fn check(javascript: bool, words: &Words) {
     assert_eq!(browser.text("#order"), order, "a reload shows the same order");
     assert!(browser.address().contains("/orders/"));
     assert_eq!(sold(&server), 1, "a reload makes no second order");
-    browser.open(&server.url);
+    browser.back();
+    browser.wait_for("main", |text| text.contains(words.at_limit));
+    assert!(!browser.is_shown("#buy"), "the page asks again when the buyer comes back");
     assert_eq!(browser.text("#available"), "99");
+    browser.turn_to(&tab);
     browser.click("button.buy");
     assert_eq!(browser.text("[role=alert]"), words.limit);
+    assert_eq!(browser.text(".own code"), order);
     assert_eq!(sold(&server), 1);
     server.stop();
 }
@@ -83,19 +105,90 @@ fn a_visitor_without_scripts_buys_once() {
 }
 
 #[test]
-fn the_page_follows_the_stock_while_it_is_open() {
-    let (server, _folder) = up();
+fn the_page_speaks_the_browser_s_language_until_it_is_switched() {
+    let (server, _folder) = serve(1_234, 60);
     let browser = Browser::start(true);
+    let accept = |tags: &str| {
+        let headers = serde_json::json!({"headers": {"Accept-Language": tags}});
+        browser.command("Network.setExtraHTTPHeaders", &headers);
+    };
+    accept("en-GB,en;q=0.8");
+    browser.open(&server.url);
+    assert_eq!(
+        (browser.text("button.buy"), browser.text("#supply")),
+        ("BUY NOW".into(), "1,234".into())
+    );
+    browser.click(".switch");
+    browser.wait_for_text("button.buy", "BELI SEKARANG");
+    assert_eq!(browser.text("#supply"), "1.234");
+    browser.open(&server.url);
+    assert_eq!(browser.text("button.buy"), "BELI SEKARANG", "the switch is remembered");
+    browser.command("Network.clearBrowserCookies", &serde_json::json!({}));
+    accept("fr");
+    browser.open(&server.url);
+    assert_eq!(
+        browser.text("button.buy"),
+        "BELI SEKARANG",
+        "Indonesian when nothing else is known"
+    );
+    server.stop();
+}
+
+/// Presses twice where each order would be one more.
+fn check_double_click(javascript: bool) {
+    let (server, _folder) = serve(10, 60);
+    let browser = Browser::start(javascript);
+    browser.open(&server.url);
+    browser.double_click("button.buy");
+    browser.text("#order");
+    assert_eq!(figure(&server, "/v1/sales/s", "sold"), 1);
+    browser.back();
+    browser.double_click("button.quiet[name=hold]");
+    browser.text("#order");
+    let held = figure(&server, "/v1/sales/s", "held");
+    assert_eq!((held, figure(&server, "/v1/sales/s", "sold")), (1, 1));
+    server.stop();
+}
+
+#[test]
+fn a_double_click_is_one_order() {
+    check_double_click(true);
+}
+
+#[test]
+fn a_double_click_without_scripts_is_one_order() {
+    check_double_click(false);
+}
+
+fn check_hold(javascript: bool) {
+    let (server, _folder) = serve(10, 600);
+    let browser = Browser::start(javascript);
     browser.open(&format!("{}/?lang=id", server.url));
-    browser.wait_for_text("#available", "100");
-    let order = |customer: &str| format!(r#"{{"customer":"{customer}","quantity":1}}"#);
-    for number in 0..3 {
-        let reply =
-            server.order("iphone-17-pro-max", &format!("k{number}"), &order(&format!("c{number}")));
-        assert_eq!(reply.status, 201, "{}", reply.text());
-    }
-    browser.wait_for_text("#available", "97");
-    let close = server.admin("PATCH", SALE, "close", r#"{"state":"closed"}"#);
-    assert_eq!(close.status, 200, "{}", close.text());
-    browser.wait_for_text("[data-when=closed]", "Penjualan telah ditutup.");
+    browser.click("button[name=hold]");
+    browser.text("#order");
+    assert_eq!(figure(&server, "/v1/sales/s", "held"), 1);
+    assert_eq!(browser.is_shown(".left"), javascript, "time is counted by scripts only");
+    browser.open(&server.url);
+    assert!(browser.text(".own").contains("Satu unit ditahan untuk Anda"));
+    browser.click(".own .quiet");
+    browser.wait_for("main", |text| text.contains("Pesanan dibatalkan"));
+    assert_eq!(figure(&server, "/v1/sales/s", "held"), 0);
+    browser.open(&server.url);
+    browser.click("button[name=hold]");
+    browser.text("#order");
+    browser.click(".tools a");
+    browser.click(".ticket .buy");
+    browser.wait_for("main", |text| text.contains("Berhasil!"));
+    assert_eq!(figure(&server, "/v1/sales/s", "sold"), 1);
+    server.stop();
+}
+
+#[test]
+fn a_visitor_holds_gives_back_and_buys() {
+    check_hold(true);
+}
+
+#[test]
+fn a_visitor_without_scripts_holds_gives_back_and_buys() {
+    check_hold(false);
 }

@@ -68,6 +68,61 @@ impl Browser {
         self.post("refresh", &json!({}));
     }
 
+    pub(super) fn back(&self) {
+        self.post("back", &json!({}));
+    }
+
+    /// Opens a tab and turns to it; the name of the tab left.
+    pub(super) fn open_tab(&self) -> String {
+        let left = self.ask("GET", "window", &Value::Null);
+        let new = self.ask("POST", "window/new", &json!({"type": "tab"}));
+        self.turn_to(new["handle"].as_str().unwrap());
+        left.as_str().unwrap().to_owned()
+    }
+
+    pub(super) fn turn_to(&self, tab: &str) {
+        self.post("window", &json!({"handle": tab}));
+    }
+
+    /// What a script of the test's own returns; it may return a promise.
+    pub(super) fn script(&self, script: &str) -> Value {
+        self.ask("POST", "execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// Two presses on one place as fast as a finger can.
+    pub(super) fn double_click(&self, css: &str) {
+        let origin = json!({ELEMENT: self.find(css)});
+        let press = [
+            json!({"type": "pointerDown", "button": 0}),
+            json!({"type": "pointerUp", "button": 0}),
+        ];
+        let there = json!({"type": "pointerMove", "origin": origin, "x": 0, "y": 0, "duration": 0});
+        let moves: Vec<Value> = std::iter::once(there).chain(press.clone()).chain(press).collect();
+        let finger = json!({"type": "pointer", "id": "finger", "actions": moves});
+        self.post("actions", &json!({"actions": [finger]}));
+    }
+
+    /// Whether a reader sees the element; one that is not there isn't seen.
+    pub(super) fn is_shown(&self, css: &str) -> bool {
+        let by = json!({"using": "css selector", "value": css});
+        let found = self.ask("POST", "elements", &by);
+        let shown = |element: &Value| {
+            let element = element[ELEMENT].as_str().unwrap();
+            self.ask("GET", &format!("element/{element}/displayed"), &Value::Null) == true
+        };
+        found.as_array().unwrap().iter().any(shown)
+    }
+
+    /// Waits until a reader sees the element, or sees it no more.
+    pub(super) fn wait_until_shown(&self, css: &str, shown: bool) {
+        wait_for(css, || (self.is_shown(css) == shown).then_some(()));
+    }
+
+    /// A command of Chromium's own protocol.
+    pub(super) fn command(&self, command: &str, parameters: &Value) -> Value {
+        self.ask("POST", "goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
+    }
+
     pub(super) fn address(&self) -> String {
         let value = self.ask("GET", "url", &Value::Null);
         value.as_str().unwrap().to_owned()

@@ -2,3 +2,4 @@
 mod buy;
 mod docs;
 mod driver;
+mod live;
