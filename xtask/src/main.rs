@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask test`, `tidy`, `bench`, `soak`, `setup`,
-//! `compose`, `schemathesis`.
+//! `compose`, `schemathesis`, `screenshots`.
 //! Must never be needed to build or run Kilat itself.
 
 mod bench;
@@ -88,6 +88,12 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Take the pictures of the pages that the documents show, with a real server and browser
+    Screenshots {
+        /// Where they go
+        #[arg(default_value = "docs/images")]
+        folder: PathBuf,
+    },
     /// Install what `test` needs, and say what it could not install
     Setup,
 }
@@ -126,6 +132,7 @@ fn run(command: Command) -> Result<bool> {
         Command::ComposeInside { folder, quick } => {
             compose::run_inside(&folder, steps::Scope::new(quick))
         }
+        Command::Screenshots { folder } => suites::take_pictures(&folder),
         Command::Setup => Ok(steps::provide_all()),
     }
 }

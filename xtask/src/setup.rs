@@ -15,6 +15,11 @@ pub(crate) struct Need {
     source: Source,
 }
 
+/// Where tools go that are not the machine's but the project's.
+const TOOLS: &str = "target/tools";
+/// Only the files of the package: nothing of it runs, and nothing is written elsewhere.
+const NPM: [&str; 5] = ["--prefix", TOOLS, "--ignore-scripts", "--no-audit", "--no-fund"];
+
 /// How presence is found out.
 #[derive(Debug, PartialEq, Eq)]
 enum Probe {
@@ -35,6 +40,8 @@ enum Source {
     Cargo(&'static [&'static str]),
     /// This component of the Rust toolchain.
     Rustup(&'static str),
+    /// This package of npm, into [`TOOLS`].
+    Npm(&'static str),
     /// Nothing that can be installed: what to do instead.
     Advice(&'static str),
 }
@@ -43,6 +50,7 @@ pub(crate) const GIT: Need = program("git", Source::Debian("git"));
 pub(crate) const MKFS_EXT4: Need = program("mkfs.ext4", Source::Debian("e2fsprogs"));
 pub(crate) const MOUNT: Need = program("mount", Source::Debian("mount"));
 pub(crate) const CHROMIUM: Need = program("chromium", Source::Debian("chromium"));
+pub(crate) const NPM_PROGRAM: Need = program("npm", Source::Debian("npm"));
 pub(crate) const CHROMEDRIVER: Need = program("chromedriver", Source::Debian("chromium-driver"));
 /// Sends the request that cuts a file system off: no other program on Debian can.
 pub(crate) const PERL: Need = program("perl", Source::Debian("perl-base"));
@@ -145,6 +153,13 @@ pub(crate) const ROOT: Need = Need {
     source: Source::Advice("run as root (file systems are mounted, containers started)"),
 };
 
+/// Reads pages as people do who can't see them; never a part of what is built.
+pub(crate) const AXE: Need = Need {
+    name: "axe-core",
+    probe: Probe::Answers(&["test", "-f", "target/tools/node_modules/axe-core/axe.min.js"]),
+    source: Source::Npm("axe-core@4.14.1"),
+};
+
 const fn program(name: &'static str, source: Source) -> Need {
     Need { name, probe: Probe::Program, source }
 }
@@ -178,6 +193,9 @@ impl Need {
             Source::Rustup(component) => {
                 format!("{name} is missing: `rustup component add {component}`")
             }
+            Source::Npm(package) => {
+                format!("{name} is missing: `npm install --prefix {TOOLS} {package}`")
+            }
             Source::Advice(advice) => format!("{name} is missing: {advice}"),
         }
     }
@@ -193,6 +211,9 @@ pub(crate) fn provide(needs: &[&'static Need]) {
         match need.source {
             Source::Cargo(arguments) => install_with("cargo", "install", arguments),
             Source::Rustup(component) => install_with("rustup", "component", &["add", component]),
+            Source::Npm(package) => {
+                install_with("npm", "install", &[&NPM, &[package][..]].concat());
+            }
             Source::Debian(_) | Source::Advice(_) => {}
         }
     }

@@ -190,7 +190,7 @@ static STEPS: &[Step] = &[
         name: "browser tests",
         quick: false,
         after: Some(BUILD),
-        needs: &[setup::NEXTEST, setup::CHROMIUM, setup::CHROMEDRIVER],
+        needs: suites::BROWSER_NEEDS,
         run: |scope| suites::run(Suite::Browser, scope),
     },
     Step {

@@ -1,10 +1,13 @@
 //! The test suites: which tests belong to which, and how each is run by cargo-nextest.
 //! Must never know what a test needs from the machine: the steps say that.
 
+use std::path::Path;
+
 use anyhow::Result;
 use duct::Expression;
 
 use crate::process::{self, Shown};
+use crate::setup::{self, Need};
 use crate::steps::{Outcome, Scope};
 use crate::tally::{self, Tally};
 
@@ -29,6 +32,11 @@ pub(crate) enum Suite {
 }
 
 const BROWSER: &str = "kind(test) & test(/^browser::/)";
+/// The browser tests that take pictures, of whichever page.
+const PICTURES: &str = "kind(test) & test(/^browser::.*::pictures_/)";
+/// What the tests with a browser need.
+pub(crate) const BROWSER_NEEDS: &[Need] =
+    &[setup::NEXTEST, setup::CHROMIUM, setup::CHROMEDRIVER, setup::NPM_PROGRAM, setup::AXE];
 const COMPOSE: &str = "kind(test) & test(/^compose::/)";
 const DEPLOY: &str = "kind(test) & test(/^deploy::/)";
 const MOUNT: &str = "kind(test) & test(/^mount::/)";
@@ -79,6 +87,16 @@ pub(crate) fn command(suite: Suite, scope: Scope) -> Expression {
     }
     println!("KILAT_QUICK=1: suites that can be scaled run at their smallest size");
     command.env("KILAT_QUICK", "1")
+}
+
+/// Takes pictures of the pages in all their states, into `folder`.
+pub(crate) fn take_pictures(folder: &Path) -> Result<bool> {
+    let missing: Vec<String> =
+        BROWSER_NEEDS.iter().filter(|need| !need.is_present()).map(Need::advice).collect();
+    anyhow::ensure!(missing.is_empty(), "{}", missing.join("; "));
+    let command = process::cargo(["nextest", "run", "--package", "kilat", "-E", PICTURES]);
+    let folder = std::path::absolute(folder)?;
+    process::succeeds(&command.env("KILAT_SCREENSHOTS", folder))
 }
 
 /// Runs the examples in the documentation comments.

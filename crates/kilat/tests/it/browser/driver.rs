@@ -2,6 +2,8 @@
 
 use crate::http;
 use crate::program::{Running, wait_for};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{ChildStdout, Command, Stdio};
@@ -116,6 +118,35 @@ impl Browser {
     /// Waits until a reader sees the element, or sees it no more.
     pub(super) fn wait_until_shown(&self, css: &str, shown: bool) {
         wait_for(css, || (self.is_shown(css) == shown).then_some(()));
+    }
+
+    /// Shows the page in a window of this size in CSS pixels, or as high as the page is if that is
+    /// more, to somebody who wishes this colour scheme and no motion.
+    pub(super) fn show_as(&self, width: u32, height: u32, scheme: &str) {
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]);
+        self.command("Emulation.setEmulatedMedia", &json!({"features": features}));
+        let resize = |height: u64| {
+            let metrics =
+                json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+            self.command("Emulation.setDeviceMetricsOverride", &metrics);
+            self.script("return document.documentElement.scrollHeight").as_u64().unwrap()
+        };
+        let needed = resize(height.into());
+        resize(needed.max(height.into()));
+    }
+
+    /// What is shown, as WebP of this quality, from 0 to 100.
+    pub(super) fn picture(&self, quality: u32) -> Vec<u8> {
+        // What is about to be painted is painted first.
+        self.script(
+            "return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))",
+        );
+        let taken =
+            self.command("Page.captureScreenshot", &json!({"format": "webp", "quality": quality}));
+        BASE64_STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
     /// A command of Chromium's own protocol.

@@ -1,5 +1,8 @@
 //! The pages, in a real browser.
+mod album;
+mod axe;
 mod buy;
 mod docs;
 mod driver;
 mod live;
+mod pictures;

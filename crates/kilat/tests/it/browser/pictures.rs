@@ -1,0 +1,129 @@
+//! The buy page in each of its states, as pictures.
+
+use super::album;
+use super::driver::Browser;
+use crate::program::{Server, kilat, serve};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SALE: &str = "/v1/sales/nusantara-x1";
+
+/// A server with one sale that looks like a real one, and a visitor at its page.
+struct Shop {
+    server: Server,
+    browser: Browser,
+    _folder: TempDir,
+}
+
+impl Shop {
+    fn open(opens_at: Option<&str>) -> Shop {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = kilat(serve(folder.path()));
+        let server = Server::run(command.args(["--listen=127.0.0.1:0", "--node=kilat-2"]));
+        let sale = json!({
+            "id": "nusantara-x1", "title": "Nusantara X1 Pro", "sku": "NUSANTARA-X1-PRO",
+            "price": {"amount": "18999000", "currency": "IDR"}, "supply": 2500, "per_customer": 1,
+            "opens_at": opens_at, "closes_at": null, "hold_seconds": 600,
+        });
+        let reply = server.admin("POST", "/v1/sales", "make", &sale.to_string());
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        let browser = Browser::start(true);
+        browser.open(&format!("{}/?lang=id", server.url));
+        Shop { server, browser, _folder: folder }
+    }
+
+    fn take(&self, state: &str) {
+        album::take(&self.browser, &format!("buy-{state}"));
+    }
+
+    fn home(&self) {
+        self.browser.open(&self.server.url);
+    }
+
+    /// Presses, and waits for what comes of it.
+    fn press(&self, css: &str, then: &str) {
+        self.browser.click(css);
+        self.browser.wait_until_shown(then, true);
+    }
+
+    fn change(&self, body: &str) {
+        let reply = self.server.admin("PATCH", SALE, body.trim_matches(['{', '}']), body);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// Others buy so many.
+    fn sell(&self, units: u32) {
+        let order = |n: u32| json!({"key": "k", "customer": format!("c{n}"), "quantity": 1});
+        let orders: Vec<Value> = (0..units).map(order).collect();
+        let body = json!({"orders": orders}).to_string();
+        let headers = [("content-type", "application/json")];
+        let path = format!("{SALE}/orders:batch");
+        let reply = crate::http::call(&self.server.url, "POST", &path, &headers, &body).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+}
+
+#[test]
+fn pictures_before_the_opening() {
+    let opens_at = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(15);
+    let shop = Shop::open(Some(&opens_at.to_string()));
+    shop.browser.wait_until_shown("#countdown", true);
+    shop.take("soon");
+}
+
+#[test]
+fn pictures_of_a_purchase() {
+    let shop = Shop::open(None);
+    shop.sell(1_266);
+    shop.browser.wait_for_text("#available", "1.234");
+    shop.take("open");
+    shop.press("button.buy", "#order");
+    shop.take("receipt");
+    shop.home();
+    shop.take("bought");
+    shop.browser.open(&format!("{}/s/nusantara-x1/orders", shop.server.url));
+    shop.take("orders");
+    shop.browser.open(&format!("{}/s/nusantara-x1?refused=limit_reached", shop.server.url));
+    shop.take("limit");
+}
+
+#[test]
+fn pictures_of_a_hold() {
+    let shop = Shop::open(None);
+    shop.sell(2_312);
+    shop.press("button[name=hold]", "#order");
+    shop.take("hold");
+    shop.home();
+    shop.take("held");
+    shop.press(".own .quiet", "#order");
+    shop.take("cancelled");
+}
+
+#[test]
+fn pictures_of_a_sale_that_can_t_sell() {
+    let shop = Shop::open(None);
+    shop.sell(700);
+    shop.change(r#"{"state":"paused"}"#);
+    shop.browser.wait_until_shown("[data-when=paused]", true);
+    shop.take("paused");
+    shop.change(r#"{"state":"open"}"#);
+    shop.sell(2_500);
+    shop.browser.wait_until_shown("[data-when=sold_out]", true);
+    shop.take("sold-out");
+    shop.change(r#"{"state":"closed"}"#);
+    shop.browser.wait_until_shown("[data-when=closed]", true);
+    shop.take("closed");
+    shop.browser.open(&format!("{}/s/nothing", shop.server.url));
+    shop.browser.text(".notice");
+    shop.take("not-found");
+}
+
+#[test]
+fn pictures_of_a_page_that_nobody_answers() {
+    let Shop { server, browser, _folder } = Shop::open(None);
+    browser.wait_until_shown("button.buy", true);
+    server.kill();
+    browser.click("button.buy");
+    browser.wait_until_shown("#busy", true);
+    album::take(&browser, "buy-busy");
+}
