@@ -87,6 +87,7 @@ impl Default for Limits {
             connections_max: 16_384,
             silence_when_full: Duration::from_secs(5),
             streams_max: 8_192,
+            streams_max: 12_288,
         }
     }
 }

@@ -257,7 +257,7 @@ fn refusal(status: u16, codes: &[Code], shows_pages: bool) -> Value {
     let mut response = json!({"description": description, "content": content});
     let more: &[&str] = match status {
         401 if !shows_pages => &["www-authenticate"],
-        429 | 503 | 504 if !shows_pages => &["retry-after"],
+        429 | 503 | 504 => &["retry-after"],
         _ => &[],
     };
     mark(&mut response, more);

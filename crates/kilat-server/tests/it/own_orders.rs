@@ -170,3 +170,31 @@ fn a_script_is_told_where_to_look() {
     assert_eq!(refused.json()["location"], "/s/s?refused=limit_reached");
     assert_eq!(refused.header("cache-control"), Some("no-store"));
 }
+
+#[test]
+fn what_nobody_could_decide_is_a_form_to_send_again_with_its_key() {
+    let mut world = World::open();
+    world.make_sale(&[]);
+    let mut visitor = Visitor::arrive(&world);
+    let held = visitor.hold(&world);
+    let receipt = place(&held);
+    visitor.keep(&held);
+    visitor.key = "key-of-a-later-page".to_owned();
+    world.stop_engine();
+    let same_key = r#"name="key" value="key-of-a-later-page""#;
+    let again = "Coba lagi</button>";
+    let bought = visitor.buy(&world);
+    check_page(&bought, 503, &[r#"method="post" action="/buy""#, same_key, again]);
+    assert!(!bought.text().contains(r#"name="hold""#));
+    let hold = visitor.hold(&world);
+    check_page(&hold, 503, &[same_key, r#"name="hold" value="true""#]);
+    let path = format!("{receipt}/confirm");
+    let confirmed = visitor.settle(&world, &path, &[SITE], "");
+    check_page(&confirmed, 503, &[&format!("method=\"post\" action=\"{path}\"")]);
+    let shown = visitor.see(&world, &receipt);
+    check_page(&shown, 503, &[&format!("method=\"get\" action=\"{receipt}\"")]);
+    for reply in [bought, hold, confirmed, shown] {
+        assert_eq!(reply.header("retry-after"), Some("1"));
+    }
+    check_page(&visitor.see(&world, "/"), 200, &["Lampu"]);
+}

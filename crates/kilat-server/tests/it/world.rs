@@ -34,7 +34,10 @@ pub(crate) const BEHIND_A_CORE: &str = "KILAT_TEST_BEHIND_A_CORE";
 /// What the server asks.
 struct Backend {
     remote: Option<(Remote, Core)>,
-    engine: Engine,
+    /// Absent once it was stopped.
+    engine: Option<Engine>,
+    handle: Handle,
+    events: Events,
 }
 
 impl Backend {
@@ -44,15 +47,19 @@ impl Backend {
         let engine = Engine::start(options).unwrap();
         let behind_a_core = std::env::var_os(BEHIND_A_CORE).is_some();
         let remote = behind_a_core.then(|| replica(&engine, folder));
-        Backend { remote, engine }
+        let engine_handle = (engine.handle().clone(), engine.events().clone());
+        let remote_handle = remote.as_ref().map(|(remote, _)| {
+            let remote: &Remote = remote;
+            (remote.handle().clone(), remote.events().clone())
+        });
+        let (handle, events) = remote_handle.unwrap_or(engine_handle);
+        Backend { remote, engine: Some(engine), handle, events }
     }
 
-    fn handle(&self) -> &Handle {
-        self.remote.as_ref().map_or(self.engine.handle(), |(remote, _)| remote.handle())
-    }
-
-    fn events(&self) -> &Events {
-        self.remote.as_ref().map_or(self.engine.events(), |(remote, _)| remote.events())
+    /// From now on nobody can decide anything.
+    fn stop(&mut self) {
+        drop(self.remote.take());
+        self.engine.take().unwrap().stop();
     }
 }
 
@@ -117,7 +124,7 @@ impl World {
         };
         let server = runtime
             .block_on(async {
-                let (handle, events) = (backend.handle().clone(), backend.events().clone());
+                let (handle, events) = (backend.handle.clone(), backend.events.clone());
                 Server::start(listener, options, handle, events)
             })
             .unwrap();
@@ -126,7 +133,7 @@ impl World {
     }
 
     pub(crate) fn handle(&self) -> Handle {
-        self.backend.handle().clone()
+        self.backend.handle.clone()
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -186,6 +193,11 @@ impl World {
 
     pub(crate) fn batch(&self, body: &str) -> Reply {
         self.call("POST", "/v1/sales/s/orders:batch", &[("content-type", "application/json")], body)
+    }
+
+    /// The server goes on without an engine behind it.
+    pub(crate) fn stop_engine(&mut self) {
+        self.backend.stop();
     }
 
     pub(crate) fn leave(&self) {
