@@ -71,17 +71,25 @@ fn the_stock_falls_to_its_end_while_the_page_is_open() {
 fn a_sale_opens_while_the_page_is_open() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
-    server.make_sale("s", 10, 60);
+    let one_each =
+        crate::program::sale("s", 10, 60).replace(r#""per_customer":null"#, r#""per_customer":1"#);
+    assert_eq!(server.admin("POST", "/v1/sales", "make", &one_each).status, 201);
     let seconds = |seconds: i64| jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
     change(&server, "later", &format!(r#"{{"opens_at":"{}"}}"#, seconds(3_600)));
     let browser = open(&server);
+    browser.show_as(360, 740, "dark");
     browser.wait_until_shown("#countdown", true);
     assert!(!browser.is_shown("#buy"));
     change(&server, "soon", &format!(r#"{{"opens_at":"{}"}}"#, seconds(2)));
     browser.wait_until_shown("#buy", true);
     assert!(is_still_open(&browser), "the button came without a reload");
     browser.click("button.buy");
-    browser.text("#order");
+    let order = browser.text("#order");
+    browser.reload();
+    assert_eq!(browser.text("#order"), order);
+    browser.open(&server.url);
+    browser.wait_for("main", |text| text.contains("Batas pembelian Anda"));
+    assert!(!browser.is_shown("#buy"));
     server.stop();
 }
 

@@ -4,5 +4,6 @@ mod axe;
 mod buy;
 mod docs;
 mod driver;
+mod film;
 mod live;
 mod pictures;

@@ -2,8 +2,11 @@
 
 use super::album;
 use super::driver::Browser;
+use super::film::{BYTES_MAX, Film};
 use crate::program::{Server, kilat, serve};
+use crate::storm::Storm;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const SALE: &str = "/v1/sales/nusantara-x1";
@@ -126,4 +129,41 @@ fn pictures_of_a_page_that_nobody_answers() {
     browser.click("button.buy");
     browser.wait_until_shown("#busy", true);
     album::take(&browser, "buy-busy");
+}
+
+/// What is filmed, in CSS pixels, and the part of it that changes: left, top, width, height. Three
+/// quarters of each are even.
+const STAGE: [u32; 4] = [0, 0, 1_200, 640];
+const WORDS: [u32; 4] = [0, 96, 616, 544];
+const FILM_QUALITY: u32 = 75;
+
+#[test]
+fn pictures_of_an_attack() {
+    let shop = Shop::open(None);
+    shop.browser.show_as(STAGE[2], STAGE[3], "dark");
+    shop.browser.wait_for_text("#available", "2.500");
+    let first = shop.browser.part(STAGE, FILM_QUALITY);
+    let attack = ["--sale=nusantara-x1", "--buyers=4000", "--rate=600", "--connections=16"];
+    let storm = Storm::start(&shop.server.url, &attack);
+    let mut film = Film::new(&first, Duration::from_secs(1));
+    loop {
+        let since = Instant::now();
+        let picture = shop.browser.part(WORDS, FILM_QUALITY);
+        let is_over = shop.browser.is_shown("[data-when=sold_out]");
+        film.add(&picture, (0, WORDS[1] * 3 / 4), since.elapsed());
+        if is_over {
+            break;
+        }
+    }
+    film.add(
+        &shop.browser.part(WORDS, FILM_QUALITY),
+        (0, WORDS[1] * 3 / 4),
+        Duration::from_secs(3),
+    );
+    storm.proven();
+    let film = film.finish();
+    assert!(film.len() <= BYTES_MAX, "{} bytes", film.len());
+    if let Some(folder) = album::folder() {
+        std::fs::write(folder.join("attack.webp"), film).unwrap();
+    }
 }
