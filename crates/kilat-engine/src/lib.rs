@@ -59,7 +59,7 @@ pub use backup::{
 pub use board::Board;
 pub use change::{Change, OrderRef};
 pub use clock::Clock;
-pub use core::{Core, CoreOptions};
+pub use core::{AskCallback, Core, CoreOptions};
 pub use embedded::{Engine, Options, StartError};
 pub use events::{
     EventRecovery, Events, Forgotten, ProjectorState, PublishedCallback, ReadError,
@@ -78,7 +78,7 @@ pub use kilat_ledger::{
 pub use orders::{OrderHasher, OrderText, Orders, Placed, PlacedCallback};
 pub use query::{OwnedOrder, Page};
 pub use recovery::Recovery;
-pub use remote::{ConnectError, Remote, RemoteOptions};
+pub use remote::{Asker, ConnectError, Remote, RemoteOptions};
 pub use sale::Sale;
 pub use socket::{AddressError, CoreAddress, CoreListener};
 pub use store::{Store, StoreAddress, StoreAddressError, StoreError, StoreOptions};

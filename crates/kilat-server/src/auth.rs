@@ -103,6 +103,18 @@ impl Access {
         Access { publisher, ..self }
     }
 
+    /// The hash of the admin token; `None` where there is none.
+    #[must_use]
+    pub(crate) fn admin_hash(&self) -> Option<blake3::Hash> {
+        self.admin
+    }
+
+    /// Whether this is the admin token; in constant time.
+    #[must_use]
+    pub(crate) fn is_admin(&self, token: &[u8]) -> bool {
+        is(self.admin, token)
+    }
+
     /// Whether anybody may order: neither a shop token nor a customer key is set.
     #[must_use]
     fn is_open(&self) -> bool {

@@ -7,8 +7,14 @@ use crate::state::App;
 use axum::Router;
 use bytes::Bytes;
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tower_http::add_extension::AddExtension;
+
+/// Who is at the other end of a connection; `None` when it has left already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) Option<IpAddr>);
 
 /// Serves every route.
 pub(crate) struct FullLane {
@@ -26,7 +32,8 @@ impl FullLane {
 
     /// Serves a connection on a task of its own; its seat is free when it ends.
     pub(crate) fn take(&self, stream: TcpStream, already_read: Bytes, seat: Seat) {
-        let service = TowerToHyperService::new(self.router.clone());
+        let peer = Peer(stream.peer_addr().ok().map(|address| address.ip()));
+        let service = TowerToHyperService::new(AddExtension::new(self.router.clone(), peer));
         self.connections.serve(stream, already_read, service, seat);
     }
 

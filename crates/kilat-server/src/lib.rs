@@ -14,6 +14,7 @@
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
 //! | `events` | publishing events, reading and following them |
 //! | `pages`, `visitor` | the buy page and its visitors |
+//! | [`ops`] | the operator's pages: figures, sales, rehearsals and checks |
 //! | [`gateway`] | one address for several servers like this one |
 //! | [`lookup`] | the five reference lookup APIs, on a port of their own |
 //! | `docs` | the description of the interface, for programs and for people |
@@ -42,6 +43,7 @@ mod lane;
 pub mod limits;
 pub mod lookup;
 mod metrics;
+pub mod ops;
 mod orders;
 mod pages;
 mod path;
@@ -114,6 +116,7 @@ impl Server {
             (Some(lanes), tokio::spawn(take_over(handovers, Arc::clone(&full_lane))))
         };
         let upkeep = tokio::spawn(keep_up(metrics));
+        ops::begin(&app);
         Ok(Server { address, app, fast_lane, full_lane, accepting, upkeep })
     }
 

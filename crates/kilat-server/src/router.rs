@@ -9,7 +9,7 @@ use crate::limits::{
 use crate::metrics::RouteSeconds;
 use crate::problem::Fault;
 use crate::state::App;
-use crate::{docs, events, headers, health, orders, pages, sales, stream};
+use crate::{docs, events, headers, health, ops, orders, pages, sales, stream};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -125,6 +125,7 @@ pub(crate) fn router(app: &App) -> Router {
         router = router.route(route.path, method_router(route, app));
     }
     router
+        .merge(ops::router(app))
         .fallback(pages::not_found)
         .method_not_allowed_fallback(|| async { Fault::new(Code::MethodNotAllowed) })
         .layer(middleware::from_fn_with_state(app.clone(), headers::stamp))

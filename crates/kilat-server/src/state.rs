@@ -6,6 +6,7 @@ use crate::groups::Groups;
 use crate::lane::LaneOptions;
 use crate::limits::{FILE_READS_MAX, Limits};
 use crate::metrics::Metrics;
+use crate::ops::{Operations, Ops};
 use crate::seats::Seats;
 use crate::trace::Tracer;
 use crate::visitor::VisitorKey;
@@ -33,6 +34,8 @@ pub struct Options {
     pub lanes: LaneOptions,
     /// What is known of requests whose way is recorded goes there.
     pub tracer: Tracer,
+    /// What the operator's pages need.
+    pub operations: Operations,
 }
 
 /// What the handlers share; clones share the same.
@@ -64,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) tracer: Tracer,
     pub(crate) node_header: HeaderValue,
     pub(crate) visitors: VisitorKey,
+    pub(crate) ops: Ops,
     /// Places for connections.
     pub(crate) seats: Seats,
     pub(crate) groups: Groups,
@@ -94,6 +98,7 @@ impl App {
             handle,
             events,
             node: options.node.into(),
+            ops: Ops::new(options.operations, &options.secret, &options.access, options.behind_tls),
             access: options.access,
             groups: Groups::default(),
             buffers: SpareBuffers::default(),

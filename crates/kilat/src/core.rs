@@ -8,10 +8,14 @@ use crate::secrets::Secrets;
 use crate::serve::{DRAIN, StopSignals, open, runtime};
 use crate::settings::Settings;
 use crate::{demo, listen, logging, otlp};
+use crate::up::CONTROL_SOCKET;
+use crate::{demo, logging, otlp};
 use kilat_engine::{Core, CoreAddress, CoreListener, CoreOptions, Engine};
+use kilat_server::ops::{Console, ConsoleLink, ConsoleOptions, Operations};
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Runs until told to stop.
 ///
@@ -62,13 +66,17 @@ async fn serve(
     let stop = StopSignals::catch()?;
     let secrets =
         Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
+    let console = start_console(&settings, &engine);
+    let answering = console.clone();
     let options = CoreOptions {
         on_traced: tracer.of_core(),
+        on_ask: Some(Arc::new(move |question| answering.answer_bytes(question))),
         ..CoreOptions::new(secrets.secret.clone().into_bytes(), secrets.to_hand_over())
     };
     let core = Core::start(&engine, listener, options)
         .map_err(|e| Failure::failed(format!("the core can't start: {e}")))?;
-    let admin = admin.map(|admin| start_admin(admin, &settings, &engine, &secrets)).transpose()?;
+    let admin =
+        admin.map(|admin| start_admin(admin, &settings, &engine, &secrets, console)).transpose()?;
     let address = core.address().clone();
     tracing::info!(%address, data = %settings.data.display(), "ready");
     announce(&address, admin.as_ref(), &secrets, lang);
@@ -95,12 +103,23 @@ fn announce(address: &CoreAddress, admin: Option<&Server>, secrets: &Secrets, la
     tell(say!(lang, "core.ready", url = address));
 }
 
+/// What the operator's pages of all replicas ask. It tells the core's own figures.
+fn start_console(settings: &Settings, engine: &Engine) -> Console {
+    let options = ConsoleOptions {
+        // Made once this process is ready, by `kilat up` only.
+        supervisor: Some(settings.data.join(CONTROL_SOCKET)),
+        own_node: Some(settings.node.clone()),
+    };
+    Console::start(options, engine.handle().clone(), engine.events().clone())
+}
+
 /// The core's own HTTP, for metrics and health; it can do all that a replica can.
 fn start_admin(
     listener: TcpListener,
     settings: &Settings,
     engine: &Engine,
     secrets: &Secrets,
+    console: Console,
 ) -> Result<Server, Failure> {
     let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
     let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
@@ -117,6 +136,7 @@ fn start_admin(
         limits,
         lanes: LaneOptions { threads: 0, ..LaneOptions::default() },
         tracer: Tracer::default(),
+        operations: Operations { console: Some(ConsoleLink::Here(console)), is_silent: true },
     };
     Server::start(listener, options, engine.handle().clone(), engine.events().clone())
         .map_err(|e| Failure::failed(format!("the core's own HTTP can't start: {e}")))

@@ -13,6 +13,7 @@ use kilat_engine::{
     CoreAddress, Engine, Events, Handle, Remote, RemoteOptions, Store, StoreAddress, StoreOptions,
 };
 use kilat_server::lookup::Lookups;
+use kilat_server::ops::{Console, ConsoleLink, ConsoleOptions, Operations};
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -102,6 +103,18 @@ impl Backend {
         }
     }
 
+    /// Where the operator's pages get their figures. In a runtime.
+    fn console(&self) -> ConsoleLink {
+        match self {
+            Backend::Here(engine) => {
+                let options = ConsoleOptions { supervisor: None, own_node: None };
+                let (handle, events) = (engine.handle().clone(), engine.events().clone());
+                ConsoleLink::Here(Console::start(options, handle, events))
+            }
+            Backend::Core(remote) | Backend::Store(_, remote) => ConsoleLink::Core(remote.asker()),
+        }
+    }
+
     fn secrets(&self, settings: &Settings) -> Result<Secrets, Failure> {
         let (admin_token, secret) = (settings.admin_token.clone(), settings.secret.clone());
         match self {
@@ -180,6 +193,7 @@ async fn serve(
         limits,
         lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
         tracer,
+        operations: Operations { console: Some(backend.console()), is_silent: false },
     };
     let (handle, events) = (backend.handle().clone(), backend.events().clone());
     let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;

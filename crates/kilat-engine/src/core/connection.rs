@@ -181,6 +181,7 @@ impl Request<'_> {
                 Ok(())
             }
             (Role::Reads, Kind::ReadTopics) => self.topics(frame),
+            (Role::Reads, Kind::Ask) => self.ask(frame),
             _ => Err(Malformed("a request came on the wrong connection")),
         }
     }
@@ -227,6 +228,17 @@ impl Request<'_> {
             Err(_) => Told::Declined(Declined::Unreadable),
         };
         self.tell(told);
+        Ok(())
+    }
+
+    /// A question that only the process around the core understands.
+    fn ask(&self, mut frame: Frame<'_>) -> Result<(), Malformed> {
+        let question = frame.body.blob()?;
+        frame.body.end()?;
+        self.tell(match &self.shared.on_ask {
+            Some(answer) => Told::Reply(answer(question)),
+            None => Told::Declined(Declined::Unreadable),
+        });
         Ok(())
     }
 

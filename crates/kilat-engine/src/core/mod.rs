@@ -46,13 +46,26 @@ pub struct CoreOptions {
     pub request_age_ms_max: u64,
     /// Told of every group with traced orders that was decided.
     pub on_traced: Option<TracedCallback>,
+    /// Answers what a replica's process asks by [`Asker`](crate::Asker). Bytes both ways, which
+    /// only the processes around core and replica know to read. Runs on the thread that reads
+    /// from the replica, so it must not wait for long.
+    pub on_ask: Option<AskCallback>,
 }
+
+/// Answers a question of a replica's process; see [`CoreOptions::on_ask`].
+pub type AskCallback = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 impl CoreOptions {
     /// The usual settings with these secrets.
     #[must_use]
     pub fn new(secret: Vec<u8>, handover: String) -> CoreOptions {
-        CoreOptions { secret, handover, request_age_ms_max: REQUEST_AGE_MS_MAX, on_traced: None }
+        CoreOptions {
+            secret,
+            handover,
+            request_age_ms_max: REQUEST_AGE_MS_MAX,
+            on_traced: None,
+            on_ask: None,
+        }
     }
 }
 
@@ -72,6 +85,7 @@ pub(crate) struct Shared {
     handover: String,
     request_age_ms_max: u64,
     on_traced: Option<TracedCallback>,
+    on_ask: Option<AskCallback>,
     /// Begin of the clock by which the age of requests is told.
     started: Instant,
     open: Mutex<Open>,
@@ -111,6 +125,7 @@ impl Core {
             handover: options.handover,
             request_age_ms_max: options.request_age_ms_max,
             on_traced: options.on_traced,
+            on_ask: options.on_ask,
             started: Instant::now(),
             open: Mutex::default(),
             one_ended: Condvar::new(),

@@ -41,6 +41,8 @@ pub(super) enum Told {
     Forgotten(Forgotten),
     Events(Page),
     Topics(Vec<TopicCount>),
+    /// What the process around answered to a question of its own kind.
+    Reply(Vec<u8>),
     Declined(Declined),
 }
 
@@ -268,6 +270,10 @@ fn write(number: u64, told: &Told, out: &mut Vec<u8>) {
         }
         Told::Topics(topics) => put_frame(out, Kind::Topics, number, |out| {
             events::put_topics(topics, TOPICS_BYTES_MAX, out);
+        }),
+        Told::Reply(bytes) => put_frame(out, Kind::Reply, number, |out| {
+            out.put_count(bytes.len());
+            out.extend_from_slice(bytes);
         }),
         Told::Declined(why) => put_declined(number, *why, out),
     }

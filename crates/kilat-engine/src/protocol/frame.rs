@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     ReadEvents = 0x15,
     ReadTopics = 0x16,
     PublishFacts = 0x17,
+    Ask = 0x18,
     Alive = 0x1f,
     // From a core, to a request.
     Placed = 0x20,
@@ -40,6 +41,7 @@ pub(crate) enum Kind {
     Forgotten = 0x24,
     Events = 0x25,
     Topics = 0x26,
+    Reply = 0x27,
     Declined = 0x2f,
     // From a core, unasked.
     Tick = 0x30,
@@ -49,7 +51,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 26] = [
+    const ALL: [Kind; 28] = [
         Kind::Hello,
         Kind::Challenge,
         Kind::Proof,
@@ -63,6 +65,7 @@ impl Kind {
         Kind::ReadEvents,
         Kind::ReadTopics,
         Kind::PublishFacts,
+        Kind::Ask,
         Kind::Alive,
         Kind::Placed,
         Kind::Changed,
@@ -71,6 +74,7 @@ impl Kind {
         Kind::Forgotten,
         Kind::Events,
         Kind::Topics,
+        Kind::Reply,
         Kind::Declined,
         Kind::Tick,
         Kind::Sale,

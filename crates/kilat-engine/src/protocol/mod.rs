@@ -15,7 +15,7 @@ use crate::Unavailable;
 use wire::{Input, Malformed};
 
 /// Version of everything in this module. Both ends must speak the same.
-pub(crate) const PROTOCOL_VERSION: u16 = 1;
+pub(crate) const PROTOCOL_VERSION: u16 = 2;
 /// Longest frame that a replica sends, in bytes after the length: the largest group or publication.
 pub(crate) const REQUEST_BYTES_MAX: usize = 16 << 20;
 /// Longest frame that a core sends, in bytes after the length.

@@ -80,6 +80,12 @@ impl<'a> Input<'a> {
         str::from_utf8(self.bytes(len)?).map_err(|_| Malformed("a text is not UTF-8"))
     }
 
+    /// Bytes behind a number of them that needs 32 bits.
+    pub(crate) fn blob(&mut self) -> Result<&'a [u8], Malformed> {
+        let len = self.u32()? as usize;
+        self.bytes(len)
+    }
+
     pub(crate) fn owned(&mut self) -> Result<String, Malformed> {
         self.text().map(str::to_owned)
     }

@@ -29,6 +29,7 @@ pub use greeting::ConnectError;
 use greeting::{Greeter, Session};
 use ledger::LedgerTraffic;
 use link::{Link, Traffic};
+pub use reads::Asker;
 use reads::ReadTraffic;
 pub(crate) use reads::ReadWork;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -98,6 +99,12 @@ impl Remote {
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// The way to the process around the core.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        Asker(Arc::clone(&self.reads))
     }
 
     /// What the core's owner gave to this replica; empty unless both are on one machine.

@@ -5,13 +5,15 @@ use super::in_flight::Sent;
 use super::ledger::answer;
 use super::link::Traffic;
 use crate::Unavailable;
-use crate::intake::{IntakeLimits, Queued};
+use crate::intake::{Intake, IntakeLimits, Queued};
 use crate::protocol::events::{self, Span};
 use crate::protocol::frame::{Frame, Kind};
 use crate::protocol::hello::Role;
 use crate::protocol::wire::{Malformed, Put as _};
 use crate::query::Reply;
 use kilat_eventlog::{Page, TopicCount};
+use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Most reads that wait; the server allows itself far fewer at a time.
 const QUEUE_READS_MAX: usize = 1_024;
@@ -34,6 +36,31 @@ pub(crate) enum ReadWork {
         known: usize,
         reply: Reply<(bool, Vec<TopicCount>)>,
     },
+    /// Something that only the processes around replica and core know to read.
+    Ask {
+        question: Vec<u8>,
+        reply: Reply<Vec<u8>>,
+    },
+}
+
+/// Asks the process around the core, whose [`CoreOptions::on_ask`](crate::CoreOptions::on_ask)
+/// answers. Clones ask over the same connection.
+#[derive(Clone)]
+pub struct Asker(pub(super) Arc<Intake<ReadWork>>);
+
+impl Asker {
+    /// The answer to `question`, of at most 8 MiB. After a connection that broke it is sent again,
+    /// so what it asks for must be the same when done twice.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn ask(&self, question: Vec<u8>) -> Result<Vec<u8>, Unavailable> {
+        let (send, answer) = oneshot::channel();
+        // A caller who left is no fault.
+        let reply: Reply<Vec<u8>> = Box::new(move |result| drop(send.send(result)));
+        self.0.put_or_refuse(ReadWork::Ask { question, reply });
+        answer.await.unwrap_or(Err(Unavailable::Unknown))
+    }
 }
 
 impl Queued for ReadWork {
@@ -49,6 +76,7 @@ impl Queued for ReadWork {
         match self {
             ReadWork::Events { reply, .. } => reply(Err(why)),
             ReadWork::Topics { reply, .. } => reply(Err(why)),
+            ReadWork::Ask { reply, .. } => reply(Err(why)),
         }
     }
 }
@@ -68,6 +96,7 @@ impl Traffic for ReadTraffic {
         match work {
             ReadWork::Events { .. } => Kind::ReadEvents,
             ReadWork::Topics { .. } => Kind::ReadTopics,
+            ReadWork::Ask { .. } => Kind::Ask,
         }
     }
 
@@ -75,6 +104,10 @@ impl Traffic for ReadTraffic {
         match work {
             ReadWork::Events { span, .. } => events::put_span(span, out),
             ReadWork::Topics { known, .. } => out.put_count(*known),
+            ReadWork::Ask { question, .. } => {
+                out.put_count(question.len());
+                out.extend_from_slice(question);
+            }
         }
     }
 
@@ -86,6 +119,9 @@ impl Traffic for ReadTraffic {
             }
             (ReadWork::Topics { reply, .. }, Kind::Topics) => {
                 answer(reply, &mut body, events::topics)
+            }
+            (ReadWork::Ask { reply, .. }, Kind::Reply) => {
+                answer(reply, &mut body, |body| body.blob().map(<[u8]>::to_vec))
             }
             (work, _) => {
                 work.refuse(Unavailable::Unknown);

@@ -7,6 +7,7 @@ use kilat_engine::{
     Content, Core, CoreAddress, Engine, ForgetRule, NewEvent, OrderId, OrderStatus, OrderText,
     Orders, Outcome, Placed, Publication, Remote, Unavailable, Verdict,
 };
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -344,4 +345,26 @@ fn who_waits_for_no_core_is_told_where_it_should_be() {
     let options = kilat_engine::RemoteOptions { patience, ..options(&nowhere) };
     let Err(why) = Remote::connect(options) else { panic!("connected") };
     assert!(why.to_string().contains("core:///nonexistent/core.sock can't be reached"), "{why}");
+}
+
+#[tokio::test]
+async fn the_processes_around_core_and_replica_talk_over_the_same_connection() {
+    let echo = |engine: &Engine, address: &CoreAddress| {
+        core_with(engine, address, |options| {
+            options.on_ask = Some(Arc::new(|question| question.iter().rev().copied().collect()));
+        })
+    };
+    let world = World::with(1, echo).await;
+    let asker = world.replica.asker();
+    for question in [Vec::new(), vec![1, 2, 3], vec![7; 3 << 20]] {
+        let expected: Vec<u8> = question.iter().rev().copied().collect();
+        assert_eq!(asker.ask(question).await, Ok(expected));
+    }
+}
+
+#[tokio::test]
+async fn a_core_whose_process_answers_no_questions_says_so_and_goes_on() {
+    let world = World::start(1).await;
+    assert_eq!(world.replica.asker().ask(vec![1]).await, Err(Unavailable::Failed));
+    assert!(ordered(place(&world.replica, "a", false).await.unwrap()).is_some());
 }

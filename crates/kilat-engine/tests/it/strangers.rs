@@ -90,10 +90,10 @@ fn hello(protocol: u16, role: u8) -> Vec<u8> {
     [b"KILATCOR", &version[..], &text("0.9.9"), &[role], &text("raw"), &[7; 32]].concat()
 }
 
-/// The proof for [`hello`] of protocol 1.
+/// The proof for [`hello`] of protocol 2.
 fn proof(role: u8, challenge: &[u8]) -> Vec<u8> {
     let key = blake3::derive_key("kilat 2026-11 core protocol handshake", SECRET);
-    let said = [&hello(1, role), challenge, b"replica"].concat();
+    let said = [&hello(2, role), challenge, b"replica"].concat();
     blake3::keyed_hash(&key, &said).as_bytes().to_vec()
 }
 
@@ -101,9 +101,9 @@ fn proof(role: u8, challenge: &[u8]) -> Vec<u8> {
 async fn another_version_is_refused_by_name() {
     let world = World::start().await;
     let mut raw = world.connect();
-    raw.send(HELLO, &hello(2, 1));
+    raw.send(HELLO, &hello(3, 1));
     let (kind, body) = raw.read().unwrap();
-    let expected = [&[1][..], &1_u16.to_le_bytes(), &text(env!("CARGO_PKG_VERSION"))].concat();
+    let expected = [&[1][..], &2_u16.to_le_bytes(), &text(env!("CARGO_PKG_VERSION"))].concat();
     assert_eq!((kind, body), (REFUSAL, expected));
     assert!(raw.is_closed());
     world.still_sells("a").await;
@@ -159,12 +159,12 @@ fn a_core_that_can_not_prove_itself_is_not_believed() {
 async fn a_proof_is_good_once() {
     let world = World::start().await;
     let mut raw = world.connect();
-    raw.send(HELLO, &hello(1, 1));
+    raw.send(HELLO, &hello(2, 1));
     let challenge = raw.read().unwrap().1;
     raw.send(PROOF, &proof(1, &challenge));
     assert_eq!(raw.read().unwrap().0, WELCOME);
     let mut thief = world.connect();
-    thief.send(HELLO, &hello(1, 1));
+    thief.send(HELLO, &hello(2, 1));
     assert_ne!(thief.read().unwrap().1, challenge);
     thief.send(PROOF, &proof(1, &challenge));
     assert_eq!(thief.read(), Some((REFUSAL, vec![2])));
@@ -202,7 +202,7 @@ async fn garbage_ends_its_own_connection_only() {
         let known = round % 2 == 0;
         let role = 1 + (round / 2 % 3) as u8;
         if known {
-            raw.send(HELLO, &hello(1, role));
+            raw.send(HELLO, &hello(2, role));
             let challenge = raw.read().unwrap().1;
             raw.send(PROOF, &proof(role, &challenge));
             assert_eq!(raw.read().unwrap().0, WELCOME);
@@ -229,7 +229,7 @@ async fn garbage_ends_its_own_connection_only() {
 async fn who_takes_no_replies_is_not_read_from_and_nobody_else_waits() {
     let world = World::start().await;
     let mut raw = world.connect();
-    raw.send(HELLO, &hello(1, 1));
+    raw.send(HELLO, &hello(2, 1));
     let challenge = raw.read().unwrap().1;
     raw.send(PROOF, &proof(1, &challenge));
     raw.0.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -276,7 +276,7 @@ async fn a_trace_of_no_order_ends_the_connection() {
         ([traced(&[0]), vec![0]].concat(), false),
     ] {
         let mut raw = world.connect();
-        raw.send(HELLO, &hello(1, 1));
+        raw.send(HELLO, &hello(2, 1));
         let challenge = raw.read().unwrap().1;
         raw.send(PROOF, &proof(1, &challenge));
         let head = [&u64::MAX.to_le_bytes()[..], &1_u32.to_le_bytes()];

@@ -90,6 +90,13 @@ impl Metrics {
         Ok(installed.insert(Metrics { handle, started: SystemTime::now() }).clone())
     }
 
+    /// What a process without a server counts, in Prometheus's text format.
+    pub(crate) fn render_process(&self) -> String {
+        let mut out = Exposition::after(self.handle.render());
+        process::render(self.started, &mut out);
+        out.into_text()
+    }
+
     /// Everything in Prometheus's text format, `app`'s own figures as they are now.
     pub(crate) fn render(&self, app: &App) -> String {
         let mut out = Exposition::after(self.handle.render());

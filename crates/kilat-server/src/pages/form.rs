@@ -57,7 +57,7 @@ impl NoFields {
 ///
 /// Browsers say so in `Sec-Fetch-Site`; older ones send an `Origin` that must
 /// be our own host. Programs send neither, and no cookie of a victim either.
-pub(super) fn comes_from_here(headers: &HeaderMap) -> bool {
+pub(crate) fn comes_from_here(headers: &HeaderMap) -> bool {
     let value =
         |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     if let Some(site) = headers.get("sec-fetch-site") {

@@ -10,20 +10,20 @@ const COOKIE_SECONDS: u32 = 365 * 24 * 3600;
 
 /// A language that pages are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     Indonesian,
     English,
 }
 
 /// The language of one reply.
-pub(super) struct Choice {
-    pub(super) language: Language,
+pub(crate) struct Choice {
+    pub(crate) language: Language,
     /// The visitor has just used the switch: remember it.
     switched: bool,
 }
 
 impl Choice {
-    pub(super) fn of(headers: &HeaderMap, uri: &Uri) -> Choice {
+    pub(crate) fn of(headers: &HeaderMap, uri: &Uri) -> Choice {
         if let Some(language) = uri.query().and_then(switch) {
             return Choice { language, switched: true };
         }
@@ -42,7 +42,7 @@ impl Choice {
     }
 
     /// The cookie that remembers the switch.
-    pub(super) fn cookie(&self) -> Option<HeaderValue> {
+    pub(crate) fn cookie(&self) -> Option<HeaderValue> {
         let tag = self.text().tag;
         let cookie = format!("{COOKIE}={tag}; Path=/; Max-Age={COOKIE_SECONDS}; SameSite=Lax");
         self.switched.then(|| HeaderValue::from_str(&cookie).ok()).flatten()

@@ -36,6 +36,7 @@ mod live;
 mod lookups;
 mod misuse;
 mod own_orders;
+mod ops;
 mod pages;
 mod replica;
 mod roles;

@@ -4,6 +4,7 @@ use crate::http::{Connection, Reply};
 use kilat_engine::{
     Core, CoreAddress, CoreListener, CoreOptions, Engine, Events, Handle, Remote, RemoteOptions,
 };
+use kilat_server::ops::{Console, ConsoleLink, ConsoleOptions, Operations};
 use kilat_server::{Access, LaneOptions, Limits, Options, Server};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,6 +24,8 @@ pub(crate) const SALE: &str = r#"{"id":"s","title":"Lampu <Kilat> & \"Co\"","sku
 /// The full lane accepts for itself.
 const NO_LANE: LaneOptions =
     LaneOptions { threads: 0, request_timeout: Duration::ZERO, idle_timeout: Duration::ZERO };
+
+const CONSOLE: ConsoleOptions = ConsoleOptions { supervisor: None, own_node: None };
 
 fn open_access() -> Access {
     Access::new(Some(ADMIN), None, None)
@@ -121,10 +124,16 @@ impl World {
             limits,
             lanes,
             tracer: kilat_server::Tracer::default(),
+            operations: Operations::default(),
         };
         let server = runtime
             .block_on(async {
                 let (handle, events) = (backend.handle.clone(), backend.events.clone());
+                let (handle, events) = (backend.handle().clone(), backend.events().clone());
+                let console = Console::start(CONSOLE, handle.clone(), events.clone());
+                let console = Some(ConsoleLink::Here(console));
+                let operations = Operations { console, is_silent: false };
+                let options = Options { operations, ..options };
                 Server::start(listener, options, handle, events)
             })
             .unwrap();

@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// The socket of `kilat ps` and `kilat kill`, in the data directory.
-const CONTROL_SOCKET: &str = "up.sock";
+pub(crate) const CONTROL_SOCKET: &str = "up.sock";
 /// Exit code of a process that can't start as it was asked to.
 const USAGE: i32 = 2;
 /// Between two looks at processes that start for the first time.

@@ -1,0 +1,170 @@
+//! The console: what the process that holds the state knows of all processes, for whoever looks.
+//!
+//! ```text
+//! every process ─ beat ─▶ Board ─ one sample a second ─▶ answers to looks ─▶ Feed of each replica ─▶ browsers
+//! ```
+//!
+//! It answers from memory. While nobody looks it hears a name every few seconds and does nothing
+//! else. Must never know HTTP, or who is signed in.
+
+mod board;
+pub(crate) mod message;
+mod tail;
+
+use super::beat::Pulse;
+use crate::ids;
+use crate::state::wall_clock;
+use crate::supervisor::{self, Order};
+use board::Board;
+pub(crate) use board::STOCK_SALES_MAX;
+use kilat_engine::{Events, Handle};
+use message::{Answer, LogCounters, Question, Seen};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tail::Tail;
+
+/// Time between two samples, and between two beats while somebody looks.
+pub(crate) const EVERY: Duration = Duration::from_secs(1);
+/// How long samples are made after the last look, so that a reload shows the past.
+const LINGER: Duration = Duration::from_secs(600);
+
+/// What a console is started with.
+pub struct ConsoleOptions {
+    /// Where the supervisor listens, if one keeps this process.
+    pub supervisor: Option<PathBuf>,
+    /// This process has no server that would tell its figures: the console does, as this node.
+    pub own_node: Option<String>,
+}
+
+/// See the module. Clones are the same console.
+#[derive(Clone)]
+pub struct Console(Arc<Shared>);
+
+struct Shared {
+    name: String,
+    events: Events,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    board: Board,
+    tail: Tail,
+    processes: Vec<supervisor::Status>,
+    looked: Option<Instant>,
+}
+
+impl State {
+    fn is_watched(&self, now: Instant) -> bool {
+        self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LINGER)
+    }
+}
+
+impl Console {
+    /// Starts on the current tokio runtime. It ends with its last clone.
+    #[must_use]
+    pub fn start(options: ConsoleOptions, handle: Handle, events: Events) -> Console {
+        let name = ids::hex(ids::random_bits());
+        let shared = Arc::new(Shared { name, events, state: Mutex::default() });
+        let console = Console(shared);
+        tokio::spawn(run(Arc::downgrade(&console.0), options, handle));
+        console
+    }
+
+    /// Answers a question in bytes, for [`CoreOptions::on_ask`](kilat_engine::CoreOptions).
+    #[must_use]
+    pub fn answer_bytes(&self, question: &[u8]) -> Vec<u8> {
+        let answer = match serde_json::from_slice(question) {
+            Ok(question) => self.answer(question),
+            Err(error) => Answer::Refused(error.to_string()),
+        };
+        // Of strings and numbers: it can always be written.
+        serde_json::to_vec(&answer).unwrap_or_default()
+    }
+
+    pub(crate) fn answer(&self, question: Question) -> Answer {
+        let now = Instant::now();
+        let mut state = self.0.state();
+        match question {
+            Question::Beat(beat) => {
+                state.board.hear(*beat, now);
+                Answer::Heard { watched: state.is_watched(now) }
+            }
+            Question::Look { console, after } => {
+                state.looked = Some(now);
+                let after = if console == self.0.name { after } else { 0 };
+                Answer::Seen(Box::new(self.0.seen(&state, after, now)))
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn seen(&self, state: &State, after: u64, now: Instant) -> Seen {
+        let counters = self.events.counters();
+        Seen {
+            console: self.name.clone(),
+            samples: state.board.after(after),
+            nodes: state.board.nodes(now),
+            processes: state.processes.clone(),
+            log: LogCounters {
+                received: counters.received,
+                unique: counters.unique,
+                duplicates: counters.duplicates,
+                conflicts: counters.conflicts,
+                projected: counters.projected,
+            },
+            orders: state.tail.orders.iter().cloned().collect(),
+            events: state.tail.events.iter().cloned().collect(),
+        }
+    }
+
+    /// No code panics while it holds the lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes samples while somebody looks, until the console is gone.
+async fn run(shared: Weak<Shared>, options: ConsoleOptions, handle: Handle) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut tail = Tail::default();
+    let mut pulse = options.own_node.map(|node| Pulse::of_core(node, handle));
+    loop {
+        ticks.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        let watched = shared.state().is_watched(Instant::now());
+        if let Some(pulse) = &mut pulse
+            && let Some(beat) = pulse.beat(watched, Instant::now())
+        {
+            shared.state().board.hear(beat, Instant::now());
+        }
+        if !watched {
+            shared.state().board.pause();
+            continue;
+        }
+        let processes = processes(options.supervisor.as_deref()).await;
+        let events = shared.events.clone();
+        // Only a panic is an error here, and it was reported.
+        tail = tokio::task::spawn_blocking(move || {
+            tail.follow(&events);
+            tail
+        })
+        .await
+        .unwrap_or_default();
+        let mut state = shared.state();
+        (state.processes, state.tail) = (processes, tail.clone());
+        state.board.sample(wall_clock().as_millis(), Instant::now());
+    }
+}
+
+/// What the supervisor keeps running; nothing where there is none.
+async fn processes(socket: Option<&std::path::Path>) -> Vec<supervisor::Status> {
+    let Some(socket) = socket else { return Vec::new() };
+    match supervisor::ask(socket, &Order::Status).await {
+        Ok(supervisor::Reply::Status(all)) => all,
+        Ok(supervisor::Reply::Killed(_)) | Err(_) => Vec::new(),
+    }
+}

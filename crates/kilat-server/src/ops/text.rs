@@ -1,0 +1,235 @@
+//! Every word of the operator's pages, in both languages side by side.
+
+use crate::pages::language::Language;
+use kilat_api::problem::Code;
+use kilat_api::sale::SaleState;
+
+macro_rules! texts {
+    ($($name:ident $id:literal $en:literal;)*) => {
+        /// The words of one language.
+        pub(super) struct Text {
+            $(pub(super) $name: &'static str,)*
+        }
+
+        static INDONESIAN: Text = Text { $($name: $id,)* };
+        static ENGLISH: Text = Text { $($name: $en,)* };
+    };
+}
+
+texts! {
+    tag "id" "en";
+    other_tag "en" "id";
+    other_name "English" "Bahasa Indonesia";
+    operations "Operasi" "Operations";
+    dashboard "Dasbor" "Dashboard";
+    api_docs "Dokumentasi API" "API docs";
+    shop "Halaman beli" "Buy page";
+    served_by "Dilayani oleh Node" "Served by node";
+    skip "Langsung ke isi" "Skip to content";
+    sections "Bagian" "Sections";
+    // Signing in.
+    sign_in "Masuk" "Sign in";
+    sign_out "Keluar" "Sign out";
+    sign_in_lead "Pantau dan jalankan penjualan kilat dari sini." "Watch and run the flash sale from here.";
+    token "Token admin" "Admin token";
+    token_hint "Ada di berkas admin-token dalam direktori data, atau KILAT_ADMIN_TOKEN." "In the file admin-token of the data directory, or KILAT_ADMIN_TOKEN.";
+    token_wrong "Token itu salah." "That token is wrong.";
+    token_wait "Terlalu banyak token yang salah. Coba lagi dalam beberapa detik:" "Too many wrong tokens. Try again in, seconds:";
+    token_none "Server ini tidak punya token admin, jadi tidak ada yang bisa masuk." "This server has no admin token, so nobody can sign in.";
+    signed_out "Sesi Anda sudah berakhir. Masuk lagi untuk melanjutkan; tidak ada yang berubah." "Your session is over. Sign in again to go on; nothing was changed.";
+    // The dashboard.
+    live "Langsung" "Live";
+    waiting "Menunggu data…" "Waiting for figures…";
+    lost "Sambungan terputus, mencoba lagi…" "Connection lost, trying again…";
+    unreachable "Konsol tidak terjangkau. Angka di bawah mungkin sudah lama." "The console can't be reached. The figures below may be old.";
+    no_script "Angka langsung dan grafik memerlukan JavaScript. Tabel dan tombol bekerja tanpanya; muat ulang untuk memperbarui." "Live figures and charts need JavaScript. Tables and buttons work without it; reload to bring them up to date.";
+    per_second "Permintaan per detik" "Requests per second";
+    peak "tertinggi" "peak";
+    latency "Waktu tanggap p99" "Response time p99";
+    median "median" "median";
+    queue "Antrean" "Queue";
+    disk "fsync p99" "fsync p99";
+    log_events "Event tersimpan" "Events stored";
+    duplicates "duplikat" "duplicates";
+    conflicts "konflik" "conflicts";
+    replicas "Proses siap" "Processes ready";
+    of "dari" "of";
+    chart_rate "Permintaan beli menurut hasil" "Requests to buy by outcome";
+    chart_latency "Waktu tanggap" "Response time";
+    chart_stock "Stok dan penahanan" "Stock and holds";
+    chart_queue "Antrean dan batch" "Queue and batch";
+    chart_fsync "Waktu fsync" "Time of fsync";
+    unit_second "per detik" "per second";
+    unit_ms "milidetik" "milliseconds";
+    unit_units "unit" "units";
+    unit_count "jumlah" "count";
+    as_table "Sebagai tabel" "As a table";
+    time "Waktu" "Time";
+    waits "menunggu" "waiting";
+    facts_a_batch "fakta per batch" "facts a batch";
+    outcome_confirmed "terkonfirmasi" "confirmed";
+    outcome_held "ditahan" "held";
+    outcome_replayed "pengulangan" "replayed";
+    outcome_sold_out "habis" "sold out";
+    outcome_limit "batas tercapai" "limit reached";
+    outcome_refused "ditolak lainnya" "refused otherwise";
+    outcome_failed "gagal" "failed";
+    // Sales.
+    sales "Penjualan" "Sales";
+    sale "Penjualan" "Sale";
+    new_sale "Penjualan baru" "New sale";
+    no_sales "Belum ada penjualan. Buat yang pertama." "No sale yet. Make the first one.";
+    state "Keadaan" "State";
+    supply "Stok awal" "Supply";
+    available "Tersedia" "Available";
+    held "Ditahan" "Held";
+    sold "Terjual" "Sold";
+    stock_now "Stok sekarang" "Stock now";
+    manage "Kelola" "Manage";
+    open "Buka" "Open";
+    pause "Jeda" "Pause";
+    rehearsal_mark "latihan" "rehearsal";
+    scheduled "Terjadwal" "Scheduled";
+    is_open "Buka" "Open";
+    paused "Dijeda" "Paused";
+    sold_out "Habis" "Sold out";
+    closed "Ditutup" "Closed";
+    // Making and changing a sale.
+    new_lead "Penjualan langsung terlihat di halaman beli." "The sale shows on the buy page at once.";
+    sale_id "ID penjualan" "Sale ID";
+    sale_id_hint "Huruf kecil, angka dan tanda hubung; menjadi bagian alamat." "Small letters, digits and hyphens; part of the address.";
+    title "Judul" "Title";
+    sku "SKU" "SKU";
+    amount "Harga" "Price";
+    currency "Mata uang" "Currency";
+    per_customer "Maksimal per pembeli" "Most per buyer";
+    per_customer_hint "Kosongkan jika tanpa batas." "Leave empty for no limit.";
+    hold_seconds "Lama penahanan (detik)" "Holds last (seconds)";
+    opens_at "Dibuka pada" "Opens at";
+    opens_hint "Kosongkan untuk langsung dibuka." "Leave empty to open at once.";
+    closes_at "Ditutup pada" "Closes at";
+    closes_hint "Kosongkan jika tidak ada batas waktu." "Leave empty for no end.";
+    zone "Zona waktu" "Time zone";
+    make "Buat penjualan" "Make the sale";
+    schedule "Jadwal" "Schedule";
+    schedule_save "Simpan jadwal" "Save the schedule";
+    restock "Tambah stok" "Restock";
+    restock_units "Unit tambahan" "Units to add";
+    restock_do "Tambahkan" "Add";
+    switch "Buka atau jeda" "Open or pause";
+    switch_hint "Jeda menolak pesanan baru; penahanan tetap bisa dikonfirmasi." "Pausing refuses new orders; holds can still be confirmed.";
+    close "Tutup penjualan" "Close the sale";
+    close_hint "Penjualan yang ditutup tidak bisa dibuka lagi." "A closed sale can't be opened again.";
+    close_sure "Ya, tutup untuk selamanya" "Yes, close it for good";
+    close_do "Tutup" "Close";
+    proof "Bukti" "Proof";
+    proof_hint "Stok selalu sama dengan tersedia + ditahan + terjual." "Supply always equals available + held + sold.";
+    done_created "Penjualan dibuat." "The sale was made.";
+    done_changed "Perubahan tersimpan." "The change is saved.";
+    done_unchanged "Sudah dilakukan sebelumnya; tidak ada yang berubah lagi." "It had been done before; nothing changed again.";
+    failed "Tidak ada yang berubah:" "Nothing was changed:";
+    back "Kembali" "Back";
+    // System.
+    system "Sistem" "System";
+    process "Proses" "Process";
+    address "Alamat" "Address";
+    rate "Permintaan/dtk" "Requests/s";
+    connections "Koneksi" "Connections";
+    memory "Memori" "Memory";
+    restarts "Mulai ulang" "Restarts";
+    state_ready "Siap" "Ready";
+    state_leaving "Berhenti" "Leaving";
+    state_cut_off "Terputus" "Cut off";
+    state_silent "Diam" "Silent";
+    state_starting "Memulai" "Starting";
+    state_restarting "Mulai ulang" "Restarting";
+    state_stopped "Berhenti" "Stopped";
+    recent_orders "Pesanan terbaru" "Latest orders";
+    recent_events "Event terbaru" "Latest events";
+    nothing_yet "Belum ada." "Nothing yet.";
+    what "Apa" "What";
+    customer "Pembeli" "Customer";
+    topic "Topik" "Topic";
+    // Refusals.
+    not_found_title "Tidak ditemukan" "Not found";
+    not_found "Halaman itu tidak ada." "There is no such page.";
+    refused_title "Tidak dilakukan" "Not done";
+    no_such_sale "Penjualan itu tidak ada." "There is no such sale.";
+    sale_exists "ID itu sudah dipakai penjualan lain." "Another sale has this ID.";
+    key_reused "Formulir ini sudah dipakai untuk hal lain. Muat ulang halaman lalu coba lagi." "This form was used for something else. Reload the page and try again.";
+    is_closed "Penjualan ini sudah ditutup untuk selamanya." "The sale is closed for good.";
+    foreign "Permintaan ini tidak datang dari halaman ini, jadi ditolak." "This request did not come from this page, so it was refused.";
+    bad_form "Formulir tidak lengkap atau tidak terbaca. Muat ulang halaman lalu coba lagi." "The form is incomplete or can't be read. Reload the page and try again.";
+    invalid "Ada kolom yang belum benar." "Some fields are not right yet.";
+    busy "Server terlalu sibuk. Tunggu sebentar lalu coba lagi." "The server is too busy. Wait a moment and try again.";
+    no_space "Tidak ada ruang penyimpanan. Kosongkan sebagian, lalu coba lagi." "No space is left. Free some and try again.";
+    core_away "Core tidak terjangkau. Tunggu sebentar lalu coba lagi." "The core can't be reached. Wait a moment and try again.";
+    unknown "Jawaban tidak datang; hasilnya belum diketahui. Kirim formulir yang sama sekali lagi." "The answer did not come; what became of it is not known. Send the same form again.";
+    stopping "Node ini sedang berhenti. Coba lagi, node lain akan melayani." "This node is stopping. Try again, another one will answer.";
+    broken "Terjadi kesalahan di server." "Something went wrong on the server.";
+    field_id "1 sampai 64 karakter: a–z, 0–9, dan tanda hubung, tidak diawali tanda hubung" "1 to 64 characters a–z, 0–9 and hyphens, not starting with a hyphen";
+    field_text "wajib diisi dengan karakter yang bisa dicetak" "must be filled in with printable characters";
+    field_amount "angka seperti 24999000 atau 19.90" "a number such as 24999000 or 19.90";
+    field_currency "kode ISO 4217 seperti IDR" "an ISO 4217 code such as IDR";
+    field_number "bilangan bulat dalam batas" "a whole number within the limits";
+    field_time "tanggal dan jam" "a date and time";
+    field_order "harus sesudah waktu buka" "must be after the opening";
+}
+
+/// The words of a language.
+pub(super) fn of(language: Language) -> &'static Text {
+    match language {
+        Language::Indonesian => &INDONESIAN,
+        Language::English => &ENGLISH,
+    }
+}
+
+impl Text {
+    /// Why something was not done, to an operator.
+    pub(super) fn refusal(&self, code: Code) -> &'static str {
+        match code {
+            Code::SaleNotFound => self.no_such_sale,
+            Code::SaleExists => self.sale_exists,
+            Code::KeyReused => self.key_reused,
+            Code::Closed => self.is_closed,
+            Code::Forbidden => self.foreign,
+            Code::Unauthorized => self.signed_out,
+            Code::NotFound => self.not_found,
+            Code::Invalid => self.invalid,
+            Code::Overloaded | Code::TooManyRequests => self.busy,
+            Code::StorageFull => self.no_space,
+            Code::CoreUnreachable => self.core_away,
+            Code::OutcomeUnknown => self.unknown,
+            Code::ShuttingDown => self.stopping,
+            Code::Malformed
+            | Code::TooLarge
+            | Code::UnsupportedMediaType
+            | Code::RequestTimeout => self.bad_form,
+            _ => self.broken,
+        }
+    }
+
+    /// What a field of a sale must be.
+    pub(super) fn field(&self, field: &str) -> &'static str {
+        match field {
+            "id" => self.field_id,
+            "title" | "sku" => self.field_text,
+            "amount" => self.field_amount,
+            "currency" => self.field_currency,
+            "opens_at" => self.field_time,
+            "closes_at" => self.field_order,
+            _ => self.field_number,
+        }
+    }
+
+    /// The word for a state.
+    pub(super) fn state(&self, state: SaleState) -> &'static str {
+        match state {
+            SaleState::Scheduled => self.scheduled,
+            SaleState::Open => self.is_open,
+            SaleState::Paused => self.paused,
+            SaleState::SoldOut => self.sold_out,
+            SaleState::Closed => self.closed,
+        }
+    }
+}
