@@ -16,7 +16,8 @@
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   if (!page.stream) return;
-  const { Chart, say, clock } = window.kilatCharts;
+  const hasCharts = Boolean(window.kilatCharts);
+  const { Chart, say, clock } = window.kilatCharts || {};
   const language = document.documentElement.lang;
   const whole = (value) => Math.round(value).toLocaleString(language);
   const OUTCOMES = ["confirmed", "held", "replayed", "sold_out", "limit_reached"];
@@ -35,7 +36,7 @@
     return keys.map((key) => (one ? one[key] : null));
   };
   const chart = (id, colours, read, filled) => new Chart(find(`chart-${id}`), colours, read, filled);
-  const charts = {
+  const charts = !hasCharts ? {} : {
     rate: chart("rate", ["c1", "c2", "c3", "c4", "c5", "c6", "c7"], (sample, keys) => { const all = outcomes(sample); return keys.map((key) => all[key]); }, true),
     stock: chart("stock", ["c1", "c2", "c5"], stock, true),
     latency: chart("latency", ["c1", "c5", "c7"], (sample) => sample.latency || [null, null, null]),
@@ -92,7 +93,7 @@
     for (const sale of tick.sales) {
       const row = table?.querySelector(`tr[data-sale="${sale.id}"]`);
       // A sale that the page does not know, or whose buttons are others now.
-      if (!row || (row.dataset.state === "paused") !== (sale.state === "paused") || (row.dataset.state === "closed") !== (sale.state === "closed")) return later();
+      if (!row || (row.dataset.state === "paused") !== (sale.state === "paused") || (row.dataset.state === "closed") !== (sale.state === "closed")) return renew("sales-card", "rehearse-sale");
       const place = (name) => row.querySelector(`[data-cell="${name}"]`);
       const set = (name, text) => { const at = place(name); if (at.textContent !== text) at.textContent = text; };
       row.dataset.state = sale.state;
@@ -122,17 +123,34 @@
   };
   find("stock-sale")?.addEventListener("change", (event) => watch(event.target.value));
 
-  // The table is made by the server: what it can't know is fetched again, unless somebody is typing.
+  // Some parts are made by the server: when they are old they are fetched again, unless somebody is in them.
+  const due = new Set();
   let waiting = null;
-  const later = () => {
+  const renew = (...ids) => {
+    ids.forEach((id) => due.add(id));
     waiting ??= setTimeout(async () => {
+      const wanted = [...due];
+      due.clear();
       waiting = null;
       const answer = await fetch(location.pathname, { headers: { accept: "text/html" } }).catch(() => null);
       if (!answer?.ok || answer.redirected) return;
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("sales-card");
-      const old = find("sales-card");
-      if (fresh && old && !old.contains(document.activeElement)) old.replaceWith(fresh);
-    }, 300);
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const id of wanted) {
+        const [now, next] = [find(id), fresh.getElementById(id)];
+        if (now && next && !now.contains(document.activeElement)) now.replaceWith(next);
+      }
+    }, 400);
+  };
+  const runs = (tick) => {
+    const old = (id, run) => {
+      const place = find(id);
+      if (!place || !run) return;
+      const code = run.state === "timed_out" ? "failed" : run.state;
+      const moved = place.dataset.run !== run.id || place.dataset.state !== code || (place.dataset.rows && place.dataset.rows !== String(run.rows));
+      if (moved || run.state === "running") renew(id);
+    };
+    old("run", tick.rehearsal);
+    old("check-result", tick.check);
   };
 
   const happenings = (tick) => {
@@ -155,11 +173,13 @@
       const fresh = tick.samples.filter((sample) => !samples.length || sample.number > samples[samples.length - 1].number);
       samples = samples.concat(fresh).slice(-600);
       if (fresh.length) Object.values(charts).forEach((one) => one.add(fresh));
-      tiles(tick);
-      system(tick);
-      sales(tick);
-      happenings(tick);
-      document.dispatchEvent(new CustomEvent("kilat-tick", { detail: tick }));
+      if (hasCharts) {
+        tiles(tick);
+        system(tick);
+        sales(tick);
+        happenings(tick);
+      }
+      runs(tick);
       put("node", tick.node);
       tick.reached ? tell("live", page.live) : tell("lost", page.unreachable);
       silent = 0;

@@ -6,6 +6,7 @@ use crate::lang::{Lang, say};
 use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::serve::{DRAIN, StopSignals, open, runtime};
+use crate::serve::{DRAIN, RUNS_FOLDER, StopSignals, listen, open, runtime};
 use crate::settings::Settings;
 use crate::{demo, listen, logging, otlp};
 use crate::up::CONTROL_SOCKET;
@@ -66,7 +67,7 @@ async fn serve(
     let stop = StopSignals::catch()?;
     let secrets =
         Secrets::load(&settings.data, settings.admin_token.clone(), settings.secret.clone())?;
-    let console = start_console(&settings, &engine);
+    let console = start_console(&settings, &engine, &secrets);
     let answering = console.clone();
     let options = CoreOptions {
         on_traced: tracer.of_core(),
@@ -104,11 +105,13 @@ fn announce(address: &CoreAddress, admin: Option<&Server>, secrets: &Secrets, la
 }
 
 /// What the operator's pages of all replicas ask. It tells the core's own figures.
-fn start_console(settings: &Settings, engine: &Engine) -> Console {
+fn start_console(settings: &Settings, engine: &Engine, secrets: &Secrets) -> Console {
     let options = ConsoleOptions {
         // Made once this process is ready, by `kilat up` only.
         supervisor: Some(settings.data.join(CONTROL_SOCKET)),
         own_node: Some(settings.node.clone()),
+        admin_token: secrets.admin_token.clone(),
+        folder: settings.data.join(RUNS_FOLDER),
     };
     Console::start(options, engine.handle().clone(), engine.events().clone())
 }
@@ -136,7 +139,12 @@ fn start_admin(
         limits,
         lanes: LaneOptions { threads: 0, ..LaneOptions::default() },
         tracer: Tracer::default(),
-        operations: Operations { console: Some(ConsoleLink::Here(console)), is_silent: true },
+        operations: Operations {
+            console: Some(ConsoleLink::Here(console)),
+            is_silent: true,
+            url: format!("http://{}", listener.local_addr().map_err(Failure::failed)?),
+            lookups: None,
+        },
     };
     Server::start(listener, options, engine.handle().clone(), engine.events().clone())
         .map_err(|e| Failure::failed(format!("the core's own HTTP can't start: {e}")))

@@ -16,7 +16,7 @@ use kilat_server::lookup::Lookups;
 use kilat_server::ops::{Console, ConsoleLink, ConsoleOptions, Operations};
 use kilat_server::{Access, LaneOptions, Limits, Metrics, Server, Tracer};
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +25,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Longest time for requests in flight to end after a signal to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+/// Where checks that an operator starts keep their logs, inside the data directory.
+pub(crate) const RUNS_FOLDER: &str = "runs";
 /// Longest wait for the core at the start.
 const CORE_PATIENCE: Duration = Duration::from_secs(30);
 /// Longest wait for the store at the start.
@@ -104,10 +106,15 @@ impl Backend {
     }
 
     /// Where the operator's pages get their figures. In a runtime.
-    fn console(&self) -> ConsoleLink {
+    fn console(&self, settings: &Settings, secrets: &Secrets) -> ConsoleLink {
         match self {
             Backend::Here(engine) => {
-                let options = ConsoleOptions { supervisor: None, own_node: None };
+                let options = ConsoleOptions {
+                    supervisor: None,
+                    own_node: None,
+                    admin_token: secrets.admin_token.clone(),
+                    folder: settings.data.join(RUNS_FOLDER),
+                };
                 let (handle, events) = (engine.handle().clone(), engine.events().clone());
                 ConsoleLink::Here(Console::start(options, handle, events))
             }
@@ -180,6 +187,14 @@ async fn serve(
     // With fewer than asked for it goes on, and accepts when one is free.
     let _ = files::connections(settings.connections_max, 1);
     let limits = Limits { connections_max: settings.connections_max, ..Limits::default() };
+    let (handle, events) = (backend.handle().clone(), backend.events().clone());
+    let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;
+    let operations = Operations {
+        console: Some(backend.console(&settings, &secrets)),
+        is_silent: false,
+        url: own_url(doors.http.local_addr()),
+        lookups: lookups.as_ref().map(|lookups| own_url(Ok(lookups.local_addr()))),
+    };
     let options = kilat_server::Options {
         node: settings.node.clone(),
         access: Access::new(
@@ -193,10 +208,8 @@ async fn serve(
         limits,
         lanes: LaneOptions { threads: settings.lanes, ..LaneOptions::default() },
         tracer,
-        operations: Operations { console: Some(backend.console()), is_silent: false },
+        operations,
     };
-    let (handle, events) = (backend.handle().clone(), backend.events().clone());
-    let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;
     let server = Server::start(doors.http, options, handle, events)
         .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
     let address = server.local_addr();
@@ -212,6 +225,19 @@ async fn serve(
     backend.stop();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where this machine's own processes reach what listens there.
+fn own_url(address: std::io::Result<SocketAddr>) -> String {
+    address.map_or_else(
+        |_| String::new(),
+        |mut address| {
+            if address.ip().is_unspecified() {
+                address.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
+            format!("http://{address}")
+        },
+    )
 }
 
 /// Ends both at the same time.

@@ -1,6 +1,7 @@
 //! The dashboard: figures of the whole system as they are now, and the buttons of the sales.
 
 use super::console::message::Node;
+use super::console::run::RunView;
 use super::feed;
 use super::html::Page;
 use super::session::Session;
@@ -22,6 +23,14 @@ struct DashboardPage<'a> {
     sales: Vec<SaleRow>,
     nodes: Vec<Node>,
     reached: bool,
+    rehearsal: Option<RunView>,
+}
+
+impl DashboardPage<'_> {
+    /// The sales that can be rehearsed.
+    fn originals(&self) -> impl Iterator<Item = &SaleRow> {
+        self.sales.iter().filter(|row| !row.is_rehearsal)
+    }
 }
 
 /// A sale in the table.
@@ -73,7 +82,8 @@ pub(super) async fn page(
     app.ops.feed.refresh().await;
     let (nodes, reached) = app.ops.feed.nodes();
     let sales = feed::sales(&app).into_iter().map(|sale| SaleRow::new(sale, &page)).collect();
-    page.reply(&DashboardPage { page: &page, sales, nodes, reached }, StatusCode::OK)
+    let (rehearsal, _) = app.ops.feed.runs();
+    page.reply(&DashboardPage { page: &page, sales, nodes, reached, rehearsal }, StatusCode::OK)
 }
 
 /// The figures, once a second.

@@ -3,6 +3,7 @@
 
 use super::console::EVERY;
 use super::console::message::{Answer, Node, Question, Sample, Seen};
+use super::console::run::RunView;
 use super::link::ConsoleLink;
 use crate::limits::STREAM_KEEP_ALIVE;
 use crate::problem::Fault;
@@ -75,6 +76,12 @@ impl Feed {
     pub(super) fn nodes(&self) -> (Vec<Node>, bool) {
         let state = self.state();
         (state.seen.nodes.clone(), state.reached)
+    }
+
+    /// The last rehearsal and the last check as they were seen last.
+    pub(super) fn runs(&self) -> (Option<RunView>, Option<RunView>) {
+        let state = self.state();
+        (state.seen.rehearsal.clone(), state.seen.check.clone())
     }
 
     /// Asks the console for what is new.

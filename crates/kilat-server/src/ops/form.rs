@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use kilat_api::problem::Code;
 use kilat_api::text::is_idempotency_key;
+use std::ops::RangeInclusive;
 
 /// The field with which a form shows that it was made for the session.
 const FORM_TOKEN: &str = "form_token";
@@ -28,7 +29,21 @@ impl Fields {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Fields, Fault> {
-        let mut fields = Fields::of_site(app, headers, body, FORM_BODY_BYTES_MAX).await?;
+        Fields::of_session_up_to(app, session, headers, body, FORM_BODY_BYTES_MAX).await
+    }
+
+    /// The same, of at most `bytes_max`.
+    ///
+    /// # Errors
+    /// As [`Fields::of_session`].
+    pub(super) async fn of_session_up_to(
+        app: &App,
+        session: &Session,
+        headers: &HeaderMap,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<Fields, Fault> {
+        let mut fields = Fields::of_site(app, headers, body, bytes_max).await?;
         let token = fields.take(FORM_TOKEN).ok_or(Code::Forbidden)?;
         if session.made(&token) { Ok(fields) } else { Err(Code::Forbidden.into()) }
     }
@@ -69,6 +84,24 @@ impl Fields {
     /// [`Code::Malformed`] when it is not.
     pub(super) fn need(&mut self, name: &str) -> Result<String, Fault> {
         self.take(name).ok_or_else(|| malformed(format!("the form has no field {name}")))
+    }
+
+    /// Takes out a whole number that may be left empty.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] when it is none, or out of `range`.
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u32>,
+    ) -> Result<Option<u32>, Fault> {
+        match self.take(name).unwrap_or_default().as_str() {
+            "" => Ok(None),
+            text => {
+                let number = text.parse().ok().filter(|number| range.contains(number));
+                number.map(Some).ok_or_else(|| Code::Invalid.into())
+            }
+        }
     }
 
     /// Takes out the idempotency key that was made with the form.

@@ -10,14 +10,17 @@
 
 mod assets;
 mod beat;
+mod check;
 mod console;
 mod dashboard;
+mod download;
 mod feed;
 mod figures;
 mod form;
 mod html;
 mod link;
 mod moment;
+mod rehearsal;
 mod routes;
 mod sale;
 mod session;
@@ -44,6 +47,10 @@ pub struct Operations {
     pub console: Option<ConsoleLink>,
     /// The console tells the figures of this process itself.
     pub is_silent: bool,
+    /// Where this server is reached from its own machine: `http://…`. Rehearsals go there.
+    pub url: String,
+    /// Where its lookups are reached, if it has any. Checks go there.
+    pub lookups: Option<String>,
 }
 
 /// What the operator's pages share.
@@ -52,6 +59,8 @@ pub(crate) struct Ops {
     sessions: SessionKey,
     tries: Tries,
     is_silent: bool,
+    url: String,
+    lookups: Option<String>,
 }
 
 impl Ops {
@@ -63,6 +72,8 @@ impl Ops {
             sessions: SessionKey::derive(secret, &admin, is_secure),
             tries: Tries::default(),
             is_silent: given.is_silent,
+            url: given.url,
+            lookups: given.lookups,
         }
     }
 

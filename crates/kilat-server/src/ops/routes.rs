@@ -5,7 +5,7 @@
 
 use super::html::{self, Page};
 use super::session::Session;
-use super::{assets, dashboard, sale, sign_in};
+use super::{assets, check, dashboard, download, rehearsal, sale, sign_in};
 use crate::metrics::RouteSeconds;
 use crate::problem::Fault;
 use crate::state::App;
@@ -66,6 +66,14 @@ routes! {
     "POST" "/ops/sales" Signed => post(sale::create);
     "GET" "/ops/sales/{sale}" Signed => get(sale::page);
     "POST" "/ops/sales/{sale}" Signed => post(sale::change);
+    "GET" "/ops/sales/{sale}/certificate" Signed => get(download::certificate);
+    "GET" "/ops/sales/{sale}/audit.json" Stream => get(download::audit);
+    "GET" "/ops/sales/{sale}/orders.csv" Stream => get(download::orders);
+    "POST" "/ops/rehearsals" Signed => post(rehearsal::start);
+    "POST" "/ops/cancel" Signed => post(rehearsal::cancel);
+    "GET" "/ops/check" Signed => get(check::page);
+    "POST" "/ops/check" Signed => post(check::start);
+    "GET" "/ops/check/result.csv" Stream => get(check::csv);
 }
 
 /// The operator's routes, for the router of the full lane.

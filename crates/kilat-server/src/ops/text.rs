@@ -1,5 +1,6 @@
 //! Every word of the operator's pages, in both languages side by side.
 
+use super::console::run::RunState;
 use crate::pages::language::Language;
 use kilat_api::problem::Code;
 use kilat_api::sale::SaleState;
@@ -74,6 +75,56 @@ texts! {
     outcome_limit "batas tercapai" "limit reached";
     outcome_refused "ditolak lainnya" "refused otherwise";
     outcome_failed "gagal" "failed";
+    // Rehearsals.
+    rehearsal "Latihan serangan" "Rehearsal attack";
+    rehearsal_lead "Ribuan pembeli menyerbu salinan penjualan, lalu hasilnya dibuktikan. Penjualan aslinya tidak disentuh." "Thousands of buyers storm a copy of the sale, then the result is proven. The sale itself is not touched.";
+    rehearsal_of "Salinan dari" "Copy of";
+    buyers "Pembeli" "Buyers";
+    orders_per_second "Pesanan per detik" "Orders per second";
+    as_fast "secepatnya" "as fast as it goes";
+    seconds "Lama (detik)" "Lasts (seconds)";
+    one_each "satu pesanan per pembeli" "one order a buyer";
+    attack "Mulai latihan" "Start the rehearsal";
+    cancel "Hentikan" "Stop it";
+    run_running "Berjalan" "Running";
+    run_done "Selesai" "Done";
+    run_failed "Gagal" "Failed";
+    run_cancelled "Dihentikan" "Stopped";
+    run_timed_out "Terlalu lama" "Took too long";
+    proven "Terbukti" "Proven";
+    not_proven "Tidak terbukti" "Not proven";
+    acknowledged "diterima" "acknowledged";
+    refused_orders "ditolak" "refused";
+    unknown_orders "tidak diketahui" "unknown";
+    one_run "Satu proses pada satu waktu. Tunggu atau hentikan yang sedang berjalan." "One run at a time. Wait, or stop the one that runs.";
+    // Checks.
+    check "Pemeriksaan" "Checks";
+    check_lead "Tanyakan banyak ID sekaligus ke API pencarian; setiap jawaban dicatat dalam log audit." "Ask the lookup API for many IDs at once; every answer is written to an audit log.";
+    check_stock "Audit stok semua penjualan" "Stock audit of all sales";
+    check_stock_hint "SKU penjualan yang belum ditutup:" "SKUs of sales that are not closed:";
+    check_other "Periksa ID lain" "Check other IDs";
+    profile "Jenis" "Kind";
+    profile_stock "Stok (SKU)" "Stock (SKU)";
+    profile_flight "Penerbangan" "Flights";
+    profile_domain "Domain" "Domains";
+    profile_package "Paket" "Parcels";
+    profile_player "Pemain" "Players";
+    ids "ID, satu per baris" "IDs, one a line";
+    repeat "Ulangi" "Repeat";
+    once "sekali saja" "just once";
+    each "setiap" "every";
+    seconds_short "detik" "seconds";
+    check_start "Mulai periksa" "Start the check";
+    check_result "Hasil" "Result";
+    no_lookups "Server ini tidak menjalankan API pencarian (--lookup-listen none), jadi tidak ada yang bisa ditanya." "This server runs no lookup API (--lookup-listen none), so there is nobody to ask.";
+    result_csv "Unduh CSV" "Download CSV";
+    outcome "Hasil" "Outcome";
+    message "Pesan" "Message";
+    found "ditemukan" "found";
+    missing "tidak ada" "not found";
+    unknown_outcome "tidak diketahui" "unknown";
+    notable "perlu dilihat" "worth a look";
+    more_rows "baris lain ada dalam CSV" "more rows are in the CSV";
     // Sales.
     sales "Penjualan" "Sales";
     sale "Penjualan" "Sale";
@@ -124,6 +175,18 @@ texts! {
     close_do "Tutup" "Close";
     proof "Bukti" "Proof";
     proof_hint "Stok selalu sama dengan tersedia + ditahan + terjual." "Supply always equals available + held + sold.";
+    audit_json "Audit (JSON)" "Audit (JSON)";
+    orders_csv "Pesanan (CSV)" "Orders (CSV)";
+    certificate "Sertifikat konservasi" "Certificate of conservation";
+    certificate_lead "Setiap unit terhitung tepat sekali: tersedia, ditahan, atau terjual." "Every unit is accounted for exactly once: available, held or sold.";
+    certificate_holds "Seimbang: tidak ada unit yang terjual lebih atau hilang." "Balanced: no unit was oversold or lost.";
+    certificate_broken "TIDAK SEIMBANG. Hentikan penjualan dan periksa dengan kilat verify." "NOT BALANCED. Stop the sale and check it with kilat verify.";
+    confirmed "Terkonfirmasi" "Confirmed";
+    cancelled "Dibatalkan" "Cancelled";
+    expired "Kedaluwarsa" "Expired";
+    sequence "Urutan fakta" "Sequence of facts";
+    read_at "Dibaca pada" "Read at";
+    print_hint "Cetak atau simpan sebagai PDF dari menu peramban." "Print it or save it as a PDF from the browser's menu.";
     done_created "Penjualan dibuat." "The sale was made.";
     done_changed "Perubahan tersimpan." "The change is saved.";
     done_unchanged "Sudah dilakukan sebelumnya; tidak ada yang berubah lagi." "It had been done before; nothing changed again.";
@@ -196,7 +259,8 @@ impl Text {
             Code::Unauthorized => self.signed_out,
             Code::NotFound => self.not_found,
             Code::Invalid => self.invalid,
-            Code::Overloaded | Code::TooManyRequests => self.busy,
+            Code::TooManyRequests => self.one_run,
+            Code::Overloaded => self.busy,
             Code::StorageFull => self.no_space,
             Code::CoreUnreachable => self.core_away,
             Code::OutcomeUnknown => self.unknown,
@@ -219,6 +283,28 @@ impl Text {
             "opens_at" => self.field_time,
             "closes_at" => self.field_order,
             _ => self.field_number,
+        }
+    }
+
+    /// The word for a profile.
+    pub(super) fn profile(&self, profile: &str) -> &'static str {
+        match profile {
+            "flight" => self.profile_flight,
+            "domain" => self.profile_domain,
+            "package" => self.profile_package,
+            "player" => self.profile_player,
+            _ => self.profile_stock,
+        }
+    }
+
+    /// The word for how a run stands.
+    pub(super) fn run(&self, state: RunState) -> &'static str {
+        match state {
+            RunState::Running => self.run_running,
+            RunState::Done => self.run_done,
+            RunState::Failed => self.run_failed,
+            RunState::Cancelled => self.run_cancelled,
+            RunState::TimedOut => self.run_timed_out,
         }
     }
 

@@ -25,8 +25,6 @@ pub(crate) const SALE: &str = r#"{"id":"s","title":"Lampu <Kilat> & \"Co\"","sku
 const NO_LANE: LaneOptions =
     LaneOptions { threads: 0, request_timeout: Duration::ZERO, idle_timeout: Duration::ZERO };
 
-const CONSOLE: ConsoleOptions = ConsoleOptions { supervisor: None, own_node: None };
-
 fn open_access() -> Access {
     Access::new(Some(ADMIN), None, None)
 }
@@ -130,9 +128,16 @@ impl World {
             .block_on(async {
                 let (handle, events) = (backend.handle.clone(), backend.events.clone());
                 let (handle, events) = (backend.handle().clone(), backend.events().clone());
-                let console = Console::start(CONSOLE, handle.clone(), events.clone());
+                let folder = data.path().join("runs");
+                let given = ConsoleOptions {
+                    supervisor: None,
+                    own_node: None,
+                    admin_token: ADMIN.to_owned(),
+                    folder,
+                };
+                let console = Console::start(given, handle.clone(), events.clone());
                 let console = Some(ConsoleLink::Here(console));
-                let operations = Operations { console, is_silent: false };
+                let operations = Operations { console, ..Operations::default() };
                 let options = Options { operations, ..options };
                 Server::start(listener, options, handle, events)
             })

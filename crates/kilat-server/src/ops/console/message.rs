@@ -2,9 +2,11 @@
 //!
 //! Both ends are this program in one version, for the core's handshake refuses another.
 
+use super::run::{RunView, Wanted};
 use crate::ops::figures::Figures;
 use crate::supervisor;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What is asked of the console.
@@ -15,6 +17,12 @@ pub(crate) enum Question {
     Beat(Box<Beat>),
     /// Somebody looks: what is new after sample `after` of the console called `console`?
     Look { console: String, after: u64 },
+    /// Start a run, unless it is the one that there is.
+    Start(Box<Wanted>),
+    /// End the run with this id.
+    Cancel(String),
+    /// All rows of the last check.
+    Rows,
 }
 
 /// What the console answers.
@@ -28,6 +36,12 @@ pub(crate) enum Answer {
     },
     /// To a look.
     Seen(Box<Seen>),
+    /// The run is there.
+    Started,
+    /// Another run is not over yet.
+    Busy,
+    /// Of the last check, in the order asked.
+    Rows(Vec<Value>),
     /// The question makes no sense here.
     Refused(String),
 }
@@ -69,6 +83,9 @@ pub(crate) struct Seen {
     /// What `kilat up` keeps running; empty without one.
     pub(crate) processes: Vec<supervisor::Status>,
     pub(crate) log: LogCounters,
+    /// The last rehearsal and the last check, of which one may be running.
+    pub(crate) rehearsal: Option<RunView>,
+    pub(crate) check: Option<RunView>,
     /// The newest first.
     pub(crate) orders: Vec<Happening>,
     /// The newest first.

@@ -9,6 +9,7 @@
 
 mod board;
 pub(crate) mod message;
+pub(crate) mod run;
 mod tail;
 
 use super::beat::Pulse;
@@ -19,6 +20,7 @@ use board::Board;
 pub(crate) use board::STOCK_SALES_MAX;
 use kilat_engine::{Events, Handle};
 use message::{Answer, LogCounters, Question, Seen};
+use run::{Program, Run, Task, Wanted};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -35,6 +37,10 @@ pub struct ConsoleOptions {
     pub supervisor: Option<PathBuf>,
     /// This process has no server that would tell its figures: the console does, as this node.
     pub own_node: Option<String>,
+    /// Runs get it to make their proof.
+    pub admin_token: String,
+    /// Where checks keep their logs; made when the first one runs.
+    pub folder: PathBuf,
 }
 
 /// See the module. Clones are the same console.
@@ -45,6 +51,8 @@ struct Shared {
     name: String,
     events: Events,
     state: Mutex<State>,
+    program: Program,
+    runtime: tokio::runtime::Handle,
 }
 
 #[derive(Default)]
@@ -53,9 +61,28 @@ struct State {
     tail: Tail,
     processes: Vec<supervisor::Status>,
     looked: Option<Instant>,
+    rehearsal: Option<Arc<Run>>,
+    check: Option<Arc<Run>>,
 }
 
 impl State {
+    /// The last rehearsal and the last check.
+    fn runs(&self) -> impl Iterator<Item = &Arc<Run>> {
+        self.rehearsal.iter().chain(&self.check)
+    }
+
+    /// Where runs reach the system: the gateway in front of it, or who asks.
+    fn front(&self, wanted: &Wanted) -> String {
+        let is_front = |process: &&supervisor::Status| {
+            process.name == "gateway" && process.address.starts_with("http://")
+        };
+        let gateway = self.processes.iter().find(is_front);
+        match (&wanted.task, gateway) {
+            (Task::Rehearsal { .. }, Some(gateway)) => gateway.address.clone(),
+            _ => wanted.url.clone(),
+        }
+    }
+
     fn is_watched(&self, now: Instant) -> bool {
         self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LINGER)
     }
@@ -64,9 +91,17 @@ impl State {
 impl Console {
     /// Starts on the current tokio runtime. It ends with its last clone.
     #[must_use]
-    pub fn start(options: ConsoleOptions, handle: Handle, events: Events) -> Console {
-        let name = ids::hex(ids::random_bits());
-        let shared = Arc::new(Shared { name, events, state: Mutex::default() });
+    pub fn start(mut options: ConsoleOptions, handle: Handle, events: Events) -> Console {
+        let shared = Arc::new(Shared {
+            name: ids::hex(ids::random_bits()),
+            events,
+            state: Mutex::default(),
+            program: Program {
+                admin_token: std::mem::take(&mut options.admin_token),
+                folder: std::mem::take(&mut options.folder),
+            },
+            runtime: tokio::runtime::Handle::current(),
+        });
         let console = Console(shared);
         tokio::spawn(run(Arc::downgrade(&console.0), options, handle));
         console
@@ -96,7 +131,41 @@ impl Console {
                 let after = if console == self.0.name { after } else { 0 };
                 Answer::Seen(Box::new(self.0.seen(&state, after, now)))
             }
+            Question::Start(wanted) => self.begin(&mut state, *wanted),
+            Question::Cancel(id) => {
+                state.runs().filter(|run| run.wanted.id == id).for_each(|run| run.cancel());
+                Answer::Started
+            }
+            Question::Rows => {
+                Answer::Rows(state.check.as_ref().map(|run| run.rows()).unwrap_or_default())
+            }
         }
+    }
+}
+
+impl Console {
+    /// Starts a run unless one is there.
+    fn begin(&self, state: &mut State, wanted: Wanted) -> Answer {
+        if state.runs().any(|run| run.wanted.id == wanted.id) {
+            return Answer::Started;
+        }
+        if !wanted.is_sound() {
+            return Answer::Refused("a run is beyond its limits".to_owned());
+        }
+        if state.runs().any(|run| run.is_running()) {
+            return Answer::Busy;
+        }
+        let url = state.front(&wanted);
+        let run = Arc::new(Run::new(wanted, wall_clock().as_millis()));
+        match run.wanted.task {
+            Task::Rehearsal { .. } => state.rehearsal = Some(Arc::clone(&run)),
+            Task::Check { .. } => state.check = Some(Arc::clone(&run)),
+        }
+        tracing::info!(id = run.wanted.id, from = run.wanted.node, url, "a run begins");
+        // On a thread that lasts: the child is told to end when the one that made it does.
+        let shared = Arc::clone(&self.0);
+        self.0.runtime.spawn(async move { run.carry_out(&shared.program, &url).await });
+        Answer::Started
     }
 }
 
@@ -115,6 +184,8 @@ impl Shared {
                 conflicts: counters.conflicts,
                 projected: counters.projected,
             },
+            rehearsal: state.rehearsal.as_ref().map(|run| run.view()),
+            check: state.check.as_ref().map(|run| run.view()),
             orders: state.tail.orders.iter().cloned().collect(),
             events: state.tail.events.iter().cloned().collect(),
         }
