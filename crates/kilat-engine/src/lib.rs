@@ -81,7 +81,7 @@ pub use recovery::Recovery;
 pub use remote::{Asker, ConnectError, Remote, RemoteOptions};
 pub use sale::Sale;
 pub use socket::{AddressError, CoreAddress, CoreListener};
-pub use store::{Store, StoreAddress, StoreAddressError, StoreError, StoreOptions};
+pub use store::{EventStore, Store, StoreAddress, StoreAddressError, StoreError, StoreOptions};
 pub use traced::{Stages, TraceContext, Traced, TracedCallback};
 pub use verify::{Verified, verify};
 

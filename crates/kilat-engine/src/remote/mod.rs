@@ -30,6 +30,8 @@ use greeting::{Greeter, Session};
 use ledger::LedgerTraffic;
 use link::{Link, Traffic};
 pub use reads::Asker;
+#[cfg(feature = "postgres")]
+pub(crate) use reads::LIMITS as READ_LIMITS;
 use reads::ReadTraffic;
 pub(crate) use reads::ReadWork;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

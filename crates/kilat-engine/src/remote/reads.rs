@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 /// Most reads that wait; the server allows itself far fewer at a time.
 const QUEUE_READS_MAX: usize = 1_024;
 
-pub(super) const LIMITS: IntakeLimits = IntakeLimits {
+pub(crate) const LIMITS: IntakeLimits = IntakeLimits {
     queue_weight_max: QUEUE_READS_MAX,
     queue_bytes_max: usize::MAX,
     batch_weight_max: QUEUE_READS_MAX,

@@ -1,9 +1,12 @@
-//! Ledgers that another engine keeps, as a [`Handle`] like that of an engine in this process.
+//! Ledgers that another engine keeps, as a [`Handle`] like that of an engine in this process, and
+//! event logs that one keeps, as [`Events`].
 //!
 //! ```text
 //! Handle ─▶ Intake (bounded) ─▶ Runner: one statement a batch ─▶ the store ─▶ Board, replies
 //!                                  └▶ reads ─▶ Reads: one query each, and what others changed ─▶ Board
 //!                                     Relay: facts in the store's outbox ─▶ Events
+//! Events ─▶ Intake (bounded) ─▶ Publisher: one statement a batch ─▶ the store ─▶ ends, replies
+//!                               LogReads: pages, and what others published ─▶ ends
 //! ```
 //!
 //! The rules are those of `kilat-ledger`, in the same order, written once more in the language of
@@ -15,8 +18,10 @@
 //! HTTP, nor of any store's language.
 
 mod address;
+mod events;
 mod fault;
 mod ledger_store;
+mod outage;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reads;
@@ -29,6 +34,7 @@ mod shown;
 mod start;
 
 pub use address::{StoreAddress, StoreAddressError};
+pub use events::EventStore;
 pub use fault::StoreError;
 pub(crate) use fault::StoreFault;
 pub(crate) use ledger_store::{Decided, LedgerStore, StoredFact, StoredKind};

@@ -83,32 +83,35 @@ impl<S: LedgerStore> Reads<S> {
     }
 
     fn answer(&mut self, query: Query, since: Instant) {
+        let session = &mut self.session;
         match query {
-            Query::Sale { sale, reply } => self.read(reply, since, |store| store.sale(&sale)),
-            Query::Sales { reply } => self.read(reply, since, LedgerStore::sales),
+            Query::Sale { sale, reply } => read(session, reply, since, |store| store.sale(&sale)),
+            Query::Sales { reply } => read(session, reply, since, LedgerStore::sales),
             Query::Order { sale, order, reply } => {
-                self.read(reply, since, |store| store.order(&sale, order));
+                read(session, reply, since, |store| store.order(&sale, order));
             }
-            Query::Orders { page, reply } => self.read(reply, since, |store| store.orders(&page)),
+            Query::Orders { page, reply } => {
+                read(session, reply, since, |store| store.orders(&page));
+            }
         }
     }
+}
 
-    /// Reads, again if need be: nothing is changed by it.
-    fn read<T>(
-        &mut self,
-        reply: Reply<T>,
-        since: Instant,
-        read: impl Fn(&mut S) -> Result<T, StoreFault>,
-    ) {
-        loop {
-            match self.session.call(&read) {
-                Ok(value) => return reply(Ok(value)),
-                Err(fault) if since.elapsed() >= SEND_WAIT_MAX => {
-                    tracing::debug!(%fault, "a read was given up");
-                    return reply(Err(Unavailable::Away));
-                }
-                Err(_) => thread::sleep(self.session.wait()),
+/// Reads, again if need be: nothing is changed by it.
+pub(super) fn read<S: LedgerStore, T>(
+    session: &mut Session<S>,
+    reply: Reply<T>,
+    since: Instant,
+    read: impl Fn(&mut S) -> Result<T, StoreFault>,
+) {
+    loop {
+        match session.call(&read) {
+            Ok(value) => return reply(Ok(value)),
+            Err(fault) if since.elapsed() >= SEND_WAIT_MAX => {
+                tracing::debug!(%fault, "a read was given up");
+                return reply(Err(Unavailable::Away));
             }
+            Err(_) => thread::sleep(session.wait()),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::fault::StoreFault;
 use super::ledger_store::{Decided, LedgerStore};
 use super::session::Session;
 use super::shown::Shown;
-use super::{ANSWER_WAIT_MAX, AWAY_GRACE, EXPIRY_LOOK_EVERY, SEND_WAIT_MAX};
+use super::{EXPIRY_LOOK_EVERY, SEND_WAIT_MAX, outage};
 use crate::intake::{Intake, Queued as _, Waited, Waiting};
 use crate::query::Query;
 use crate::work::Work;
@@ -101,35 +101,12 @@ impl<S: LedgerStore> Runner<S> {
                 Err(fault) => fault,
             };
             again |= matches!(fault, StoreFault::Lost(_));
-            if let Some(why) = self.verdict(&fault, pending.oldest.elapsed(), again) {
+            let waited = pending.oldest.elapsed();
+            if let Some(why) = outage::verdict(&self.session, &self.intake, &fault, waited, again) {
                 return Err(why);
             }
             thread::sleep(self.session.wait());
         }
-    }
-
-    /// What callers are told after a fault, if they have waited long enough for anything better.
-    fn verdict(&self, fault: &StoreFault, waited: Duration, again: bool) -> Option<Unavailable> {
-        let is_away = self.without_store();
-        let why = match fault {
-            _ if again => (ANSWER_WAIT_MAX, Unavailable::Unknown),
-            StoreFault::Full(_) => (Duration::ZERO, Unavailable::StorageFull),
-            StoreFault::Busy(_) => (ANSWER_WAIT_MAX, Unavailable::Overloaded),
-            _ if is_away => (Duration::ZERO, Unavailable::Away),
-            _ => (SEND_WAIT_MAX, Unavailable::Away),
-        };
-        (waited >= why.0).then_some(why.1)
-    }
-
-    /// Refuses what waits too long for a store that is away; says whether all is refused at once.
-    fn without_store(&self) -> bool {
-        let is_away = self.session.away_for() >= AWAY_GRACE;
-        if is_away {
-            self.intake.suspend(Unavailable::Away);
-        }
-        let wait = if is_away { Duration::ZERO } else { SEND_WAIT_MAX };
-        self.intake.give_up(wait, Unavailable::Away);
-        is_away
     }
 
     /// Expires what is due, also what other processes left behind. While the store is away this
@@ -143,7 +120,7 @@ impl<S: LedgerStore> Runner<S> {
             }
             Err(fault) => {
                 tracing::debug!(%fault, "due holds were not looked for");
-                self.without_store();
+                outage::without_store(&self.session, &self.intake);
                 self.expiry_look = Instant::now() + self.session.wait();
             }
         }

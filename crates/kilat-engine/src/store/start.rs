@@ -212,7 +212,7 @@ fn run_until_closed<S: LedgerStore>(runner: Runner<S>, intake: &Intake<Work>) {
 }
 
 /// A first connection: waits for a store that is not there yet.
-fn first<S: LedgerStore>(
+pub(super) fn first<S: LedgerStore>(
     options: &S::Options,
     address: &StoreAddress,
     deadline: Instant,

@@ -7,8 +7,8 @@ use crate::postgres::Cluster;
 use crate::redis_server::{DURABLE, RedisServer};
 use crate::sale::{create, open};
 use kilat_engine::{
-    Core, CoreAddress, CoreListener, CoreOptions, Engine, Events, Handle, Outcome, Remote,
-    RemoteOptions, Store,
+    Core, CoreAddress, CoreListener, CoreOptions, Engine, EventStore, Events, Handle, Outcome,
+    Remote, RemoteOptions, Store,
 };
 #[cfg(any(feature = "postgres", feature = "redis"))]
 use kilat_engine::{StoreAddress, StoreOptions};
@@ -78,7 +78,7 @@ pub(crate) enum Backend {
     Here,
     /// Behind a core.
     Core,
-    /// The ledger in PostgreSQL, the event log behind a core.
+    /// Ledger and event log in one database of PostgreSQL.
     #[cfg(feature = "postgres")]
     Postgres,
     /// The ledger in Redis, the event log behind a core.
@@ -98,6 +98,8 @@ pub(crate) struct Node {
 /// A ledger in a store, and the server that is the store.
 struct Ledger {
     store: Option<Store>,
+    /// The event log, if the same server has it.
+    log: Option<EventStore>,
     server: Server,
 }
 
@@ -134,10 +136,20 @@ struct Served {
 impl Backend {
     pub(crate) fn open(self) -> Node {
         let directory = tempfile::tempdir().unwrap();
-        let served = Served::start(directory.path(), self);
-        let remote = (self != Backend::Here).then(|| replica(&socket(directory.path())));
+        let served = self.needs_engine().then(|| Served::start(directory.path(), self));
+        let behind_a_core = self.needs_engine() && self != Backend::Here;
+        let remote = behind_a_core.then(|| replica(&socket(directory.path())));
         let ledger = self.ledger(directory.path(), remote.as_ref().map(Remote::events));
-        Node { ledger, remote, served: Some(served), directory, backend: self }
+        Node { ledger, remote, served, directory, backend: self }
+    }
+
+    /// Whether something is in a data directory.
+    fn needs_engine(self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => false,
+            _ => true,
+        }
     }
 
     /// The store that has the ledger, if one has.
@@ -146,16 +158,16 @@ impl Backend {
         let _ = directory;
         match (self, events) {
             #[cfg(feature = "postgres")]
-            (Backend::Postgres, Some(events)) => {
-                let cluster = Cluster::start();
-                let store = Some(store(cluster.url().parse().unwrap(), events));
-                Some(Ledger { store, server: Server::Postgres(cluster) })
+            (Backend::Postgres, _) => {
+                let mut ledger = Ledger::on(Server::Postgres(Cluster::start()));
+                ledger.join();
+                Some(ledger)
             }
             #[cfg(feature = "redis")]
             (Backend::Redis, Some(events)) => {
                 let server = RedisServer::start(directory, DURABLE);
                 let store = Some(store(server.url().parse().unwrap(), events));
-                Some(Ledger { store, server: Server::Redis(server) })
+                Some(Ledger { store, ..Ledger::on(Server::Redis(server)) })
             }
             _ => None,
         }
@@ -166,6 +178,40 @@ impl Backend {
         let created = create(&node, supply, 60).await;
         assert!(matches!(created, Outcome::SaleCreated), "{created:?}");
         node
+    }
+}
+
+impl Ledger {
+    fn on(server: Server) -> Ledger {
+        Ledger { store: None, log: None, server }
+    }
+
+    /// A process that keeps ledger and event log in the server, where that can be.
+    fn join(&mut self) {
+        match self.server {
+            #[cfg(feature = "postgres")]
+            Server::Postgres(ref cluster) => {
+                let log = log(cluster.url().parse().unwrap());
+                self.store = Some(store(cluster.url().parse().unwrap(), log.events()));
+                self.log = Some(log);
+            }
+            #[cfg(feature = "redis")]
+            Server::Redis(_) => {}
+        }
+    }
+
+    /// The server ends as in a crash. The process that keeps its event log there starts again too.
+    fn restart(&mut self) {
+        let log = self.log.take();
+        if log.is_some() {
+            drop(self.store.take());
+        }
+        let starts_again = log.is_some();
+        drop(log);
+        self.server.crash();
+        if starts_again {
+            self.join();
+        }
     }
 }
 
@@ -187,10 +233,12 @@ impl Served {
 impl Node {
     /// Stops the ledger and starts it again; replicas stay.
     pub(crate) fn restart(&mut self) {
-        self.served.take().unwrap().stop();
-        self.served = Some(Served::start(self.directory.path(), self.backend));
+        if let Some(served) = self.served.take() {
+            served.stop();
+            self.served = Some(Served::start(self.directory.path(), self.backend));
+        }
         if let Some(ledger) = &mut self.ledger {
-            ledger.server.crash();
+            ledger.restart();
         }
     }
 
@@ -219,6 +267,9 @@ impl Way for Node {
     }
 
     fn events(&self) -> &Events {
+        if let Some(log) = self.ledger.as_ref().and_then(|ledger| ledger.log.as_ref()) {
+            return log.events();
+        }
         match &self.remote {
             Some(remote) => remote.events(),
             None => self.served.as_ref().unwrap().engine.events(),
@@ -250,6 +301,14 @@ pub(crate) fn core_with(
 pub(crate) fn options(core: &CoreAddress) -> RemoteOptions {
     let secret = Some(SECRET.to_vec());
     RemoteOptions { core: core.clone(), secret, name: "test".to_owned(), patience: PATIENCE }
+}
+
+/// A process that keeps its event log at `address`.
+#[cfg(feature = "postgres")]
+pub(crate) fn log(address: StoreAddress) -> EventStore {
+    let name = "test".to_owned();
+    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false };
+    EventStore::connect(options).unwrap()
 }
 
 /// A process that works on the store at `address`.

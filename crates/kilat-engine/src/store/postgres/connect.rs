@@ -18,7 +18,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
 const VERSION_MIN: i32 = 140_000;
 
 /// Each brings the schema from the version before it to its own, counted from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// What every connection sets for itself. Statements and sessions end on the server too, so that a
 /// process that is stopped or cut off holds neither a lock nor the lease. Plans never depend on

@@ -1,4 +1,5 @@
 //! A ledger in PostgreSQL: one call of a function decides a batch, under the locks of its sales.
+//! The event log beside it or in another database is in `log`.
 //!
 //! The tables and the rules are in `schema_1.sql`. Sales are locked in the order of their numbers,
 //! and everything else only under a sale's lock, so that batches of any number of processes can't
@@ -8,6 +9,7 @@ mod batch;
 mod codes;
 mod connect;
 mod fault;
+mod log;
 mod rows;
 mod terms;
 
@@ -18,6 +20,7 @@ use batch::{Answer, Batch, uuid};
 pub(crate) use connect::PostgresOptions;
 use connect::{ANSWER_TIMEOUT, Connection, within};
 use kilat_ledger::{Command, ORDERS_PAGE_MAX, OrderId, Time};
+pub(crate) use log::{LogFigures, Published, Turn};
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
