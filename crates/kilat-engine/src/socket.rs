@@ -3,6 +3,7 @@
 //! A unix socket is for processes of one user; both ends look who is there. It
 //! knows nothing of what is said.
 
+use crate::store::without_secrets;
 use rustix::net::Shutdown;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
@@ -38,7 +39,8 @@ impl FromStr for CoreAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<CoreAddress, AddressError> {
-        let wrong = || AddressError(text.to_owned());
+        // It may have been meant for a store, and have a password.
+        let wrong = || AddressError(shown(text));
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let is_path = rest.len() > 1 && rest.starts_with('/');
         match scheme {
@@ -55,6 +57,15 @@ impl FromStr for CoreAddress {
             }
             _ => Err(wrong()),
         }
+    }
+}
+
+/// An address as it may be shown: of one that may be of something else, no user and no password.
+fn shown(text: &str) -> String {
+    match text.split_once("://") {
+        Some(("core" | "unix" | "tcp", rest)) if !rest.contains('@') => text.to_owned(),
+        None if !text.contains(['@', ':']) => text.to_owned(),
+        _ => without_secrets(text),
     }
 }
 

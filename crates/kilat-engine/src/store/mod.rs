@@ -33,6 +33,7 @@ mod session;
 mod shown;
 mod start;
 
+pub(crate) use address::without_secrets;
 pub use address::{StoreAddress, StoreAddressError};
 pub use events::EventStore;
 pub use fault::StoreError;

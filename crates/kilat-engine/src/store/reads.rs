@@ -70,10 +70,11 @@ impl<S: LedgerStore> Reads<S> {
 
     /// Shows what has changed.
     fn look(&mut self) {
+        let asked = Instant::now();
         match self.session.call(LedgerStore::changed) {
             Ok(sales) => {
                 self.shown.show(&sales);
-                self.shown.set_live(true);
+                self.shown.seen(asked);
             }
             Err(fault) => {
                 tracing::debug!(%fault, "changes were not read");

@@ -4,17 +4,19 @@ use crate::board::Board;
 use crate::sale::Sale;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Two threads of a process read states, and the one that read the older may come later.
 pub(super) struct Shown {
     board: Arc<Board>,
     /// The sequence of each sale that is on the board.
     sequences: Mutex<HashMap<String, u64>>,
+    since: Instant,
 }
 
 impl Shown {
     pub(super) fn on(board: Arc<Board>) -> Shown {
-        Shown { board, sequences: Mutex::default() }
+        Shown { board, sequences: Mutex::default(), since: Instant::now() }
     }
 
     /// Shows each state that is newer than the one shown.
@@ -29,6 +31,14 @@ impl Shown {
             }
             self.board.publish(sale);
         }
+    }
+
+    /// What was shown is what the store had at `at` or later. A process that stood still for a
+    /// while after it had asked has nothing new to show.
+    pub(super) fn seen(&self, at: Instant) {
+        let tick_ms = at.saturating_duration_since(self.since).as_millis();
+        self.board.hear(u64::try_from(tick_ms).unwrap_or(u64::MAX), at, false);
+        self.board.set_live(true);
     }
 
     pub(super) fn set_live(&self, live: bool) {

@@ -110,9 +110,10 @@ impl Store {
         let board = Arc::new(Board::copy());
         let shown = Arc::new(Shown::on(Arc::clone(&board)));
         // Whoever gets the handle finds all sales on the board.
+        let asked = Instant::now();
         let sales = reads.changed();
         shown.show(&sales.map_err(|fault| StoreError::of(options.address.clone(), &fault))?);
-        shown.set_live(true);
+        shown.seen(asked);
         let session = |store_now, thread| Session::new(Arc::clone(store), store_now, thread);
         let mut started = Store::on(board);
         started.run_ledger(session(ledger, RUNNER), &shown)?;

@@ -29,9 +29,21 @@ impl Cluster {
 
     /// A running server with these settings, each `name=value`.
     pub(crate) fn start_with(settings: &[&str]) -> Cluster {
+        Cluster::start_on(settings, &[])
+    }
+
+    /// A server that can only be read, until it is made the primary.
+    pub(crate) fn standby() -> Cluster {
+        Cluster::start_on(&[], &["standby.signal"])
+    }
+
+    fn start_on(settings: &[&str], files: &[&str]) -> Cluster {
         let directory = TempDir::with_prefix("kilat-pg-").unwrap();
         own(directory.path());
         run(as_user("cp").arg("-a").arg(template()).arg(directory.path().join("data")));
+        for file in files {
+            run(as_user("touch").arg(directory.path().join("data").join(file)));
+        }
         let settings = settings.iter().map(|one| (*one).to_owned()).collect();
         let mut cluster = Cluster { server: None, settings, directory };
         cluster.resume();
@@ -61,6 +73,22 @@ impl Cluster {
         );
         let found = self.try_sql(&sql).unwrap_or_default();
         found.trim().parse().map(|pid| kill(pid, Signal::KILL)).is_ok()
+    }
+
+    /// Stops every process of the server where it is, as a machine that hangs would.
+    pub(crate) fn stand_still(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on where it was stopped.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let Some(server) = &self.server else { return };
+        kill(i32::try_from(server.id()).unwrap(), signal);
+        children(server.id()).into_iter().for_each(|pid| kill(pid, signal));
     }
 
     /// Starts the server again on what is on disk.
@@ -155,7 +183,8 @@ fn program(name: &str) -> Command {
     Command::new(newest.unwrap_or_else(|| PathBuf::from(name)))
 }
 
-fn own(path: &Path) {
+/// Gives `path` to the user that the server runs as.
+pub(crate) fn own(path: &Path) {
     if rustix::process::geteuid().is_root() {
         let ids = |flag| {
             let output = Command::new("id").args([flag, USER]).output().unwrap();

@@ -1,12 +1,12 @@
 //! A connection to a server that can keep the promises: what is asked of it, and the schema.
 
 use super::fault;
+use super::target::Target;
 use crate::store::StoreFault;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,10 +52,9 @@ pub(super) fn open(
     options: &PostgresOptions,
     before: Option<&str>,
 ) -> Result<Connection, StoreFault> {
-    let config = config(options)?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| StoreFault::Away(error.to_string()))?;
-    let mut client = runtime.block_on(connect(&config))?;
+    let mut client = runtime.block_on(connect(options))?;
     let name = runtime.block_on(async {
         within(ANSWER_TIMEOUT, client.batch_execute(SESSION)).await?;
         if let Some(before) = before {
@@ -68,28 +67,15 @@ pub(super) fn open(
     Ok(Connection { runtime, client, name })
 }
 
-fn config(options: &PostgresOptions) -> Result<Config, StoreFault> {
-    let mut config: Config = options
-        .url
-        .parse()
-        .map_err(|error| StoreFault::Refused(format!("its address can't be read ({error})")))?;
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(StoreFault::Refused(
-            "sslmode=require is not supported: reach the server by a private network or a tunnel, \
-             with sslmode=prefer"
-                .to_owned(),
-        ));
-    }
+/// Connects as the address says, and is called so in the server's lists.
+async fn connect(options: &PostgresOptions) -> Result<Client, StoreFault> {
+    let Target { mut config, tls } = Target::of(&options.url)?;
     config
         .application_name(format!("kilat {}", options.name))
         .connect_timeout(CONNECT_TIMEOUT)
         .keepalives_idle(Duration::from_secs(5))
         .tcp_user_timeout(ANSWER_TIMEOUT);
-    Ok(config)
-}
-
-async fn connect(config: &Config) -> Result<Client, StoreFault> {
-    let connected = timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+    let connected = timeout(CONNECT_TIMEOUT, config.connect(tls)).await;
     let (client, connection) = connected
         .map_err(|_| StoreFault::Away("no answer while connecting".to_owned()))?
         .map_err(|error| fault::of_connecting(&error))?;
@@ -134,7 +120,8 @@ async fn end(client: &Client, before: &str) -> Result<(), StoreFault> {
 async fn check(client: &Client, may_lose: bool) -> Result<(), StoreFault> {
     const SERVER: &str = "SELECT current_setting('server_version_num')::int, \
         current_setting('server_encoding'), current_setting('fsync'), \
-        current_setting('synchronous_commit'), pg_is_in_recovery()";
+        current_setting('synchronous_commit'), pg_is_in_recovery(), \
+        current_setting('transaction_read_only')";
     let row = within(ANSWER_TIMEOUT, client.query_one(SERVER, &[])).await?;
     let (version, encoding): (i32, &str) = (row.get(0), row.get(1));
     let (fsync, synchronous_commit): (&str, &str) = (row.get(2), row.get(3));
@@ -151,6 +138,13 @@ async fn check(client: &Client, may_lose: bool) -> Result<(), StoreFault> {
     }
     if row.get(4) {
         return refuse("it is a standby: give the address of the primary".to_owned());
+    }
+    if row.get::<_, &str>(5) == "on" {
+        return refuse(
+            "it takes no changes: set default_transaction_read_only = off for this user or \
+             database"
+                .to_owned(),
+        );
     }
     if !may_lose && fsync == "off" {
         return refuse(

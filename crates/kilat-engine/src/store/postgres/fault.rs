@@ -1,6 +1,7 @@
 //! What an error of PostgreSQL means to whoever called.
 
 use crate::store::StoreFault;
+use std::io;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -31,8 +32,26 @@ pub(super) fn of_connecting(error: &Error) -> StoreFault {
     match error.as_db_error() {
         Some(said) if is_refusal(said.code()) => StoreFault::Refused(told(said)),
         Some(said) => StoreFault::Away(told(said)),
+        None if is_about_trust(error) => StoreFault::Refused(format!(
+            "{}: check the server's certificate, and sslmode and sslrootcert in its address",
+            text(error)
+        )),
         None => StoreFault::Away(text(error)),
     }
+}
+
+/// Whether TLS failed in a way that will be the same next time.
+fn is_about_trust(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(found) = cause {
+        let inner = found.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = found.source();
+    }
+    // The driver has no other word for it.
+    text(error).contains("server does not support TLS")
 }
 
 /// Given up as a whole: a repetition may succeed.

@@ -192,15 +192,15 @@ impl Postgres {
     }
 }
 
-/// A page from position `$1` on, of at most `$2` events, that ends after `$3` bytes. `found` tells
-/// whether there are more.
+/// A page from position `$1` on, of at most `$2` events, that ends after `$3` bytes: an event counts
+/// as many as in a log on disk. `found` tells whether there are more.
 fn page_sql(condition: &str) -> String {
     format!(
         "SELECT p.position, p.name, p.id, p.content, p.received_at, p.body, p.found FROM (\
          SELECT e.position, t.name, e.id, e.content, e.received_at, \
          CASE WHEN e.position >= greatest(l.forgotten_below, t.forgotten_below) THEN e.body END \
          AS body, row_number() OVER places AS nth, count(*) OVER () AS found, \
-         sum(octet_length(t.name) + octet_length(e.id) + coalesce(octet_length(e.body), 0)) \
+         sum(20 + octet_length(t.name) + octet_length(e.id) + coalesce(octet_length(e.body), 0)) \
          OVER places AS bytes \
          FROM (SELECT * FROM kilat.events k WHERE k.position >= $1::bigint AND {condition} \
          ORDER BY k.position LIMIT $2::bigint + 1) e \

@@ -11,7 +11,9 @@ mod connect;
 mod fault;
 mod log;
 mod rows;
+mod target;
 mod terms;
+mod tls;
 
 use super::{Decided, LedgerStore, StoreFault, StoredFact};
 use crate::query::{OwnedOrder, Page};

@@ -3,12 +3,21 @@
 //! | module | asks |
 //! |---|---|
 //! | `postgres` | is there one effect a key, and no fact lost, whatever ends at whatever moment? |
+//! | `encrypted` | who is taken for the server, by its certificate? |
+//! | `faults` | what is told while a server or the network does not answer, and what comes after? |
+//! | `event_log` | is each event there once, in one order, for readers in every process? |
 //! | `histories` | does a store come to what the pure ledger says, at the store's own times? |
 //! | `refusals` | is a server that can't keep the promises refused, with the setting to change? |
 //! | `redis` | does a ledger in Redis keep its word when the server or the network does not? |
 //! | `redis_failover` | what is kept, and what is lost, when a replica takes a primary's place? |
 //! | `world` | a server, an event log, and processes that work with both |
 
+#[cfg(feature = "postgres")]
+mod encrypted;
+#[cfg(feature = "postgres")]
+mod event_log;
+#[cfg(feature = "postgres")]
+mod faults;
 #[cfg(feature = "postgres")]
 mod histories;
 #[cfg(feature = "postgres")]

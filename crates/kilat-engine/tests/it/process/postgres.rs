@@ -1,16 +1,15 @@
 //! A server that is killed, and a network that loses its replies: one effect a key, no fact lost.
 
-use super::world::{Random, World, buy, surely};
-use crate::node::{PATIENCE, Way, store};
-use crate::proxy::{Proxy, Weather};
+use super::world::{Random, World, behind_proxy, buy, surely, wait_for};
+use crate::node::{Way, store};
+use crate::proxy::Weather;
 use crate::sale::{SALE, create, order, ordered, place, refused};
 use kilat_engine::{
     Change, OrderId, OrderRef, OrderStatus, OrderText, Orders, Outcome, Page, Refusal, SaleTerms,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::os::unix::fs::symlink;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
 const SUPPLY: u64 = 150;
@@ -203,13 +202,7 @@ async fn processes_that_sell_many_sales_never_wait_in_a_circle() {
 async fn a_commit_whose_answer_is_lost_is_repeated_and_has_one_effect() {
     let world = World::start(1);
     create(&world.replicas[0], 10, 60).await;
-    let directory = tempfile::tempdir().unwrap();
-    let url = world.cluster.url();
-    let (_, server) = url.split_once("host=").unwrap();
-    let proxy = Proxy::start(directory.path(), &std::path::Path::new(server).join(".s.PGSQL.5432"));
-    symlink(&proxy.path, directory.path().join(".s.PGSQL.5432")).unwrap();
-    let address =
-        format!("postgres://kilat@localhost/postgres?host={}", directory.path().display());
+    let (address, proxy, _directory) = behind_proxy(&world.cluster);
     let behind = store(address.parse().unwrap(), world.engine.events());
     let first = order(&world.replicas[0], OrderId::from_bits(1), "first", false);
     assert!(ordered(behind.handle().place_all(first).await.unwrap().outcomes()[0]).is_some());
@@ -248,10 +241,15 @@ async fn a_process_shows_what_another_one_sells_and_expires_what_it_left() {
     assert!(ordered(placed.outcomes()[0]).is_some());
 }
 
-fn wait_for(mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "in vain");
-        std::thread::yield_now();
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_board_is_live_while_the_store_is_there_and_no_longer() {
+    let mut world = World::start(1);
+    create(&world.replicas[0], 2, 60).await;
+    let handle = world.replicas[0].handle().clone();
+    let is_live = || handle.board().is_live();
+    assert!(is_live());
+    world.cluster.kill();
+    wait_for(|| !is_live());
+    world.cluster.resume();
+    wait_for(is_live);
 }

@@ -1,8 +1,11 @@
 //! A server that can't keep the promises is refused, and the message names what to change.
 
 use crate::postgres::Cluster;
-use crate::sale::open;
-use kilat_engine::{Engine, Store, StoreError, StoreOptions};
+use crate::sale::{SALE, open, ordered};
+use kilat_engine::{
+    Change, Engine, EventStore, OrderId, OrderText, Orders, SaleTerms, Store, StoreError,
+    StoreOptions,
+};
 use std::time::Duration;
 
 /// A server, and an event log that nothing comes to.
@@ -51,11 +54,67 @@ fn an_address_that_leads_nowhere_is_said_to() {
     place.refused("postgres://u:secret@localhost/postgres?host=/nonexistent", "can't be reached");
     place.refused("postgres://u:secret@localhost:port/x", "its address can't be read");
     place.refused(&url.replace("/postgres?", "/none?"), "database \"none\" does not exist");
-    place.refused(&format!("{url}&sslmode=require"), "sslmode=require is not supported");
+    place.refused(&format!("{url}&sslmode=maybe"), "verify-full");
+    let full = "postgres://u:secret@localhost/x?sslmode=verify-full";
+    place.refused(full, "sslrootcert=");
+    place.refused("postgres://u:sec/secret@localhost:port/x", "%2F");
     place.cluster.sql("CREATE ROLE poor LOGIN");
     place.refused(&url.replace("kilat@", "poor@"), "permission denied");
     place.cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
     place.refused(&url.replace("/postgres?", "/latin?"), "ENCODING 'UTF8'");
+}
+
+#[test]
+fn what_can_only_be_read_is_refused() {
+    let place = Place { cluster: Cluster::standby(), ..Place::with(&[]) };
+    place.refused(&place.cluster.url(), "give the address of the primary");
+    let place = Place::with(&["default_transaction_read_only=on"]);
+    place.refused(&place.cluster.url(), "set default_transaction_read_only = off");
+}
+
+#[test]
+fn an_event_log_is_refused_for_the_same_reasons() {
+    let place = Place::with(&["fsync=off"]);
+    let connect = |url: &str, may_lose| {
+        let (name, patience) = ("test".to_owned(), Duration::ZERO);
+        let address = url.parse().unwrap();
+        EventStore::connect(StoreOptions { address, name, patience, may_lose })
+    };
+    let url = place.cluster.url();
+    let Err(why) = connect(&url, false) else { panic!("taken") };
+    assert!(why.to_string().contains("set fsync = on"), "{why}");
+    assert!(connect(&url, true).is_ok());
+    let Err(why) = connect("redis://u:secret@localhost", true) else { panic!("taken") };
+    assert!(why.to_string().contains("give postgres://"), "{why}");
+}
+
+#[tokio::test]
+async fn a_newer_program_brings_the_schema_up_to_date_beside_an_older_one() {
+    let place = Place::with(&[]);
+    let url = place.cluster.url();
+    let older = place.connect(&url, false).unwrap();
+    // As the program before this one left it; its processes still run.
+    place.cluster.sql(
+        "DROP TABLE kilat.events, kilat.event_log, kilat.event_topics, kilat.event_publishers; \
+         DROP FUNCTION kilat.publish, kilat.forget, kilat.reclaim, kilat.drop_bodies; \
+         DELETE FROM kilat.migrations WHERE version = 2",
+    );
+    let newer = place.connect(&url, false).unwrap();
+    assert_eq!(place.cluster.sql("SELECT max(version) FROM kilat.migrations").trim(), "2");
+    let terms = SaleTerms { id: SALE.into(), supply: 2, ..SaleTerms::default() };
+    for (handle, key) in [(newer.handle(), "newer"), (older.handle(), "older")] {
+        let change = Change::CreateSale { terms: Box::new(terms.clone()) };
+        handle.change(change).await.unwrap();
+        let mut orders = Orders::default();
+        let text = OrderText { sale: SALE, customer: key, key };
+        orders.push(handle.hasher(), OrderId::from_bits(key.as_bytes()[0].into()), &text, 1, false);
+        let placed = handle.place_all(orders).await.unwrap();
+        assert!(ordered(placed.outcomes()[0]).is_some(), "{key}");
+    }
+    // The other way round: it works on until its connection ends, and is then refused.
+    place.cluster.sql("INSERT INTO kilat.migrations (version) VALUES (99)");
+    place.refused(&url, "version 99");
+    assert_eq!(older.handle().sale(SALE).await.unwrap().unwrap().counters.sold, 2);
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use crate::node::{PATIENCE, Way, store};
 use crate::postgres::Cluster;
+use crate::proxy::Proxy;
 use crate::sale::open;
 use kilat_engine::{Change, OrderId, OrderText, Orders};
 use kilat_engine::{Engine, Events, Handle, Outcome, Store, StoredEvent, Unavailable};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -98,6 +101,27 @@ pub(crate) async fn buy(
 async fn wait_a_moment(why: Unavailable, deadline: Instant) {
     assert!(Instant::now() < deadline, "no answer: {why}");
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+}
+
+/// A way to the server through a network that loses what it is told to lose.
+pub(crate) fn behind_proxy(cluster: &Cluster) -> (String, Proxy, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = cluster.url();
+    let (_, server) = url.split_once("host=").unwrap();
+    let proxy = Proxy::start(directory.path(), &Path::new(server).join(".s.PGSQL.5432"));
+    symlink(&proxy.path, directory.path().join(".s.PGSQL.5432")).unwrap();
+    let address =
+        format!("postgres://kilat@localhost/postgres?host={}", directory.path().display());
+    (address, proxy, directory)
+}
+
+/// Looks until it is so.
+pub(crate) fn wait_for(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "in vain");
+        std::thread::yield_now();
+    }
 }
 
 /// Numbers that a seed repeats: SplitMix64, by Steele, Lea and Flood.
