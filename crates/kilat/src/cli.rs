@@ -91,8 +91,8 @@ pub(crate) struct ServeArgs {
     /// Work also with a store that can lose what it acknowledged last.
     #[arg(long, env = "KILAT_LEDGER_MAY_LOSE", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) ledger_may_lose: Option<bool>,
-    /// Where the event log is: the same core as the ledger, or a core beside PostgreSQL or Redis
-    /// [default: in --data].
+    /// Where the event log is: the same core as the ledger, or beside a ledger in PostgreSQL or
+    /// Redis a core or postgres://USER@HOST/DATABASE [default: in --data].
     #[arg(long, env = "KILAT_EVENTS", value_name = "URL")]
     pub(crate) events: Option<String>,
     /// Settings file; unknown keys are refused.

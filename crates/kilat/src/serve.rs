@@ -10,7 +10,8 @@ use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{files, logging, lookup, otlp};
 use kilat_engine::{
-    CoreAddress, Engine, Events, Handle, Remote, RemoteOptions, Store, StoreAddress, StoreOptions,
+    CoreAddress, Engine, EventStore, Events, Handle, Remote, RemoteOptions, Store, StoreAddress,
+    StoreError, StoreOptions,
 };
 use kilat_server::lookup::Lookups;
 use kilat_server::ops::{Console, ConsoleLink, ConsoleOptions, Operations};
@@ -75,14 +76,21 @@ enum Backend {
     Core(Box<Remote>),
     /// The ledger in a store, the event log behind a core.
     Store(Box<Store>, Box<Remote>),
+    /// The ledger in a store, the event log in one too: the same or another.
+    Stores(Box<Store>, Box<EventStore>),
 }
 
 impl Backend {
     fn open(settings: &Settings) -> Result<Backend, Failure> {
-        match (&settings.core, &settings.store) {
-            (None, _) => open(&settings.data).map(Box::new).map(Backend::Here),
-            (Some(core), None) => join(core, settings).map(Box::new).map(Backend::Core),
-            (Some(core), Some(store)) => {
+        match (&settings.core, &settings.store, &settings.event_store) {
+            (_, Some(store), Some(log)) => {
+                let log = EventStore::connect(store_options(log, settings)).map_err(failure)?;
+                let store = connect(store, settings, log.events())?;
+                Ok(Backend::Stores(Box::new(store), Box::new(log)))
+            }
+            (None, ..) => open(&settings.data).map(Box::new).map(Backend::Here),
+            (Some(core), None, _) => join(core, settings).map(Box::new).map(Backend::Core),
+            (Some(core), Some(store), None) => {
                 let remote = join(core, settings)?;
                 let store = connect(store, settings, remote.events())?;
                 Ok(Backend::Store(Box::new(store), Box::new(remote)))
@@ -94,7 +102,7 @@ impl Backend {
         match self {
             Backend::Here(engine) => engine.handle(),
             Backend::Core(remote) => remote.handle(),
-            Backend::Store(store, _) => store.handle(),
+            Backend::Store(store, _) | Backend::Stores(store, _) => store.handle(),
         }
     }
 
@@ -102,6 +110,7 @@ impl Backend {
         match self {
             Backend::Here(engine) => engine.events(),
             Backend::Core(remote) | Backend::Store(_, remote) => remote.events(),
+            Backend::Stores(_, log) => log.events(),
         }
     }
 
@@ -129,6 +138,7 @@ impl Backend {
             Backend::Core(remote) | Backend::Store(_, remote) => {
                 Secrets::of_replica(remote.handover(), admin_token, secret)
             }
+            Backend::Stores(..) => Secrets::of_replica("", admin_token, secret),
         }
     }
 
@@ -140,6 +150,10 @@ impl Backend {
                 // Its relay still needs the event log.
                 store.stop();
                 remote.stop();
+            }
+            Backend::Stores(store, log) => {
+                store.stop();
+                log.stop();
             }
         }
     }
@@ -157,14 +171,21 @@ fn join(core: &CoreAddress, settings: &Settings) -> Result<Remote, Failure> {
 }
 
 fn connect(store: &StoreAddress, settings: &Settings, events: &Events) -> Result<Store, Failure> {
-    let options = StoreOptions {
+    Store::connect(store_options(store, settings), events).map_err(failure)
+}
+
+fn store_options(store: &StoreAddress, settings: &Settings) -> StoreOptions {
+    StoreOptions {
         address: store.clone(),
         name: settings.node.clone(),
         patience: STORE_PATIENCE,
         may_lose: settings.ledger_may_lose,
-    };
-    Store::connect(options, events)
-        .map_err(|why| if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) })
+    }
+}
+
+/// Whoever restarts processes should try this one again when waiting may help.
+fn failure(why: StoreError) -> Failure {
+    if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) }
 }
 
 /// The sockets to serve.
@@ -214,9 +235,11 @@ async fn serve(
         .map_err(|e| Failure::failed(format!("the server can't start: {e}")))?;
     let address = server.local_addr();
     let core = settings.core.as_ref().map(ToString::to_string);
-    let data = core.is_none().then(|| settings.data.display().to_string());
-    let store = settings.store.as_ref().map(ToString::to_string);
-    tracing::info!(%address, node = settings.node, data, core, store, "ready");
+    let shown = |store: &Option<StoreAddress>| store.as_ref().map(ToString::to_string);
+    let (store, event_store) = (shown(&settings.store), shown(&settings.event_store));
+    let is_here = core.is_none() && store.is_none();
+    let data = is_here.then(|| settings.data.display().to_string());
+    tracing::info!(%address, node = settings.node, data, core, store, event_store, "ready");
     announce(lang, address, &secrets);
     lookups.iter().for_each(|lookups| lookup::announce_beside(lookups, lang));
     stop.wait().await;

@@ -63,6 +63,9 @@ pub(crate) struct Settings {
     /// The store that has the ledger.
     #[serde(skip)]
     pub(crate) store: Option<StoreAddress>,
+    /// The store that has the event log, beside a ledger in a store.
+    #[serde(skip)]
+    pub(crate) event_store: Option<StoreAddress>,
     pub(crate) node: String,
     pub(crate) open_to_strangers: bool,
     pub(crate) lanes: usize,
@@ -107,6 +110,7 @@ impl Settings {
             core_admin: file.core_admin,
             core: None,
             store: None,
+            event_store: None,
             node: args.node.or(file.node).unwrap_or_else(host_name),
             open_to_strangers: args.open_to_strangers.or(file.open_to_strangers).unwrap_or(false),
             lanes: args.lanes.or(file.lanes).unwrap_or_else(half_of_the_cores),
@@ -124,6 +128,7 @@ impl Settings {
             secret: args.secret.or(file.secret),
         };
         settings.store = settings.find_store()?;
+        settings.event_store = settings.find_event_store()?;
         settings.core = settings.find_core()?;
         settings.check()?;
         Ok(settings)
@@ -151,7 +156,7 @@ impl Settings {
             ..ServeArgs::default()
         };
         let mut settings = Settings::resolve(ServeArgs { listen: Some(nowhere), ..common })?;
-        if settings.core.is_some() {
+        if settings.core.is_some() || settings.store.is_some() {
             return Err(Failure::usage(
                 "a core holds ledger and event log itself: leave out ledger and events",
             ));
@@ -185,11 +190,6 @@ impl Settings {
 
     /// A ledger in a store needs an event log elsewhere, and secrets that all replicas share.
     fn find_store(&self) -> Result<Option<StoreAddress>, Failure> {
-        if let Some(Ok(events)) = self.events.as_ref().map(|url| url.parse::<StoreAddress>()) {
-            return Err(Failure::usage(format!(
-                "events can't be kept at {events}: give --events core://HOST:PORT"
-            )));
-        }
         let Some(ledger) = self.ledger.as_ref().filter(|url| !url.starts_with("core:")) else {
             return Ok(None);
         };
@@ -200,7 +200,7 @@ impl Settings {
         if self.events.is_none() {
             return Err(Failure::usage(format!(
                 "a ledger at {store} keeps no events: say where the event log is, with --events \
-                 core://HOST:PORT"
+                 postgres://USER@HOST/DATABASE or core://HOST:PORT"
             )));
         }
         let missing = [("KILAT_SECRET", &self.secret), ("KILAT_ADMIN_TOKEN", &self.admin_token)];
@@ -213,8 +213,25 @@ impl Settings {
         }
     }
 
+    /// An event log in a store goes with a ledger in one; any other ledger has its own beside it.
+    fn find_event_store(&self) -> Result<Option<StoreAddress>, Failure> {
+        let Some(Ok(events)) = self.events.as_ref().map(|url| url.parse::<StoreAddress>()) else {
+            return Ok(None);
+        };
+        if self.store.is_some() {
+            return Ok(Some(events));
+        }
+        Err(Failure::usage(format!(
+            "events can't be kept at {events} while the ledger is here or behind a core, which has \
+             its own event log: give --ledger postgres://… or redis://… too, or leave out --events"
+        )))
+    }
+
     /// Ledger and event log are behind the same core, or both here, unless a store has the ledger.
     fn find_core(&self) -> Result<Option<CoreAddress>, Failure> {
+        if self.event_store.is_some() {
+            return Ok(None);
+        }
         let parse = |url: &String| url.parse::<CoreAddress>().map_err(Failure::usage);
         let events = self.events.as_ref().map(parse).transpose()?;
         let ledger = match self.store {
@@ -419,6 +436,8 @@ mod tests {
         check(args("", "core:///a"), "only one of");
         check(args("core:///a", "core:///b"), "different cores");
         check(args("core", "core"), "core://host:port");
+        check(args("", "postgres://u:secret@h/d"), "--ledger postgres://");
+        check(args("core://a:1", "postgres://h/d"), "--ledger postgres://");
         check(args("core://a:1", "core://a:1"), "KILAT_SECRET");
         check(
             ServeArgs { secret: secret(), ..args("core://a:1", "core://a:1") },
@@ -463,10 +482,24 @@ mod tests {
             admin_token: Some(token.clone()),
             secret: Some(token.clone()),
             ledger: Some(format!("postgres://u:{token}@h/shop")),
-            events: Some("core:///x".to_owned()),
+            events: Some(format!("postgresql://{token}@h/events?password={token}")),
             ..Default::default()
         };
-        let printed = Settings::resolve(args).unwrap().print().unwrap();
+        let settings = Settings::resolve(args).unwrap();
+        assert!(settings.core.is_none() && settings.event_store.is_some());
+        let printed = settings.print().unwrap();
         assert!(!printed.contains(&token) && printed.contains("postgres://h/shop"), "{printed}");
+    }
+
+    #[test]
+    fn a_mistake_in_an_address_prints_no_password() {
+        let url = |scheme: &str| Some(format!("{scheme}u:hidden@h/d"));
+        for scheme in ["postgre://", "core://", "redi://", "postgres:", ""] {
+            for (ledger, events) in [(url(scheme), url(scheme)), (None, url(scheme))] {
+                let args = ServeArgs { ledger, events, ..ServeArgs::default() };
+                let said = Settings::resolve(args).unwrap_err().to_string();
+                assert!(!said.contains("hidden"), "{said}");
+            }
+        }
     }
 }

@@ -21,7 +21,7 @@ fn server(data: &Path, offset: &Path) -> Server {
 }
 
 /// The library that the program `faketime` would load.
-fn library() -> Option<String> {
+pub(crate) fn library() -> Option<String> {
     let ask = ["-m", "-f", "+0", "sh", "-c", "echo $LD_PRELOAD"];
     let output = Command::new("faketime").args(ask).output().ok()?;
     let library = String::from_utf8(output.stdout).ok()?.trim().to_owned();

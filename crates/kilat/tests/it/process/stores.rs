@@ -1,26 +1,37 @@
-//! Servers that keep their ledger in PostgreSQL, with the event log behind a core.
+//! Servers that keep their ledger in PostgreSQL, with the event log there too or behind a core.
 
+use super::clock::library;
+use crate::facts;
+use crate::http::{self, Reply};
 use crate::program::{ADMIN, Server, kilat, stderr, wait_for};
 use crate::storm::Storm;
 use postgres::Cluster;
 use std::process::Command;
 use tempfile::TempDir;
 
+#[expect(dead_code, reason = "the engine's tests need more of it")]
 #[path = "../../../../kilat-engine/tests/it/postgres.rs"]
-mod postgres;
+pub(crate) mod postgres;
 
 const SECRET: &str = "fedcba9876543210fedcba9876543210";
 
-/// A server for the ledger, and a core for the events.
-struct Place {
-    cluster: Cluster,
-    core: Server,
+/// A server for the ledger, and for the events too unless there is a core for them.
+pub(crate) struct Place {
+    pub(crate) cluster: Cluster,
+    core: Option<Server>,
+    /// Where the events are.
     url: String,
     _folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub(crate) fn alone() -> Place {
+        let (cluster, folder) = (Cluster::start(), tempfile::tempdir().unwrap());
+        let url = cluster.url();
+        Place { cluster, core: None, url, _folder: folder }
+    }
+
+    fn with_a_core() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let mut core = Server::run(&mut kilat([
@@ -31,17 +42,18 @@ impl Place {
         ]));
         assert!(core.next_line().contains("--ledger core://"));
         let url = format!("core://{}", data.join("core.sock").display());
-        Place { cluster: Cluster::start(), core, url, _folder: folder }
+        Place { cluster: Cluster::start(), core: Some(core), url, _folder: folder }
     }
 
-    fn command(&self, listen: &str, node: &str) -> Command {
+    pub(crate) fn command(&self, listen: &str, node: &str) -> Command {
         let ledger = self.cluster.url();
         let mut command = kilat(["serve", "--listen", listen, "--node", node]);
         command.args(["--ledger", &ledger, "--events", &self.url]).env("KILAT_SECRET", SECRET);
+        command.env("KILAT_ADMIN_TOKEN", ADMIN);
         command
     }
 
-    fn serve(&self, node: &str) -> Server {
+    pub(crate) fn serve(&self, node: &str) -> Server {
         Server::run(&mut self.command("127.0.0.1:0", node))
     }
 
@@ -53,7 +65,15 @@ impl Place {
 
 #[test]
 fn two_servers_are_stormed_at_once_and_one_of_them_is_killed() {
-    let mut place = Place::new();
+    storm_two(Place::with_a_core());
+}
+
+#[test]
+fn two_servers_with_all_in_one_database_are_stormed_at_once_and_one_of_them_is_killed() {
+    storm_two(Place::alone());
+}
+
+fn storm_two(mut place: Place) {
     let (one, mut two) = (place.serve("one"), place.serve("two"));
     let (of_one, of_two) = (one.url.clone(), two.url.clone());
     let storm = |url: &str, sale: &str| {
@@ -85,9 +105,15 @@ fn two_servers_are_stormed_at_once_and_one_of_them_is_killed() {
     wait_for("facts", || {
         (place.cluster.sql("SELECT count(*) FROM kilat.outbox") == "0\n").then_some(())
     });
+    for sale in ["a", "b"] {
+        facts::check(&one, sale);
+        facts::check(&two, sale);
+    }
     one.stop();
     two.stop();
-    place.core.stop();
+    if let Some(core) = place.core {
+        core.stop();
+    }
 }
 
 fn sold_of(server: &Server, sale: &str) -> u64 {
@@ -100,7 +126,7 @@ fn what_is_missing_is_named_before_anything_is_touched() {
     for (arguments, secrets, says) in [
         (&[][..], true, "--events"),
         (&["--events", "core:///x"][..], false, "KILAT_SECRET"),
-        (&["--events", ledger][..], true, "core://"),
+        (&["--events", "redis://u:secret@localhost"][..], true, "Redis keeps no event log"),
     ] {
         let mut command = kilat(["serve", "--ledger", ledger]);
         command.args(arguments).env("KILAT_ADMIN_TOKEN", ADMIN);
@@ -112,4 +138,70 @@ fn what_is_missing_is_named_before_anything_is_touched() {
         let said = stderr(&output);
         assert!(said.contains(says) && !said.contains("u:secret"), "{said}");
     }
+}
+
+const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
+
+fn publish(server: &Server, id: &str) -> Reply {
+    let body = serde_json::json!({"topic": "t", "event_id": id, "source": "test",
+        "timestamp": "2026-11-21T12:00:00Z", "payload": {}});
+    let headers = [("content-type", "application/json")];
+    http::call(&server.url, "POST", "/publish", &headers, &body.to_string()).unwrap()
+}
+
+#[test]
+fn while_the_database_stands_still_all_is_refused_with_a_time_to_come_again() {
+    let place = Place::alone();
+    let server = place.serve("one");
+    server.make_sale("s", 10, 60);
+    place.cluster.stand_still();
+    // What was on its way first is not known of; from then on nothing is sent.
+    let ask = || [server.order("s", "a", ORDER), publish(&server, "a"), server.get("/readyz")];
+    wait_for("refusals", || {
+        let replies = ask();
+        let told = replies.iter().map(|reply| (reply.status, reply.header("retry-after")));
+        told.clone().for_each(|(status, _)| assert!(matches!(status, 503 | 504), "{status}"));
+        let is_away = |(status, wait): (u16, Option<&str>)| status == 503 && wait.is_some();
+        told.clone().all(is_away).then_some(())
+    });
+    place.cluster.go_on();
+    wait_for("an order", || (server.order("s", "a", ORDER).status == 201).then_some(()));
+    wait_for("an event", || (publish(&server, "a").status == 200).then_some(()));
+    assert_eq!(server.get("/readyz").status, 200);
+    let sold = server.get("/v1/sales/s/audit").json()["sold"].as_u64();
+    let stored = server.get("/stats").json()["total_unique_events_processed"].as_u64();
+    assert_eq!((sold, stored), (Some(1), Some(1)));
+    facts::check(&server, "s");
+    server.stop();
+}
+
+#[test]
+fn servers_whose_clocks_differ_by_hours_agree_on_when_holds_end() {
+    let place = Place::alone();
+    let library = library().expect("libfaketime is missing: `apt-get install faketime`");
+    let at = |node: &str, offset: &str| {
+        let mut command = place.command("127.0.0.1:0", node);
+        command.env("LD_PRELOAD", &library).env("FAKETIME", offset);
+        Server::run(command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1"))
+    };
+    let (early, late) = (at("early", "-1h"), at("late", "+1h"));
+    assert_ne!(early.log().get(11..13), late.log().get(11..13), "the clocks are the same");
+    early.make_sale("s", 2, 3);
+    wait_for("the sale", || (late.get("/v1/sales/s").status == 200).then_some(()));
+    let hold = r#"{"customer":"c","quantity":1,"hold":true}"#;
+    let (kept, lost) = (early.order("s", "kept", hold), late.order("s", "lost", hold));
+    assert_eq!((kept.status, lost.status), (201, 201));
+    let confirm = |server: &Server, order: &Reply| {
+        let order = order.json()["order"].as_str().unwrap().to_owned();
+        server.admin("POST", &format!("/v1/sales/s/orders/{order}/confirm"), "-", "").status
+    };
+    assert_eq!(confirm(&late, &kept), 200);
+    for server in [&early, &late] {
+        wait_for("the end of the hold", || {
+            (server.get("/v1/sales/s/audit").json()["expired"] == 1).then_some(())
+        });
+        assert_eq!(confirm(server, &lost), 409);
+    }
+    early.stop();
+    late.stop();
 }
