@@ -38,7 +38,8 @@ pub(crate) trait LedgerStore: Sized + Send + 'static {
     /// may have left running.
     fn name(&self) -> &str;
 
-    /// Decides and stores all `commands`, in their order, as one batch.
+    /// Decides and stores all `commands` as one batch. They were all under way at the same time, so
+    /// commands of different kinds may take any order; the orders of a sale keep theirs.
     fn commit(&mut self, commands: &[Command<'_>]) -> Result<Decided, StoreFault>;
 
     /// Expires what is due, up to a limit of the store's own, in any sale.
@@ -65,7 +66,8 @@ pub(crate) trait LedgerStore: Sized + Send + 'static {
     /// a process that is gone is given up by the store itself.
     fn hold_lease(&mut self) -> Result<bool, StoreFault>;
 
-    /// The oldest facts of the outbox, each sale's in sequence; at most `limit`.
+    /// The oldest facts of the outbox, each sale's in sequence; about `limit`: those of a batch may
+    /// come together.
     fn facts(&mut self, limit: usize) -> Result<Vec<StoredFact>, StoreFault>;
 
     /// The facts that the last call of [`LedgerStore::facts`] gave are in the event log: drops

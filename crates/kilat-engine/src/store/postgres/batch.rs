@@ -8,7 +8,7 @@ use kilat_ledger::{
     CUSTOMER_BYTES_MAX, Command, KEY_BYTES_MAX, Order, OrderId, OrderStatus, Outcome, PlaceOrder,
     Refusal, Time,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -35,6 +35,8 @@ pub(super) struct Batch<'a> {
     pub(super) holds: Vec<bool>,
     /// Empty unless there is a new sale or a change of one.
     pub(super) details: Vec<Option<String>>,
+    /// All are orders of one sale, and no customer and no order id is there twice.
+    pub(super) is_apart: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -58,6 +60,7 @@ impl<'a> Batch<'a> {
                 batch.details.push(detail);
             }
         }
+        batch.is_apart = batch.names.len() == 1 && all_apart(commands);
         batch
     }
 
@@ -104,6 +107,16 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// Whether these are orders, none of which depends on another by its customer or id.
+fn all_apart(commands: &[Command<'_>]) -> bool {
+    let mut customers = HashSet::with_capacity(commands.len());
+    let mut ids = HashSet::with_capacity(commands.len());
+    commands.iter().all(|command| match command {
+        Command::PlaceOrder(place) => customers.insert(place.customer) && ids.insert(place.id),
+        _ => false,
+    })
+}
+
 pub(super) fn uuid(id: OrderId) -> Uuid {
     Uuid::from_u128(id.to_bits())
 }
@@ -141,10 +154,10 @@ impl<'a> Answer<'a> {
             at: Time::from_millis(row.try_get("at")?),
             codes: row.try_get("codes")?,
             sequences: row.try_get("sequences")?,
-            ids: row.try_get("r_ids")?,
-            quantities: row.try_get("r_quantities")?,
-            statuses: row.try_get("r_statuses")?,
-            expiries: row.try_get("r_expiries")?,
+            ids: row.try_get::<_, Option<_>>("r_ids")?.unwrap_or_default(),
+            quantities: row.try_get::<_, Option<_>>("r_quantities")?.unwrap_or_default(),
+            statuses: row.try_get::<_, Option<_>>("r_statuses")?.unwrap_or_default(),
+            expiries: row.try_get::<_, Option<_>>("r_expiries")?.unwrap_or_default(),
             sales: sales.iter().map(|sale| (&*sale.terms.id, sale)).collect(),
         })
     }
@@ -189,7 +202,7 @@ impl<'a> Answer<'a> {
     fn order(&self, index: usize, command: &Command<'_>) -> Option<Order> {
         let sale = *self.sales.get(sale_of(command))?;
         let sequence = u64::try_from((*self.sequences.get(index)?)?).ok()?;
-        let Some(id) = *self.ids.get(index)? else {
+        let Some(id) = self.ids.get(index).copied().flatten() else {
             let Command::PlaceOrder(place) = command else { return None };
             return Some(self.placed(place, sale, sequence));
         };

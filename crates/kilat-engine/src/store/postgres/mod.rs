@@ -32,7 +32,7 @@ use tokio_postgres::{Row, Statement};
 /// Most holds that one batch expires; further due ones wait for the next.
 const EXPIRIES_MAX: i32 = 8_192;
 /// See there.
-const COMMIT: &str = "SELECT * FROM kilat.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const COMMIT: &str = "SELECT * FROM kilat.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 /// First part of the key of the lease; the second is the ledger's one lease.
 const LEASE: &str = "SELECT pg_try_advisory_lock(7020303, 3)";
 
@@ -67,7 +67,7 @@ impl LedgerStore for Postgres {
         let commit = self.statement(COMMIT)?;
         let sales_named = self.statement(&sales_sql("s.id = ANY ($1)"))?;
         let Connection { runtime, client, .. } = &self.connection;
-        let arguments: [&(dyn ToSql + Sync); 10] = [
+        let arguments: [&(dyn ToSql + Sync); 11] = [
             &batch.names,
             &batch.kinds,
             &batch.slots,
@@ -77,6 +77,7 @@ impl LedgerStore for Postgres {
             &batch.quantities,
             &batch.holds,
             &batch.details,
+            &batch.is_apart,
             &EXPIRIES_MAX,
         ];
         // The second travels right behind the first and is carried out after it.
@@ -188,14 +189,10 @@ impl LedgerStore for Postgres {
     }
 
     fn facts(&mut self, limit: usize) -> Result<Vec<StoredFact>, StoreFault> {
-        let sql = format!(
-            "SELECT {} FROM kilat.outbox f JOIN kilat.sales s ON s.number = f.sale \
-             ORDER BY f.place LIMIT $1",
-            rows::FACT_COLUMNS
-        );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = self.all(&sql, &[&limit])?;
+        let found = self.all(rows::FACTS, &[&limit])?;
         self.given = found.iter().map(|row| row.get("place")).collect();
+        self.given.dedup();
         found.iter().map(rows::fact).collect::<Result<_, _>>().map_err(lost)
     }
 

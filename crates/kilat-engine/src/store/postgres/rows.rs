@@ -24,12 +24,19 @@ pub(super) const ORDER_COLUMNS: &str = "o.id, o.sale, o.sequence, o.expires_at, 
     CASE WHEN o.status = 0 AND o.expires_at <= kilat.clock_ms() THEN 3::smallint \
     ELSE o.status END AS status, o.customer";
 
-/// Columns of a fact, for [`fact`].
-pub(super) const FACT_COLUMNS: &str = "f.place, f.sale, f.sequence, f.at, f.kind, f.order_id, \
-    f.customer, f.key, f.quantity, f.expires_at, s.id AS name, \
-    CASE WHEN f.kind = 0 THEN s.terms::text END AS terms, \
+/// The oldest rows of the outbox that have `$1` facts or more between them, one row a fact, for
+/// [`fact`].
+pub(super) const FACTS: &str = "SELECT f.place, f.sale, coalesce(o.sequence, f.sequence) AS sequence, \
+    f.at, f.kind, coalesce(o.id, f.order_id) AS order_id, o.customer, coalesce(o.key, f.key) AS key, \
+    o.quantity, o.expires_at, s.id AS name, CASE WHEN f.kind = 0 THEN s.terms::text END AS terms, \
     (SELECT c.change::text FROM kilat.changes c \
-     WHERE f.kind = 1 AND c.sale = f.sale AND c.key = f.key) AS change";
+    WHERE f.kind = 1 AND c.sale = f.sale AND c.key = f.key) AS change \
+    FROM (SELECT b.*, sum(b.facts) OVER (ORDER BY b.place) AS total \
+    FROM (SELECT * FROM kilat.outbox ORDER BY place LIMIT $1::bigint) b) f \
+    JOIN kilat.sales s ON s.number = f.sale \
+    LEFT JOIN LATERAL (SELECT * FROM kilat.orders o WHERE f.kind = 2 AND o.sale = f.sale \
+    AND o.sequence >= f.sequence AND o.sequence < f.sequence + f.facts) o ON true \
+    WHERE f.total - f.facts < $1::bigint ORDER BY f.place, o.sequence";
 
 pub(super) fn sale(row: &Row) -> Result<Sale, Senseless> {
     read_sale(row).ok_or(Senseless("kilat.sales"))

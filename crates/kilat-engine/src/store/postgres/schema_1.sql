@@ -54,18 +54,17 @@ CREATE TABLE kilat.changes (
 );
 
 -- Facts on their way to the event log; each sale's get their place in the order of its sequence,
--- because whoever writes them holds the sale's lock.
+-- because whoever writes them holds the sale's lock. Orders that were placed together are one row:
+-- they are the sale's orders with these sequences, and what is told of them never changes.
 CREATE TABLE kilat.outbox (
-    place      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    sale       integer NOT NULL,
-    sequence   bigint NOT NULL,
-    at         bigint NOT NULL,
-    kind       smallint NOT NULL, -- 0 created, 1 changed, 2 placed, 3 confirmed, 4 cancelled, 5 expired
-    order_id   uuid,
-    customer   text,
-    key        text,
-    quantity   bigint,
-    expires_at bigint
+    place    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    sequence bigint NOT NULL,
+    facts    bigint NOT NULL DEFAULT 1, -- How many, with the sequences from that one on.
+    at       bigint NOT NULL,
+    sale     integer NOT NULL,
+    kind     smallint NOT NULL, -- 0 created, 1 changed, 2 placed, 3 confirmed, 4 cancelled, 5 expired
+    order_id uuid,
+    key      text
 );
 
 CREATE FUNCTION kilat.clock_ms() RETURNS bigint LANGUAGE sql VOLATILE AS $$
@@ -252,6 +251,101 @@ BEGIN
 END
 $$;
 
+-- Why a sale takes no orders, 0 if it does.
+CREATE FUNCTION kilat.gate(sale kilat.sales, now_ms bigint) RETURNS smallint
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN sale.switch = 2 OR coalesce(now_ms >= sale.closes_at, false) THEN 13
+        WHEN coalesce(now_ms < sale.opens_at, false) THEN 14
+        WHEN sale.switch = 1 THEN 15
+        ELSE 0
+    END::smallint
+$$;
+
+-- As kilat.place, for a batch of nothing but orders of this sale, in which nothing depends on what
+-- another one gets: no customer or order id is there twice, and either there is enough for all or
+-- nothing left. Then all are decided at once. The r_ arrays are null unless an order is there again.
+CREATE FUNCTION kilat.place_apart(
+    INOUT sale kilat.sales, now_ms bigint, ids uuid[], customers text[], keys text[],
+    quantities bigint[], holds boolean[],
+    OUT codes smallint[], OUT sequences bigint[], OUT r_ids uuid[], OUT r_quantities bigint[],
+    OUT r_statuses smallint[], OUT r_expiries bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    gate   smallint := kilat.gate(sale, now_ms);
+    before bigint := sale.sequence;
+    ends   bigint := now_ms + sale.hold_seconds * 1000;
+    sums   record;
+BEGIN
+    WITH asked AS (
+        SELECT a.ord, a.id, a.customer, a.key, a.quantity, a.hold, k.id AS k_id,
+            k.quantity AS k_quantity, k.status AS k_status, k.expires_at AS k_expires_at,
+            k.sequence AS k_sequence,
+            CASE
+                WHEN k.id IS NOT NULL THEN CASE
+                    WHEN k.quantity = a.quantity AND (k.expires_at IS NOT NULL) = a.hold THEN 1
+                    ELSE 12
+                END
+                WHEN octet_length(a.customer) > 1024 OR octet_length(a.key) > 255 THEN 26
+                WHEN a.quantity <= 0 THEN 23
+                WHEN gate <> 0 THEN gate
+                WHEN coalesce(owned.units, 0) + a.quantity > sale.per_customer THEN 16
+                WHEN a.quantity > sale.available THEN 17
+                ELSE 0
+            END::smallint AS code
+        FROM unnest(ids, customers, keys, quantities, holds)
+            WITH ORDINALITY a(id, customer, key, quantity, hold, ord)
+        -- A limit makes each of these one look into an index, whatever the planner believes.
+        LEFT JOIN LATERAL (
+            SELECT * FROM kilat.orders k
+                WHERE k.sale = sale.number AND k.customer = a.customer AND k.key = a.key LIMIT 1
+        ) k ON true
+        LEFT JOIN LATERAL (
+            SELECT sum(u.quantity)::bigint AS units FROM kilat.orders u
+                WHERE gate = 0 AND sale.per_customer IS NOT NULL AND u.sale = sale.number
+                AND u.customer = a.customer AND u.status <= 1
+        ) owned ON true
+    ), decided AS MATERIALIZED (
+        SELECT d.*, CASE d.code
+            WHEN 0 THEN before + count(*) FILTER (WHERE d.code = 0) OVER (ORDER BY d.ord)
+            WHEN 1 THEN d.k_sequence
+        END AS sequence FROM asked d
+    ), placed AS (
+        INSERT INTO kilat.orders (id, sale, sequence, expires_at, quantity, status, customer, key)
+            SELECT d.id, sale.number, d.sequence, CASE WHEN d.hold THEN ends END, d.quantity,
+                CASE WHEN d.hold THEN 0 ELSE 1 END, d.customer, d.key
+            FROM decided d WHERE d.code = 0
+    )
+    SELECT array_agg(d.code) AS codes, array_agg(d.sequence) AS sequences,
+        count(*) FILTER (WHERE d.code = 0) AS placed,
+        coalesce(sum(d.quantity) FILTER (WHERE d.code = 0 AND d.hold), 0)::bigint AS held,
+        coalesce(sum(d.quantity) FILTER (WHERE d.code = 0 AND NOT d.hold), 0)::bigint AS sold,
+        coalesce(bool_or(d.code = 1), false) AS again
+        INTO sums FROM (SELECT * FROM decided d ORDER BY d.ord) d;
+    codes := sums.codes;
+    sequences := sums.sequences;
+    IF sums.again THEN
+        SELECT array_agg(k.id ORDER BY a.ord), array_agg(k.quantity ORDER BY a.ord),
+            array_agg(CASE WHEN k.status = 0 AND now_ms >= k.expires_at THEN 3::smallint
+                ELSE k.status END ORDER BY a.ord), array_agg(k.expires_at ORDER BY a.ord)
+            INTO r_ids, r_quantities, r_statuses, r_expiries
+            FROM unnest(customers, keys, codes) WITH ORDINALITY a(customer, key, code, ord)
+            LEFT JOIN LATERAL (
+                SELECT * FROM kilat.orders k WHERE a.code = 1 AND k.sale = sale.number
+                    AND k.customer = a.customer AND k.key = a.key LIMIT 1
+            ) k ON true;
+    END IF;
+    IF sums.placed > 0 THEN
+        INSERT INTO kilat.outbox (sale, sequence, facts, at, kind)
+            VALUES (sale.number, before + 1, sums.placed, now_ms, 2);
+    END IF;
+    sale.sequence := before + sums.placed;
+    sale.available := sale.available - sums.held - sums.sold;
+    sale.held := sale.held + sums.held;
+    sale.sold := sale.sold + sums.sold;
+END
+$$;
+
 -- Decides the orders of a batch for one sale whose row is locked; `sale` comes back as it then
 -- stands, unsaved. Fills in the outcomes of its commands, see kilat.commit.
 CREATE FUNCTION kilat.place(
@@ -262,7 +356,7 @@ CREATE FUNCTION kilat.place(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     n      integer := cardinality(kinds);
-    gate   smallint;
+    gate   smallint := kilat.gate(sale, now_ms);
     c      record;
     before bigint := sale.sequence;
     ends   bigint := now_ms + sale.hold_seconds * 1000;
@@ -273,12 +367,6 @@ DECLARE
     given  bigint[] := array_fill(0::bigint, ARRAY[n]);
     used   boolean[] := array_fill(false, ARRAY[n]);
 BEGIN
-    gate := CASE
-        WHEN sale.switch = 2 OR coalesce(now_ms >= sale.closes_at, false) THEN 13
-        WHEN coalesce(now_ms < sale.opens_at, false) THEN 14
-        WHEN sale.switch = 1 THEN 15
-        ELSE 0
-    END;
     FOR c IN
         SELECT a.ord::integer, a.quantity, a.hold,
             octet_length(a.customer) > 1024 OR octet_length(a.key) > 255 AS too_long,
@@ -365,23 +453,20 @@ BEGIN
         FROM unnest(kinds, slots, codes, ids, customers, keys, quantities, holds, sequences)
             a(kind, slot, code, id, customer, key, quantity, hold, sequence)
         WHERE a.kind = 0 AND a.slot = slot_nr AND a.code = 0;
-    INSERT INTO kilat.outbox (sale, sequence, at, kind, order_id, customer, key, quantity, expires_at)
-        SELECT sale.number, a.sequence, now_ms, 2, a.id, a.customer, a.key, a.quantity,
-            CASE WHEN a.hold THEN ends END
-        FROM unnest(kinds, slots, codes, ids, customers, keys, quantities, holds, sequences)
-            a(kind, slot, code, id, customer, key, quantity, hold, sequence)
-        WHERE a.kind = 0 AND a.slot = slot_nr AND a.code = 0 ORDER BY a.sequence;
+    INSERT INTO kilat.outbox (sale, sequence, facts, at, kind)
+        VALUES (sale.number, before + 1, sale.sequence - before, now_ms, 2);
 END
 $$;
 
 -- Decides a batch. Command n is kinds[n] (0 place, 1 confirm, 2 cancel, 3 create, 4 change) for the
 -- sale names[slots[n]]. Outcome n is codes[n]: 0 an order, 1 an order again, 2 a sale made, 3 again,
 -- 4 a sale changed, 5 again, from 10 on a refusal. An order that was not just placed stands in the
--- r_ arrays. New sales come first, then of each sale its changes and settlements, then its orders,
--- each in their order: all commands of a batch were under way at the same time.
+-- r_ arrays, which are null when there is none. New sales come first, then of each sale its changes and settlements, then its orders,
+-- each in their order: all commands of a batch were under way at the same time. `is_apart` says that
+-- all are orders of one sale, and no customer and no order id is there twice.
 CREATE FUNCTION kilat.commit(
     names text[], kinds smallint[], slots integer[], ids uuid[], customers text[], keys text[],
-    quantities bigint[], holds boolean[], details text[], expiries_max integer,
+    quantities bigint[], holds boolean[], details text[], is_apart boolean, expiries_max integer,
     OUT at bigint, OUT expired integer, OUT next_expiry bigint,
     OUT codes smallint[], OUT sequences bigint[], OUT r_ids uuid[], OUT r_quantities bigint[],
     OUT r_statuses smallint[], OUT r_expiries bigint[]
@@ -395,13 +480,16 @@ DECLARE
     r       record;
     slot_nr integer;
     before  bigint;
+    placed  boolean;
 BEGIN
     codes := array_fill(10::smallint, ARRAY[n]);
     sequences := array_fill(NULL::bigint, ARRAY[n]);
-    r_ids := array_fill(NULL::uuid, ARRAY[n]);
-    r_quantities := array_fill(NULL::bigint, ARRAY[n]);
-    r_statuses := array_fill(NULL::smallint, ARRAY[n]);
-    r_expiries := array_fill(NULL::bigint, ARRAY[n]);
+    IF mixed THEN
+        r_ids := array_fill(NULL::uuid, ARRAY[n]);
+        r_quantities := array_fill(NULL::bigint, ARRAY[n]);
+        r_statuses := array_fill(NULL::smallint, ARRAY[n]);
+        r_expiries := array_fill(NULL::bigint, ARRAY[n]);
+    END IF;
     -- Locks are taken in one order everywhere: new sales, then sales by number.
     IF 3 = ANY (kinds) THEN
         PERFORM pg_advisory_xact_lock(7020303, 2);
@@ -441,9 +529,27 @@ BEGIN
                 codes[c.ord] := r.code;
             END LOOP;
         END IF;
-        IF NOT mixed OR 0 = ANY (kinds) THEN
+        placed := false;
+        IF is_apart AND (s.available = 0 OR (SELECT sum(q) FROM unnest(quantities) q) <= s.available)
+        THEN
+            BEGIN
+                SELECT * INTO r FROM kilat.place_apart(s, at, ids, customers, keys, quantities, holds);
+                placed := true;
+            EXCEPTION WHEN unique_violation THEN
+                -- An order id that is taken: rare enough to look for it only now.
+                placed := false;
+            END;
+        END IF;
+        IF NOT placed AND (NOT mixed OR 0 = ANY (kinds)) THEN
+            r_ids := coalesce(r_ids, array_fill(NULL::uuid, ARRAY[n]));
+            r_quantities := coalesce(r_quantities, array_fill(NULL::bigint, ARRAY[n]));
+            r_statuses := coalesce(r_statuses, array_fill(NULL::smallint, ARRAY[n]));
+            r_expiries := coalesce(r_expiries, array_fill(NULL::bigint, ARRAY[n]));
             SELECT * INTO r FROM kilat.place(s, slot_nr, at, kinds, slots, ids, customers, keys,
                 quantities, holds, codes, sequences, r_ids, r_quantities, r_statuses, r_expiries);
+            placed := true;
+        END IF;
+        IF placed THEN
             s := r.sale;
             codes := r.codes;
             sequences := r.sequences;
