@@ -17,7 +17,9 @@ pub struct Sale {
     pub switch: SaleSwitch,
     /// Units, all at one instant: this is the audit.
     pub counters: Counters,
-    /// How many facts the sale has.
+    /// Units on their way between stripes, in a sale whose stock is split.
+    pub in_transit: u64,
+    /// How many facts the sale has; in a sale of stripes a number that grows with every change.
     pub sequence: u64,
 }
 
@@ -26,6 +28,14 @@ impl Sale {
     #[must_use]
     pub fn state(&self, now: Time) -> SaleState {
         self.view().state(now)
+    }
+
+    /// Promise 1: every unit is in exactly one place.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        let Counters { supply, available, held, sold, .. } = self.counters;
+        let all = [available, held, sold, self.in_transit].into_iter().map(u128::from);
+        all.sum::<u128>() == u128::from(supply)
     }
 
     fn view(&self) -> SaleView<'_> {
@@ -50,6 +60,7 @@ impl From<SaleView<'_>> for Sale {
             closes_at: view.closes_at,
             switch: view.switch,
             counters: view.counters,
+            in_transit: 0,
             sequence: view.sequence,
         }
     }

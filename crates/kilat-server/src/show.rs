@@ -52,6 +52,7 @@ pub(crate) fn audit(sale: &Sale) -> Audit {
         confirmed: units.confirmed(),
         cancelled: units.cancelled,
         expired: units.expired,
+        in_transit: sale.in_transit,
         balanced: false,
     };
     audit.balanced = audit.conserves();

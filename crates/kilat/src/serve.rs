@@ -186,6 +186,10 @@ fn store_options(store: &StoreAddress, settings: &Settings) -> StoreOptions {
 /// Whoever restarts processes should try this one again when waiting may help.
 fn failure(why: StoreError) -> Failure {
     if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) }
+        stripes: settings.ledger_stripes,
+    };
+    Store::connect(options, events)
+        .map_err(|why| if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) })
 }
 
 /// The sockets to serve.

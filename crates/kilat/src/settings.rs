@@ -24,6 +24,7 @@ struct File {
     data: Option<PathBuf>,
     ledger: Option<String>,
     ledger_may_lose: Option<bool>,
+    ledger_stripes: Option<u16>,
     events: Option<String>,
     core_listen: Option<String>,
     core_admin: Option<SocketAddr>,
@@ -52,6 +53,7 @@ pub(crate) struct Settings {
     #[serde(serialize_with = "without_password")]
     ledger: Option<String>,
     pub(crate) ledger_may_lose: bool,
+    pub(crate) ledger_stripes: u16,
     #[serde(serialize_with = "without_password")]
     events: Option<String>,
     core_listen: Option<String>,
@@ -105,6 +107,7 @@ impl Settings {
             data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from("./kilat-data")),
             ledger: args.ledger.or(file.ledger),
             ledger_may_lose: args.ledger_may_lose.or(file.ledger_may_lose).unwrap_or(false),
+            ledger_stripes: args.ledger_stripes.or(file.ledger_stripes).unwrap_or(1),
             events: args.events.or(file.events),
             core_listen: file.core_listen,
             core_admin: file.core_admin,

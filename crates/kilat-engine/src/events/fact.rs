@@ -4,6 +4,7 @@
 //! duplicate. Old facts must keep theirs: add members, never change one.
 
 use super::SALE_TOPIC_PREFIX;
+use crate::sequence::Spelled;
 use jiff::Timestamp;
 use kilat_ledger::{Fact, FactKind, SaleChange, SaleSwitch, SaleTerms, Time};
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ impl FactEvent {
         self.id.clear();
         self.id.push_str(sale);
         self.id.push('/');
-        self.id.push_str(&fact.sequence.to_string());
+        self.id.push_str(&Spelled(fact.sequence).to_string());
         self.body.clear();
         self.body.extend_from_slice(b"\"timestamp\":\"");
         let at = self.instant_text(fact.at);

@@ -313,6 +313,8 @@ pub(crate) fn sale(input: &mut Input<'_>) -> Result<Sale, Malformed> {
             cancelled: input.u64()?,
             expired: input.u64()?,
         },
+        // A core's sales are in one piece.
+        in_transit: 0,
         sequence: input.u64()?,
     })
 }

@@ -35,6 +35,9 @@ pub struct StoreOptions {
     /// Work also with a store that can lose what was acknowledged when it crashes. Otherwise such
     /// a store is refused.
     pub may_lose: bool,
+    /// Parts that the stock of a new sale is split into, 1 to [`STRIPES_MAX`](crate::STRIPES_MAX); only Redis has more
+    /// than 1.
+    pub stripes: u16,
 }
 
 /// A ledger that another engine keeps. Dropping it ends the connections as [`Store::stop`] does.
@@ -65,6 +68,11 @@ impl Store {
     pub fn connect(options: StoreOptions, events: &Events) -> Result<Store, StoreError> {
         match &options.address {
             #[cfg(feature = "postgres")]
+            StoreAddress::Postgres(_) if options.stripes != 1 => {
+                let why = "PostgreSQL has no stripes: leave out --ledger-stripes".to_owned();
+                Err(StoreError::of(options.address.clone(), &StoreFault::Refused(why)))
+            }
+            #[cfg(feature = "postgres")]
             StoreAddress::Postgres(url) => {
                 let store = PostgresOptions {
                     url: url.clone(),
@@ -76,6 +84,7 @@ impl Store {
             #[cfg(feature = "redis")]
             StoreAddress::Redis(url) => {
                 let store = RedisOptions::new(url, &options.name, options.may_lose)
+                    .and_then(|store| store.with_stripes(options.stripes))
                     .map_err(|fault| StoreError::of(options.address.clone(), &fault))?;
                 Store::start::<Redis>(store, &options, events.clone())
             }

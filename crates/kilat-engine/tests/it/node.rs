@@ -315,7 +315,7 @@ pub(crate) fn log(address: StoreAddress) -> EventStore {
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) fn store(address: StoreAddress, events: &Events) -> Store {
     let name = "test".to_owned();
-    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false };
+    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false, stripes: 1 };
     Store::connect(options, events).unwrap()
 }
 

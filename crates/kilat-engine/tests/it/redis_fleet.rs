@@ -75,6 +75,18 @@ impl Fleet {
         &self.url
     }
 
+    /// Moves all slots of one primary to another, with what is in them.
+    pub(crate) fn move_slots(&self, from: usize, to: usize) {
+        let id = |number| self.server(number, &["CLUSTER", "MYID"]);
+        let address = format!("127.0.0.1:{}", self.ports[from]);
+        let mut reshard = Command::new("redis-cli");
+        reshard.args(["--cluster", "reshard", &address, "--cluster-yes"]);
+        reshard.args(["--cluster-from", &id(from), "--cluster-to", &id(to)]);
+        reshard.args(["--cluster-slots", "16384"]);
+        let said = reshard.output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    }
+
     /// Asks the server with this number.
     pub(crate) fn server(&self, number: usize, words: &[&str]) -> String {
         self.ask(self.ports[number], words)

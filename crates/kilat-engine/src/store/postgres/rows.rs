@@ -59,6 +59,7 @@ fn read_sale(row: &Row) -> Option<Sale> {
             cancelled: units("cancelled")?,
             expired: units("expired")?,
         },
+        in_transit: 0,
         sequence: units("sequence")?,
     })
 }

@@ -3,6 +3,7 @@
 use super::fault::unexpected;
 use super::refusals;
 use crate::query::OwnedOrder;
+use crate::sequence::of_stripe;
 use crate::store::{StoreFault, StoredFact, StoredKind};
 use kilat_ledger::{
     Command, Counters, Fact, FactKind, Facts, Order, OrderId, OrderStatus, Outcome, SaleSwitch,
@@ -16,7 +17,7 @@ const RECORD_HEADER_BYTES: usize = 15;
 pub(super) struct Answer<'a>(&'a [u8]);
 
 /// A sale's state beside its terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) number: u32,
     pub(super) sequence: u64,
@@ -26,6 +27,18 @@ pub(super) struct State {
     pub(super) closes_at: Option<Time>,
     /// When the next hold is due.
     pub(super) next_due: Option<Time>,
+    /// Units that went to other stripes, and that came from them, ever.
+    pub(super) given: u64,
+    pub(super) taken: u64,
+    /// Changes that the leader has made, and that a stripe has heard of.
+    pub(super) epoch: u64,
+}
+
+impl State {
+    /// Grows with every change of the state.
+    pub(super) fn version(&self) -> u64 {
+        [self.given, self.taken, self.epoch].into_iter().fold(self.sequence, u64::saturating_add)
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -80,11 +93,36 @@ impl<'a> Answer<'a> {
         let switch = switch(self.u8()?)?;
         let next_due = Some(self.time()?).filter(|due| due.as_millis() >= 0);
         let (opens_at, closes_at) = (self.time_option()?, self.time_option()?);
-        Ok(Some(State { number, sequence, counters, switch, opens_at, closes_at, next_due }))
+        let (given, taken, epoch) = (self.u64()?, self.u64()?, self.u64()?);
+        Ok(Some(State {
+            number,
+            sequence,
+            counters,
+            switch,
+            opens_at,
+            closes_at,
+            next_due,
+            given,
+            taken,
+            epoch,
+        }))
     }
 
-    /// The answer to `command`, of the sale with this number.
+    /// The answer to `command`, of a stripe of the sale with this number.
     pub(super) fn outcome(
+        &mut self,
+        command: &Command<'_>,
+        number: u32,
+        stripe: u16,
+    ) -> Result<Outcome, StoreFault> {
+        let mut outcome = self.outcome_in_stripe(command, number)?;
+        if let Outcome::Order { order, .. } = &mut outcome {
+            order.sequence = of_stripe(stripe, order.sequence);
+        }
+        Ok(outcome)
+    }
+
+    fn outcome_in_stripe(
         &mut self,
         command: &Command<'_>,
         number: u32,
@@ -135,7 +173,7 @@ impl<'a> Answer<'a> {
 }
 
 /// An order's record, as it stands at `now`.
-pub(super) fn order(record: &[u8], now: Time) -> Result<OwnedOrder, StoreFault> {
+pub(super) fn order(record: &[u8], now: Time, stripe: u16) -> Result<OwnedOrder, StoreFault> {
     let status = status(*record.first().ok_or_else(|| unexpected("a record"))?)?;
     with_fact(record, |fact| match fact.kind {
         FactKind::OrderPlaced { id, customer, quantity, expires_at, .. } => {
@@ -146,7 +184,7 @@ pub(super) fn order(record: &[u8], now: Time) -> Result<OwnedOrder, StoreFault> 
                 status,
                 hold: expires_at.is_some(),
                 expires_at,
-                sequence: fact.sequence,
+                sequence: of_stripe(stripe, fact.sequence),
             };
             Some(OwnedOrder { order: order.at(now), customer: customer.to_owned() })
         }
@@ -163,7 +201,7 @@ pub(super) fn terms(record: &[u8]) -> Result<SaleTerms, StoreFault> {
 }
 
 /// A record's fact, owned.
-pub(super) fn fact(record: &[u8], sale: &str) -> Result<StoredFact, StoreFault> {
+pub(super) fn fact(record: &[u8], sale: &str, stripe: u16) -> Result<StoredFact, StoreFault> {
     with_fact(record, |fact| {
         let kind = match fact.kind {
             FactKind::SaleCreated { terms } => StoredKind::SaleCreated { terms },
@@ -178,7 +216,8 @@ pub(super) fn fact(record: &[u8], sale: &str) -> Result<StoredFact, StoreFault> 
             FactKind::OrderCancelled { id } => StoredKind::OrderCancelled { id },
             FactKind::OrderExpired { id } => StoredKind::OrderExpired { id },
         };
-        let (number, sequence, at) = (fact.sale, fact.sequence, fact.at);
+        let (number, at) = (fact.sale, fact.at);
+        let sequence = of_stripe(stripe, fact.sequence);
         Some(StoredFact { sale: sale.to_owned(), number, sequence, at, kind })
     })
 }

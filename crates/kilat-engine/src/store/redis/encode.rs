@@ -1,6 +1,7 @@
 //! Commands as arguments of the rules in Lua, sale by sale.
 
 use super::refusals;
+use super::stripes;
 use kilat_ledger::{
     BATCH_HEADER_BYTES, Batch, CUSTOMER_BYTES_MAX, Command, Fact, FactKind, KEY_BYTES_MAX, OrderId,
     PlaceOrder, Refusal, SUPPLY_MAX, SaleChange, SaleSwitch, SaleTerms, TERMS_TEXT_BYTES_MAX, Time,
@@ -23,9 +24,12 @@ mod op {
     pub(super) const CANCEL: u8 = 6;
 }
 
-/// The commands of one sale, by their place in the batch.
+/// The commands of one sale or stripe, by their place in the batch.
 pub(super) struct Group<'a> {
     pub(super) sale: &'a str,
+    /// Which of how many stripes; 0 of 1 is a whole sale.
+    pub(super) stripe: u16,
+    pub(super) stripes: u16,
     pub(super) commands: Vec<usize>,
 }
 
@@ -40,12 +44,56 @@ pub(super) fn by_sale<'a>(commands: &[Command<'a>]) -> Vec<Group<'a>> {
         }
         let sale = sale_of(command);
         let group = *known.entry(sale).or_insert_with(|| {
-            groups.push(Group { sale, commands: Vec::new() });
+            groups.push(Group::of(sale, 0, 1));
             groups.len() - 1
         });
         groups[group].commands.push(index);
     }
     groups
+}
+
+impl<'a> Group<'a> {
+    /// One without commands.
+    pub(super) fn of(sale: &'a str, stripe: u16, stripes: u16) -> Group<'a> {
+        Group { sale, stripe, stripes, commands: Vec::new() }
+    }
+
+    /// The same with some of its commands only.
+    pub(super) fn only(&self, is_wanted: impl Fn(usize) -> bool) -> Group<'a> {
+        let commands = self.commands.iter().copied().filter(|index| is_wanted(*index)).collect();
+        Group { commands, ..*self }
+    }
+
+    /// The groups of each stripe: first what is the leader's to decide, then what is everyone's. An
+    /// order whose customer is not told is looked for everywhere.
+    pub(super) fn split(
+        self,
+        stripes: u16,
+        commands: &[Command<'_>],
+    ) -> (Option<Group<'a>>, Vec<Group<'a>>) {
+        let mut admin = Group::of(self.sale, stripes::leader(stripes), stripes);
+        let mut parts: Vec<Group<'a>> =
+            stripes::numbers(stripes).map(|stripe| Group::of(self.sale, stripe, stripes)).collect();
+        for index in self.commands {
+            let mut add = |customer: &str| {
+                let stripe = usize::from(stripes::of_customer(customer, stripes));
+                parts[stripe.saturating_sub(1)].commands.push(index);
+            };
+            match &commands[index] {
+                Command::CreateSale { .. } | Command::ChangeSale { .. } => {
+                    admin.commands.push(index);
+                }
+                Command::PlaceOrder(place) => add(place.customer),
+                Command::ConfirmOrder { by: Some(by), .. }
+                | Command::CancelOrder { by: Some(by), .. } => add(by),
+                Command::ConfirmOrder { .. } | Command::CancelOrder { .. } => {
+                    parts.iter_mut().for_each(|part| part.commands.push(index));
+                }
+            }
+        }
+        parts.retain(|part| !part.commands.is_empty());
+        (Some(admin).filter(|admin| !admin.commands.is_empty()), parts)
+    }
 }
 
 fn sale_of<'a>(command: &Command<'a>) -> &'a str {
@@ -92,7 +140,7 @@ impl Encoder {
         commands: &[Command<'_>],
         number_of: impl Fn(&str) -> u32,
     ) {
-        cmd.arg(group.commands.len());
+        cmd.arg(group.stripes).arg(group.commands.len());
         for index in &group.commands {
             match &commands[*index] {
                 Command::PlaceOrder(place) => self.place(cmd, place),

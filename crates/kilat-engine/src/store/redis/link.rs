@@ -6,9 +6,9 @@
 
 use super::address::{Place, server_at};
 use super::fault::{self, Sent};
+use super::stripes;
 use crate::store::StoreFault;
 use redis::{Client, Cmd, Connection, ConnectionInfo, RedisError, RedisResult, Value};
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -16,16 +16,12 @@ use std::time::Duration;
 const CONNECT_WAIT_MAX: Duration = Duration::from_millis(1_000);
 /// Longest wait for an answer; after it nobody knows what became of the call.
 const CALL_WAIT_MAX: Duration = Duration::from_millis(2_000);
-/// Slots that are remembered by key.
-const KEYS_REMEMBERED_MAX: usize = 65_536;
 
 /// See the module.
 pub(super) struct Link {
     nodes: Vec<Node>,
     /// Which node has which slots; empty unless this is a cluster.
     slots: Vec<Slots>,
-    /// The nodes of keys that were asked for.
-    places: HashMap<Vec<u8>, usize>,
     name: String,
 }
 
@@ -61,7 +57,7 @@ impl Link {
 
     fn to(connections: Vec<Connection>, slots: Vec<Slots>) -> Link {
         let nodes = connections.into_iter().map(|connection| Node { connection }).collect();
-        Link { nodes, slots, places: HashMap::new(), name: String::new() }
+        Link { nodes, slots, name: String::new() }
     }
 
     /// What these connections are called.
@@ -80,6 +76,30 @@ impl Link {
         cmd.query(&mut self.nodes[node].connection)
     }
 
+    /// Makes all calls at once, each to the server that has its key, and tells what became of each.
+    pub(super) fn call_all(&mut self, calls: &[(Vec<u8>, Cmd)]) -> Vec<RedisResult<Value>> {
+        let sent: Vec<RedisResult<usize>> =
+            calls.iter().map(|(key, cmd)| self.put(key, cmd)).collect();
+        let mut broken: Vec<Option<RedisError>> = self.nodes.iter().map(|_| None).collect();
+        let mut tell = |node: usize| {
+            if let Some(error) = &broken[node] {
+                return Err(error.clone());
+            }
+            let told = self.nodes[node].connection.recv_response();
+            let told = told.and_then(Value::extract_error);
+            // What comes after a reply that did not come could be that reply.
+            broken[node] = told.as_ref().err().filter(|error| error.code().is_none()).cloned();
+            told
+        };
+        sent.into_iter().map(|node| node.and_then(&mut tell)).collect()
+    }
+
+    fn put(&mut self, key: &[u8], cmd: &Cmd) -> RedisResult<usize> {
+        let node = self.node_of(key)?;
+        self.nodes[node].connection.send_packed_command(&cmd.get_packed_command())?;
+        Ok(node)
+    }
+
     /// Calls every server, and tells what the last one says.
     pub(super) fn everywhere(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         let mut said = Value::Nil;
@@ -94,22 +114,13 @@ impl Link {
         self.nodes.iter_mut().map(|node| cmd.query(&mut node.connection)).collect()
     }
 
-    fn node_of(&mut self, key: &[u8]) -> RedisResult<usize> {
+    fn node_of(&self, key: &[u8]) -> RedisResult<usize> {
         if self.slots.is_empty() {
             return Ok(0);
         }
-        if let Some(node) = self.places.get(key) {
-            return Ok(*node);
-        }
-        let slot: u16 =
-            redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query(&mut self.nodes[0].connection)?;
+        let slot = stripes::slot(key);
         let slots = self.slots.iter().find(|slots| (slots.first..=slots.last).contains(&slot));
-        let node = slots.map(|slots| slots.node).ok_or_else(no_node)?;
-        if self.places.len() >= KEYS_REMEMBERED_MAX {
-            self.places.clear();
-        }
-        self.places.insert(key.to_owned(), node);
-        Ok(node)
+        slots.map(|slots| slots.node).ok_or_else(no_node)
     }
 
     fn cluster(known: &[ConnectionInfo], user: &str) -> Result<Link, StoreFault> {

@@ -29,12 +29,17 @@ pub(super) enum Entry {
     Facts,
     Moved,
     Register,
+    Join,
+    Give,
+    Take,
+    Forget,
+    UnderWay,
     Lease,
     Probe,
 }
 
 /// Each with its name in the rules, and whether it changes anything.
-const ENTRIES: [(Entry, &str, bool); 9] = [
+const ENTRIES: [(Entry, &str, bool); 14] = [
     (Entry::Decide, "decide", true),
     (Entry::Look, "look", false),
     (Entry::Find, "find", false),
@@ -42,6 +47,11 @@ const ENTRIES: [(Entry, &str, bool); 9] = [
     (Entry::Facts, "facts", false),
     (Entry::Moved, "moved", true),
     (Entry::Register, "register", true),
+    (Entry::Join, "join", true),
+    (Entry::Give, "give", true),
+    (Entry::Take, "take", true),
+    (Entry::Forget, "forget", true),
+    (Entry::UnderWay, "under_way", false),
     (Entry::Lease, "lease", true),
     (Entry::Probe, "probe", true),
 ];

@@ -10,6 +10,7 @@
 //! | `refusals` | is a server that can't keep the promises refused, with the setting to change? |
 //! | `redis` | does a ledger in Redis keep its word when the server or the network does not? |
 //! | `redis_failover` | what is kept, and what is lost, when a replica takes a primary's place? |
+//! | `redis_stripes` | is a sale that is split over a cluster sold exactly, whatever moves? |
 //! | `world` | a server, an event log, and processes that work with both |
 
 #[cfg(feature = "postgres")]
@@ -26,6 +27,8 @@ mod postgres;
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_failover;
+#[cfg(feature = "redis")]
+mod redis_stripes;
 #[cfg(feature = "postgres")]
 mod refusals;
 #[cfg(feature = "postgres")]

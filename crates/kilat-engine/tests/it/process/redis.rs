@@ -261,7 +261,7 @@ fn refusal(settings: &[&str], commands: &[&[&str]], user: &str, may_lose: bool) 
     let engine = open(&directory.path().join("data"));
     let address = format!("{}{user}", server.url()).parse().unwrap();
     let patience = Duration::ZERO;
-    let options = StoreOptions { address, name: "test".into(), patience, may_lose };
+    let options = StoreOptions { address, name: "test".into(), patience, may_lose, stripes: 1 };
     let said = match Store::connect(options, engine.events()) {
         Ok(store) => {
             store.stop();
@@ -305,7 +305,6 @@ const LEAST_RIGHTS: &[&str] = &[
     "+function|load",
     "+script|load",
     "+cluster|slots",
-    "+cluster|keyslot",
 ];
 
 #[test]

@@ -11,22 +11,26 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A process that works on a fleet, with an event log behind a core.
-struct World {
+pub(super) struct World {
     store: Option<Store>,
-    remote: Remote,
+    pub(super) remote: Remote,
     core: Option<Core>,
     engine: Option<Engine>,
-    fleet: Fleet,
+    pub(super) fleet: Fleet,
     _directory: TempDir,
 }
 
 impl World {
     fn start(fleet: Fleet) -> World {
+        World::of_stripes(1, fleet)
+    }
+
+    pub(super) fn of_stripes(stripes: u16, fleet: Fleet) -> World {
         let directory = tempfile::tempdir().unwrap();
         let engine = open(&directory.path().join("data"));
         let core = Some(core(&engine, &socket(directory.path())));
         let remote = replica(&socket(directory.path()));
-        let store = connect(&fleet, &remote, true).unwrap();
+        let store = connect(&fleet, &remote, true, stripes).unwrap();
         World {
             store: Some(store),
             remote,
@@ -37,11 +41,11 @@ impl World {
         }
     }
 
-    fn handle(&self) -> &Handle {
+    pub(super) fn handle(&self) -> &Handle {
         self.store.as_ref().unwrap().handle()
     }
 
-    async fn create(&self, sale: &str, supply: u64) {
+    pub(super) async fn create(&self, sale: &str, supply: u64) {
         let terms = SaleTerms { id: sale.into(), supply, hold_seconds: 60, ..SaleTerms::default() };
         let create = Change::CreateSale { terms: Box::new(terms) };
         assert_eq!(self.handle().change(create).await.unwrap().0, Outcome::SaleCreated);
@@ -57,7 +61,7 @@ impl World {
     }
 
     /// The same, until there is an answer.
-    async fn surely_buy(&self, sale: &str, key: u32, id: u128) -> Outcome {
+    pub(super) async fn surely_buy(&self, sale: &str, key: u32, id: u128) -> Outcome {
         let started = Instant::now();
         loop {
             match self.buy(sale, key, id).await {
@@ -81,9 +85,15 @@ impl Drop for World {
     }
 }
 
-fn connect(fleet: &Fleet, remote: &Remote, may_lose: bool) -> Result<Store, StoreError> {
+pub(super) fn connect(
+    fleet: &Fleet,
+    remote: &Remote,
+    may_lose: bool,
+    stripes: u16,
+) -> Result<Store, StoreError> {
     let address = fleet.url().parse().unwrap();
-    let options = StoreOptions { address, name: "test".into(), patience: PATIENCE, may_lose };
+    let options =
+        StoreOptions { address, name: "test".into(), patience: PATIENCE, may_lose, stripes };
     Store::connect(options, remote.events())
 }
 
@@ -206,7 +216,7 @@ async fn what_the_replica_did_not_have_yet_is_lost() {
     assert!(sale.counters.balanced() && sale.counters.sold == 30, "{sale:?}");
 }
 
-fn wait_for(what: impl Fn() -> bool) {
+pub(super) fn wait_for(what: impl Fn() -> bool) {
     let started = Instant::now();
     while !what() {
         assert!(started.elapsed() < PATIENCE, "waited in vain");
@@ -221,7 +231,7 @@ fn what_can_lose_at_a_failover_is_refused_unless_it_may() {
     let core = core(&engine, &socket(directory.path()));
     let remote = replica(&socket(directory.path()));
     let fleet = Fleet::watched();
-    let said = connect(&fleet, &remote, false).err().map(|error| error.to_string());
+    let said = connect(&fleet, &remote, false, 1).err().map(|error| error.to_string());
     assert!(said.as_ref().is_some_and(|said| said.contains("--ledger-may-lose")), "{said:?}");
     drop(remote);
     core.stop(PATIENCE);

@@ -24,7 +24,8 @@ impl Place {
 
     fn connect(&self, url: &str, may_lose: bool) -> Result<Store, StoreError> {
         let (name, patience) = ("test".to_owned(), Duration::ZERO);
-        let options = StoreOptions { address: url.parse().unwrap(), name, patience, may_lose };
+        let options =
+            StoreOptions { address: url.parse().unwrap(), name, patience, may_lose, stripes: 1 };
         Store::connect(options, self.engine.events())
     }
 

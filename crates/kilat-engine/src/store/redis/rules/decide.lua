@@ -132,7 +132,7 @@ local function settle(s, now, tag, id, by)
 end
 
 -- `why` is what the terms themselves are refused for, or 0: who asks has looked.
-local function create(s, now, head, terms, supply, limit, hold, opens, closes)
+local function create(s, now, stripes, head, terms, supply, limit, hold, opens, closes)
   if s.exists then
     local same = s.terms or sub(stored_record(s, NOWHERE), 29)
     return same == terms and char(2) or refused(SALE_EXISTS)
@@ -145,6 +145,7 @@ local function create(s, now, head, terms, supply, limit, hold, opens, closes)
   s.supply = tonumber(supply)
   s.available, s.held, s.sold, s.cancelled, s.expired = s.supply, 0, 0, 0, 0
   s.sequence, s.log_end, s.moved, s.moved_to = 0, 0, 0, 0
+  s.stripe, s.stripes, s.given, s.taken, s.epoch = stripes > 1 and 1 or 0, stripes, 0, 0, 0
   append(s, now, CREATED, NO_STATUS, terms)
   return char(1)
 end
@@ -177,6 +178,7 @@ local function change_sale(s, now, head, key, body, more, switch, opens, closes)
   s.supply, s.available = s.supply + units, s.available + units
   s.opens, s.closes = opens, closes
   if switch ~= '' then s.switch = tonumber(switch) end
+  if s.stripes > 1 then s.epoch = s.epoch + 1 end
   append(s, now, CHANGED, NO_STATUS, body)
   return char(3)
 end
@@ -217,14 +219,14 @@ local function read_ahead(s, args, at, count)
   return at
 end
 
-local function answer(s, now, args, at, op)
+local function answer(s, now, stripes, args, at, op)
   local head = args[at]
   if op == BOUGHT or op == HELD_FACT then
     return place_order(s, now, head, args[at + 1], args[at + 2], args[at + 3])
   elseif op == CONFIRMED_FACT or op == CANCELLED_FACT then
     return settle(s, now, op, sub(head, 2, 17), args[at + 1])
   elseif op == CREATED then
-    return create(s, now, head, unpack(args, at + 1, at + 6))
+    return create(s, now, stripes, head, unpack(args, at + 1, at + 6))
   end
   return change_sale(s, now, head, unpack(args, at + 1, at + 6))
 end
@@ -263,8 +265,11 @@ local function write_sale(s)
     'cancelled', s.cancelled, 'expired', s.expired, 'sequence', s.sequence, 'clock', s.clock,
     'end', s.log_end)
   if s.created then
-    redis.call('HSET', key .. ':s', 'format', FORMAT, 'number', s.number, 'limit', s.limit or '',
-      'hold', s.hold, 'moved', 0, 'moved_to', 0)
+    redis.call('HSET', key .. ':s', 'format', s.stripes > 1 and FORMAT_STRIPED or FORMAT, 'number', s.number,
+      'limit', s.limit or '', 'hold', s.hold, 'moved', 0, 'moved_to', 0)
+  end
+  if s.stripes > 1 then
+    redis.call('HSET', key .. ':s', 'stripe', s.stripe, 'stripes', s.stripes, 'epoch', s.epoch)
   end
   for _, block in ipairs(s.blocks) do
     redis.call('APPEND', chunk_key(s, block.number), concat(block))

@@ -1,6 +1,13 @@
 -- What can be called -------------------------------------------------------------------------------
 
--- Keys: sales. Arguments: for each sale how many commands, and these. Answers with the instant,
+-- What is one stripe must not be taken for a whole sale, nor the other way round.
+local function must_have(s, stripes)
+  if s.exists and s.stripes ~= stripes then
+    error({err = 'KILATSTRIPES ' .. s.key .. ' belongs to a sale of ' .. s.stripes .. ' stripes, not of ' .. stripes})
+  end
+end
+
+-- Keys: sales. Arguments: for each sale its stripes, how many commands, and these. Answers with the instant,
 -- how many holds were expired, and for each sale its state and its outcomes.
 local function decide(keys, args)
   find_libraries()
@@ -15,14 +22,15 @@ local function decide(keys, args)
   local expired = 0
   local at = 1
   for _, s in ipairs(sales) do
-    local count = tonumber(args[at])
-    at = at + 1
+    local stripes, count = tonumber(args[at]), tonumber(args[at + 1])
+    must_have(s, stripes)
+    at = at + 2
     local following = read_ahead(s, args, at, count)
     expired = expired + expire_due(s, now)
     local outcomes = {}
     for n = 1, count do
       local op = byte(args[at])
-      outcomes[n] = answer(s, now, args, at, op)
+      outcomes[n] = answer(s, now, stripes, args, at, op)
       at = at + 1 + OPERANDS[op]
     end
     reply[#reply + 1] = s
@@ -177,15 +185,93 @@ local function moved(keys, args)
   return 1
 end
 
--- Key: the list of sales. Argument: a sale's id. Answers with its number, a new one if it has none.
+-- Keys: the list of sales, and that of stripes. Arguments: a sale's id, how many sales there may be,
+-- and the stripes of a new one. Answers with the sale's number and stripes.
 local function register(keys, args)
   local number = redis.call('HGET', keys[1], args[1])
   if not number then
     number = redis.call('HLEN', keys[1])
-    if number >= tonumber(args[2]) then return -1 end
+    if number >= tonumber(args[2]) then return {-1, 1} end
     redis.call('HSET', keys[1], args[1], number)
+    if args[3] ~= '1' then redis.call('HSET', keys[2], args[1], args[3]) end
   end
-  return tonumber(number)
+  return {tonumber(number), tonumber(redis.call('HGET', keys[2], args[1]) or 1)}
+end
+
+-- Key: a stripe that is not the leader. Arguments: number, stripe, stripes, limit, hold, and the
+-- leader's epoch, switch and schedule. Makes the stripe, or brings it up to a later epoch.
+local function join(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  local key, epoch = keys[1] .. ':s', tonumber(args[6])
+  if not s.exists then
+    -- A byte before the log: no order's place may be 0, which stands for none.
+    redis.call('SET', keys[1] .. ':l:0', '\0')
+    redis.call('HSET', key, 'switch', args[7], 'opens', args[8], 'closes', args[9], 'supply', 0,
+      'available', 0, 'held', 0, 'sold', 0, 'cancelled', 0, 'expired', 0, 'sequence', 0,
+      'clock', clock(), 'end', 1, 'format', FORMAT_STRIPED, 'number', args[1], 'limit', args[4],
+      'hold', args[5], 'moved', 0, 'moved_to', 1, 'stripe', args[2], 'stripes', args[3],
+      'given', 0, 'taken', 0, 'epoch', epoch)
+  else
+    must_have(s, tonumber(args[3]))
+    if epoch > s.epoch then
+      redis.call('HSET', key, 'switch', args[7], 'opens', args[8], 'closes', args[9], 'epoch', epoch)
+    end
+  end
+  return {describe(load_sale(keys[1]))}
+end
+
+-- Key: a stripe. Arguments: the stripe that needs units, and how many. Answers with the transfer
+-- that is under way to it, number and units: the one from before if there still is one.
+local function give(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  if not s.exists then return {} end
+  local under_way = redis.call('HGET', keys[1] .. ':t', 'o' .. args[1])
+  if under_way then return {under_way} end
+  local units = math.min(tonumber(args[2]), s.available)
+  if units <= 0 then return {} end
+  local number = tonumber(redis.call('HGET', keys[1] .. ':t', 'n' .. args[1]) or 0) + 1
+  under_way = pack('<I8I8', number, units)
+  -- The first write is one that Redis refuses when memory runs out.
+  redis.call('HSET', keys[1] .. ':t', 'o' .. args[1], under_way, 'n' .. args[1], number)
+  redis.call('HSET', keys[1] .. ':s', 'available', s.available - units, 'given', s.given + units)
+  return {under_way}
+end
+
+-- Key: a stripe. Arguments: the stripe that gave, and the transfer. Takes its units, once.
+local function take(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  if not s.exists then return {} end
+  local number, units = read('<I8I8', args[2])
+  local known = tonumber(redis.call('HGET', keys[1] .. ':t', 'i' .. args[1]) or 0)
+  if number > known then
+    redis.call('HSET', keys[1] .. ':t', 'i' .. args[1], number)
+    redis.call('HSET', keys[1] .. ':s', 'available', s.available + units, 'taken', s.taken + units)
+  end
+  return {'1'}
+end
+
+-- Key: the stripe that gave. Arguments: the stripe that took, and the transfer. Forgets it.
+local function forget(keys, args)
+  local key, field = keys[1] .. ':t', 'o' .. args[1]
+  if redis.call('HGET', key, field) == args[2] then redis.call('HDEL', key, field) end
+  return {'1'}
+end
+
+-- Key: a stripe. Answers with the transfers under way from it: stripe, transfer, stripe, transfer, …
+local function under_way(keys)
+  find_libraries()
+  local found = {}
+  local all = redis.call('HGETALL', keys[1] .. ':t')
+  for n = 1, #all, 2 do
+    if sub(all[n], 1, 1) == 'o' then
+      insert(found, sub(all[n], 2))
+      insert(found, all[n + 1])
+    end
+  end
+  return found
 end
 
 -- Key: the lease. Arguments: who wants it, and for how many milliseconds. 1 if they have it now.
@@ -205,6 +291,8 @@ local function probe(keys)
   redis.call('HMGET', hash, 'a', 'b')
   redis.call('HGET', hash, 'a')
   redis.call('HLEN', hash)
+  redis.call('HGETALL', hash)
+  redis.call('HDEL', hash, 'a')
   redis.call('ZADD', set, 1, 'a')
   redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
   redis.call('ZRANGEBYSCORE', set, '-inf', 1, 'LIMIT', 0, 1)

@@ -14,15 +14,15 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::test_runner::TestRunner;
 
 pub(super) const FINGERPRINTER: Fingerprinter = Fingerprinter::new(*b"a key for tests!");
-const SALES: [&str; 3] = ["s0", "s1", "s2"];
-const CUSTOMERS: [&str; 3] = ["a", "b", "ab"];
+pub(super) const SALES: [&str; 3] = ["s0", "s1", "s2"];
+pub(super) const CUSTOMERS: [&str; 3] = ["a", "b", "ab"];
 const KEYS: [&str; 4] = ["", "1", "b1", "2"];
 /// Histories of one run, unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 200;
+pub(super) const CASES: u32 = 200;
 
 /// One command. Small numbers choose from the lists above, so that commands meet.
 #[derive(Clone, Debug)]
-enum Ask {
+pub(super) enum Ask {
     Create(SaleTerms),
     Change(usize, usize, SaleChange),
     /// Sale, customer, key, quantity, hold, id.
@@ -32,9 +32,9 @@ enum Ask {
 }
 
 /// Milliseconds to wait, sometimes back, and then a batch.
-type Step = (i64, Vec<Ask>);
+pub(super) type Step = (i64, Vec<Ask>);
 
-fn history() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn history() -> impl Strategy<Value = Vec<Step>> {
     let first =
         SaleTerms { id: SALES[0].to_owned(), supply: 8, hold_seconds: 5, ..SaleTerms::default() };
     vec((-3_000..6_000_i64, vec(ask(), 0..12)), 0..16).prop_map(move |mut steps| {
@@ -226,14 +226,14 @@ impl Run<'_> {
     }
 }
 
-fn sale_of(ask: &Ask) -> usize {
+pub(super) fn sale_of(ask: &Ask) -> usize {
     match ask {
         Ask::Create(terms) => SALES.iter().position(|id| *id == terms.id).unwrap(),
         Ask::Change(sale, ..) | Ask::Place(sale, ..) | Ask::Settle(sale, ..) => *sale,
     }
 }
 
-fn command(ask: &Ask) -> Command<'_> {
+pub(super) fn command(ask: &Ask) -> Command<'_> {
     match ask {
         Ask::Create(terms) => Command::CreateSale { terms },
         Ask::Change(sale, key, change) => Command::ChangeSale {
@@ -284,6 +284,7 @@ fn check(as_scripts: bool) {
         let shop = &mut **shop.borrow_mut();
         let _: () = shop.ask(&["FLUSHALL"]);
         shop.redis.sales = super::super::Sales::default();
+        shop.redis.empty_at.clear();
         let oracle = Oracle {
             ledgers: [(); 3].map(|()| Ledger::new(FINGERPRINTER)),
             facts: [(); 3].map(|()| Batch::new()),

@@ -110,7 +110,8 @@ fn purchases_a_second() {
     let engine = Engine::start(engine).unwrap();
     let address = server.url().parse().unwrap();
     let patience = Duration::from_secs(10);
-    let options = StoreOptions { address, name: "measure".to_owned(), patience, may_lose: false };
+    let options =
+        StoreOptions { address, name: "measure".to_owned(), patience, may_lose: false, stripes: 1 };
     let store = Store::connect(options, engine.events()).unwrap();
     for round in 0..ROUNDS {
         let sales = ["bare", "driver", "runner"].map(|kind| format!("{kind}{round}"));

@@ -3,6 +3,8 @@
 mod histories;
 mod limits;
 mod measure;
+#[path = "stripes.rs"]
+mod of_stripes;
 #[expect(dead_code, reason = "the integration tests need more of it")]
 #[path = "../../../../tests/it/redis_server.rs"]
 mod redis_server;
@@ -23,15 +25,25 @@ struct Shop {
 
 impl Shop {
     fn open(settings: &[&str], as_scripts: bool) -> Shop {
+        Shop::of_stripes(1, settings, as_scripts)
+    }
+
+    /// New sales have their stock in as many stripes.
+    fn of_stripes(stripes: u16, settings: &[&str], as_scripts: bool) -> Shop {
         let directory = tempfile::tempdir().unwrap();
         let server = RedisServer::start(directory.path(), settings);
         let mut admin = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
-        let mut options = RedisOptions::new(&server.url(), "test", true).unwrap();
-        options.script = Script::with_set_clock();
+        let mut options = options(&server);
         options.as_scripts = as_scripts;
+        options.stripes = stripes;
         set_time(&mut admin, 0);
         let redis = Redis::open(&options, None).unwrap();
         Shop { redis, admin, server, _directory: directory }
+    }
+
+    /// One process more, which knows nothing yet.
+    fn another(&self) -> Redis {
+        Redis::open(&options(&self.server), None).unwrap()
     }
 
     /// What Redis will say the time is, in milliseconds.
@@ -46,6 +58,12 @@ impl Shop {
         }
         cmd.query(&mut self.admin).unwrap()
     }
+}
+
+fn options(server: &RedisServer) -> RedisOptions {
+    let mut options = RedisOptions::new(&server.url(), "test", true).unwrap();
+    options.script = Script::with_set_clock();
+    options
 }
 
 fn terms(id: &str, supply: u64) -> SaleTerms {
