@@ -1,6 +1,7 @@
 //! The registry of benchmarks: a name, what it compares, and how it runs at each size.
 //! Must never assert a time: a benchmark reports, and fails only when it cannot run.
 
+mod backends;
 mod check;
 mod crowd;
 pub(crate) mod events;
@@ -112,6 +113,11 @@ static BENCHES: &[Bench] = &[
         run: |options| part::run(check::PARTS, options),
     },
     Bench {
+        name: "backends",
+        about: "ledgers that other engines keep, each against a bare client; --only T12,stripes selects",
+        run: |options| part::run(backends::PARTS, options),
+    },
+    Bench {
         name: "gateway",
         about: "the gateway against nginx's proxy_pass, and when a replica or the core is killed",
         run: |options| part::run(gateway::PARTS, options),
@@ -198,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_parts_need_is_installed_before_the_tests() {
-        for need in [sale::PARTS, events::PARTS, check::PARTS, gateway::PARTS]
+        for need in [sale::PARTS, events::PARTS, check::PARTS, gateway::PARTS, backends::PARTS]
             .into_iter()
             .flatten()
             .flat_map(|part| part.needs)

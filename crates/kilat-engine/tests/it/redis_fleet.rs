@@ -1,11 +1,13 @@
 //! Redis servers that belong together: a cluster, or a primary with a replica and a sentinel.
 
-use crate::node::PATIENCE;
-use crate::redis_server::RedisServer;
+use super::redis_server::RedisServer;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// Longest wait for servers to come together.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(crate) struct Fleet {
@@ -18,6 +20,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A cluster of three primaries, each with this many replicas.
     pub(crate) fn cluster(replicas: usize) -> Fleet {
+        Fleet::cluster_with(replicas, &[])
+    }
+
+    /// The same, with more settings.
+    pub(crate) fn cluster_with(replicas: usize, more: &[&str]) -> Fleet {
         let count = 3 * (1 + replicas);
         let ports = free_ports(2 * count);
         let (ports, buses) = ports.split_at(count);
@@ -25,7 +32,8 @@ impl Fleet {
         let servers = ports.iter().zip(buses).map(|(port, bus)| {
             let (port, bus) = (port.to_string(), bus.to_string());
             let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
-            let settings = [&cluster[..], &["--port", &port, "--cluster-port", &bus]].concat();
+            let own = ["--port", &port, "--cluster-port", &bus];
+            let settings = [&cluster[..], &own, more].concat();
             start(&directory, &port, &settings)
         });
         let servers: Vec<RedisServer> = servers.collect();

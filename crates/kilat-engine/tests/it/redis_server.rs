@@ -37,6 +37,10 @@ impl RedisServer {
         RedisServer { process, directory: directory.to_owned(), settings: Vec::new() }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
     }
@@ -54,7 +58,7 @@ impl RedisServer {
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
-        let sent = kill.arg(format!("-{name}")).arg(self.process.id().to_string()).status();
+        let sent = kill.arg(format!("-{name}")).arg(self.pid().to_string()).status();
         assert!(sent.unwrap().success());
     }
 

@@ -4,7 +4,7 @@
 //! again, and whoever opens again does. While a cluster moves a slot, that slot's sales are away:
 //! half of a sale's keys are no ledger.
 
-use super::address::{Place, server_at};
+use super::address::{Place, Way, server_at};
 use super::fault::{self, Sent};
 use super::stripes;
 use crate::store::StoreFault;
@@ -45,11 +45,11 @@ impl Link {
     ) -> Result<Link, StoreFault> {
         let mut link = match place {
             Place::One(server) => Link::to(vec![connect(server)?], Vec::new()),
-            Place::Sentinel { sentinels, primary, user, rest } => {
+            Place::Sentinel { sentinels, primary, way, rest } => {
                 let (host, port) = ask_sentinels(sentinels, primary)?;
-                Link::to(vec![connect(&server_at(user, &host, port, rest)?)?], Vec::new())
+                Link::to(vec![connect(&server_at(way, &host, port, rest)?)?], Vec::new())
             }
-            Place::Cluster { nodes, user } => Link::cluster(nodes, user)?,
+            Place::Cluster { nodes, way } => Link::cluster(nodes, way)?,
         };
         link.introduce(client, before)?;
         Ok(link)
@@ -123,18 +123,18 @@ impl Link {
         slots.map(|slots| slots.node).ok_or_else(no_node)
     }
 
-    fn cluster(known: &[ConnectionInfo], user: &str) -> Result<Link, StoreFault> {
+    fn cluster(known: &[ConnectionInfo], way: &Way) -> Result<Link, StoreFault> {
         let mut fault = StoreFault::Away("the URL names no node".to_owned());
         for server in known {
             match connect(server).and_then(|mut first| slots_of(&mut first)) {
-                Ok(ranges) => return Link::to_primaries(&ranges, user),
+                Ok(ranges) => return Link::to_primaries(&ranges, way),
                 Err(why) => fault = why,
             }
         }
         Err(fault)
     }
 
-    fn to_primaries(ranges: &[Range], user: &str) -> Result<Link, StoreFault> {
+    fn to_primaries(ranges: &[Range], way: &Way) -> Result<Link, StoreFault> {
         let mut addresses: Vec<(&str, u16)> = Vec::new();
         let mut slots = Vec::with_capacity(ranges.len());
         for Range { first, last, host, port } in ranges {
@@ -148,7 +148,7 @@ impl Link {
         }
         let connections = addresses
             .into_iter()
-            .map(|(host, port)| connect(&server_at(user, host, port, "/")?))
+            .map(|(host, port)| connect(&server_at(way, host, port, "/")?))
             .collect::<Result<_, _>>()?;
         Ok(Link::to(connections, slots))
     }

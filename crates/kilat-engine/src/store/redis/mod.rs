@@ -86,6 +86,8 @@ impl RedisOptions {
     /// Reads the URL; `client` is what the connections are called in `CLIENT LIST`.
     pub(crate) fn new(url: &str, client: &str, may_lose: bool) -> Result<RedisOptions, StoreFault> {
         let (place, client) = (Place::parse(url)?, client.to_owned());
+        // For `rediss`. Whoever was first has chosen the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (script, seen) = (Script::new(), Seen::default());
         Ok(RedisOptions { place, client, may_lose, stripes: 1, script, as_scripts: false, seen })
     }

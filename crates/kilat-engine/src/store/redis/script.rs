@@ -104,6 +104,14 @@ impl Script {
         Script::of(&RULES.replace(clock, "redis.call('HMGET', 'clock', 's', 'us')"))
     }
 
+    /// The same as another version has them.
+    #[cfg(test)]
+    pub(super) fn another() -> Script {
+        let clock = "redis.call('TIME')";
+        let set_clock = RULES.replace(clock, "redis.call('HMGET', 'clock', 's', 'us')");
+        Script::of(&format!("-- Another version.\n{set_clock}"))
+    }
+
     /// Brings the rules into the servers behind `link`.
     pub(super) fn load(&self, link: &mut Link, as_scripts: bool) -> Result<Loaded, StoreFault> {
         if as_scripts {

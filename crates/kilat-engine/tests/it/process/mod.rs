@@ -9,6 +9,7 @@
 //! | `histories` | does a store come to what the pure ledger says, at the store's own times? |
 //! | `refusals` | is a server that can't keep the promises refused, with the setting to change? |
 //! | `redis` | does a ledger in Redis keep its word when the server or the network does not? |
+//! | `redis_decr` | what does the oldest flash sale in Redis keep, a plain `DECR`? |
 //! | `redis_failover` | what is kept, and what is lost, when a replica takes a primary's place? |
 //! | `redis_stripes` | is a sale that is split over a cluster sold exactly, whatever moves? |
 //! | `world` | a server, an event log, and processes that work with both |
@@ -25,6 +26,8 @@ mod histories;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_decr;
 #[cfg(feature = "redis")]
 mod redis_failover;
 #[cfg(feature = "redis")]

@@ -159,6 +159,38 @@ async fn a_request_that_comes_late_finds_that_it_was_repeated() {
     assert_eq!((sale.counters.sold, sale.sequence), (50, 51));
 }
 
+/// One process is cut off from Redis, another is not: nobody is kept waiting without an answer, the
+/// other one sells on, and afterwards the same keys find out.
+#[tokio::test]
+async fn who_is_cut_off_says_so_and_the_others_sell_on() {
+    let world = World::start(2, terms(100)).await;
+    world.proxy.set(Weather { closed: true, replies_lost: true, ..Weather::default() });
+    let cut_off = send(world.handle(0), orders(world.handle(0), 0..30, 1));
+    wait_for(|| world.sold() == 30);
+    world.proxy.cut();
+    let other = send(world.handle(1), orders(world.handle(1), 30..50, 1)).recv_timeout(PATIENCE);
+    assert!(other.unwrap().unwrap().outcomes().iter().all(|told| ordered(*told).is_some()));
+    // It was carried out, which who is cut off can't know.
+    assert_eq!(cut_off.recv_timeout(PATIENCE).unwrap().err(), Some(Unavailable::Unknown));
+    let refused = send(world.handle(0), orders(world.handle(0), 50..60, 1)).recv_timeout(PATIENCE);
+    assert_eq!(refused.unwrap().err(), Some(Unavailable::Away));
+    wait_for(|| !world.handle(0).board().is_live());
+    world.proxy.set(Weather::default());
+    let again = loop {
+        let keys = orders(world.handle(0), 0..60, 1_000);
+        match send(world.handle(0), keys).recv_timeout(PATIENCE).unwrap() {
+            Ok(placed) => break placed,
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    for (key, outcome) in again.outcomes().iter().enumerate() {
+        let replayed = ordered(*outcome).unwrap().1;
+        assert_eq!(replayed, key < 50, "key {key}");
+    }
+    let sale = world.handle(1).sale(SALE).await.unwrap().unwrap();
+    assert_eq!((sale.counters.sold, sale.sequence), (60, 61));
+}
+
 #[tokio::test]
 async fn a_killed_server_comes_back_with_all_that_was_acknowledged() {
     let mut world = World::start(2, terms(10_000)).await;

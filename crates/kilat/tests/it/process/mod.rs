@@ -15,6 +15,8 @@ mod failing_disk;
 mod kills;
 mod lookup;
 mod pauses;
+#[cfg(feature = "redis")]
+mod redis_stores;
 #[cfg(feature = "postgres")]
 mod stores;
 mod traces;

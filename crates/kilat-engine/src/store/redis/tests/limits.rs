@@ -70,6 +70,44 @@ fn rules_that_the_server_lost_are_brought_again() {
     }
 }
 
+/// A process of another version beside one of this: each has its own rules, on the same keys.
+#[test]
+fn two_versions_of_the_rules_work_side_by_side() {
+    let mut shop = Shop::of_stripes(2, &[], false);
+    let mut options = super::options(&shop.server);
+    options.script = Script::another();
+    let mut other = Redis::open(&options, None).unwrap();
+    shop.redis.commit(&[Command::CreateSale { terms: &terms("s", 20) }]).unwrap();
+    let names: Vec<String> = (0..24).map(|n| format!("c{n}")).collect();
+    let mut won = 0;
+    for (id, name) in (1..).zip(&names) {
+        let redis = if id % 2 == 0 { &mut shop.redis } else { &mut other };
+        let told = redis.commit(&[buy(id, "s", name, "k")]).unwrap().outcomes[0];
+        won += u32::from(is_sold(&told));
+        // The other one knows it.
+        let redis = if id % 2 == 0 { &mut other } else { &mut shop.redis };
+        let again = redis.commit(&[buy(id, "s", name, "k")]).unwrap().outcomes[0];
+        assert_eq!(
+            is_sold(&told),
+            matches!(again, Outcome::Order { replayed: true, .. }),
+            "{again:?}"
+        );
+    }
+    assert_eq!(won, 20);
+    let libraries: String = redis::cmd("FUNCTION")
+        .arg("STATS")
+        .query::<redis::Value>(&mut shop.admin)
+        .map(|said| format!("{said:?}"))
+        .unwrap();
+    assert!(libraries.contains("int(2)"), "{libraries}");
+    // What a version before stripes says of a striped sale, and what this one says of a later one.
+    let format: String = shop.ask(&["HGET", "{kilat:s}:s", "format"]);
+    assert_eq!(format, "2");
+    let _: () = shop.ask(&["HSET", "{kilat:s}:s", "format", "3"]);
+    let fault = shop.redis.sale("s").unwrap_err();
+    assert!(fault.to_string().contains("KILATFORMAT"), "{fault}");
+}
+
 #[test]
 fn a_server_that_can_not_serve_now_is_told_from_one_that_never_will() {
     let mut shop = open(5);

@@ -1,10 +1,11 @@
-//! What a ledger in Redis costs beside a bare client that calls the same rules. With few batches,
-//! as in the tests, the figures say nothing: `KILAT_REDIS_BATCHES=200 cargo test --release -p
-//! kilat-engine --features redis --lib -- --nocapture store::redis::tests::measure`.
+//! What a ledger in Redis costs beside a bare client that calls the same rules, and in stripes beside
+//! one piece. `cargo xtask bench backends` reads what is printed: a line `figure NAME VALUE` a round. With
+//! few batches, as in the tests, the figures say nothing.
 
 use super::super::encode::{self, Encoder};
 use super::super::script::Entry;
 use super::super::{Redis, RedisOptions, sale_key};
+use super::redis_fleet::Fleet;
 use super::redis_server::{DURABLE, RedisServer};
 use super::{buy, terms};
 use crate::store::{LedgerStore as _, Store, StoreOptions};
@@ -16,11 +17,20 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 500;
 /// Batches of a round, unless `KILAT_REDIS_BATCHES` says otherwise.
 const BATCHES: usize = 3;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
+/// Primaries of the cluster, and stripes of its sale.
+const PRIMARIES: usize = 3;
 
 fn batches() -> usize {
-    let asked = std::env::var("KILAT_REDIS_BATCHES").ok();
-    asked.map_or(BATCHES, |asked| asked.parse().unwrap())
+    asked("KILAT_REDIS_BATCHES").unwrap_or(BATCHES)
+}
+
+fn rounds() -> usize {
+    asked("KILAT_REDIS_ROUNDS").unwrap_or(ROUNDS)
+}
+
+fn asked(name: &str) -> Option<usize> {
+    std::env::var(name).ok().map(|asked| asked.parse().unwrap())
 }
 
 /// Customers and keys of 24 bytes, new ones in every batch.
@@ -56,34 +66,26 @@ fn rate(started: Instant) -> f64 {
     (BATCH * batches()) as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Purchases a second by the driver alone.
-fn driver(redis: &mut Redis, sale: &str) -> f64 {
-    let names: Vec<Vec<String>> = (0..batches()).map(|batch| names(sale, batch)).collect();
-    let started = Instant::now();
-    for (batch, names) in names.iter().enumerate() {
-        redis.commit(&commands(sale, names, batch)).unwrap();
-    }
-    rate(started)
-}
-
-/// Purchases a second through queue and runner, with two groups on their way.
-fn runner(store: &Store, sale: &str) -> f64 {
-    let groups: Vec<Orders> = (0..batches())
-        .map(|batch| {
+/// Purchases a second through queue and runner, with two groups of this many batches on their way.
+fn runner(store: &Store, sale: &str, at_once: usize) -> f64 {
+    let groups: Vec<Orders> = (0..batches().div_ceil(at_once))
+        .map(|group| {
             let mut orders = Orders::default();
-            for (n, name) in names(sale, batch).iter().enumerate() {
-                let id = OrderId::from_bits(1 + (batch * BATCH + n) as u128);
-                let text = OrderText { sale, customer: name, key: name };
-                orders.push(store.handle().hasher(), id, &text, 1, false);
+            for batch in group * at_once..batches().min((group + 1) * at_once) {
+                for (n, name) in names(sale, batch).iter().enumerate() {
+                    let id = OrderId::from_bits(1 + (batch * BATCH + n) as u128);
+                    let text = OrderText { sale, customer: name, key: name };
+                    orders.push(store.handle().hasher(), id, &text, 1, false);
+                }
             }
             orders
         })
         .collect();
-    let (done_tx, done) = sync_channel(batches());
+    let (count, (done_tx, done)) = (groups.len(), sync_channel::<bool>(groups.len()));
     let started = Instant::now();
     for (sent, orders) in groups.into_iter().enumerate() {
         if sent >= 2 {
-            done.recv().unwrap();
+            assert!(done.recv().unwrap());
         }
         let done_tx = done_tx.clone();
         let told = move |placed: Result<crate::Placed, _>| {
@@ -91,7 +93,7 @@ fn runner(store: &Store, sale: &str) -> f64 {
         };
         store.handle().place(orders, Box::new(told));
     }
-    assert!(done.recv().unwrap() && done.recv().unwrap());
+    assert!((0..count.min(2)).all(|_| done.recv().unwrap()));
     rate(started)
 }
 
@@ -100,42 +102,128 @@ fn used_memory(redis: &mut Redis) -> f64 {
     super::super::link::field(&info[0], "used_memory").unwrap().parse().unwrap()
 }
 
+/// Processor time of a server so far, in microseconds: user and system time of proc_pid_stat(5), in
+/// hundredths of a second.
+fn processor_time(server: &RedisServer) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap() * 10_000.0).sum()
+}
+
+/// An event log for a store's relay.
+fn event_log(directory: &std::path::Path) -> Engine {
+    let engine = Options::new(directory.join("data"), Box::new(|why| panic!("{why}")));
+    Engine::start(engine).unwrap()
+}
+
+fn connect(url: &str, stripes: usize, engine: &Engine) -> Store {
+    let (address, patience) = (url.parse().unwrap(), Duration::from_secs(10));
+    let (name, stripes) = ("measure".to_owned(), u16::try_from(stripes).unwrap());
+    let options = StoreOptions { address, name, patience, may_lose: true, stripes };
+    Store::connect(options, engine.events()).unwrap()
+}
+
+fn make(redis: &mut Redis, sale: &str) {
+    let terms = terms(sale, 1 << 30);
+    let made = redis.commit(&[Command::CreateSale { terms: &terms }]).unwrap();
+    assert_eq!(made.outcomes, [Outcome::SaleCreated]);
+}
+
+fn check_sold(redis: &mut Redis, sale: &str) {
+    let sold = redis.sale(sale).unwrap().unwrap().counters.sold;
+    assert_eq!(sold, (BATCH * batches()) as u64);
+}
+
+/// A relay whose lease somebody else has does nothing.
+fn rest_the_relay(redis: &mut Redis, rests: bool) {
+    let mut lease = redis::cmd(if rests { "SET" } else { "DEL" });
+    lease.arg(super::super::LEASE_KEY);
+    if rests {
+        lease.arg("nobody");
+    }
+    redis.link.call(b"", &lease).unwrap();
+}
+
+/// Pairs of a bare client and the runner, which of them is first in turn.
 #[test]
 fn purchases_a_second() {
     let directory = tempfile::tempdir().unwrap();
     let server = RedisServer::start(directory.path(), DURABLE);
     let options = RedisOptions::new(&server.url(), "measure", false).unwrap();
     let mut redis = Redis::open(&options, None).unwrap();
-    let engine = Options::new(directory.path().join("data"), Box::new(|why| panic!("{why}")));
-    let engine = Engine::start(engine).unwrap();
-    let address = server.url().parse().unwrap();
-    let patience = Duration::from_secs(10);
-    let options =
-        StoreOptions { address, name: "measure".to_owned(), patience, may_lose: false, stripes: 1 };
-    let store = Store::connect(options, engine.events()).unwrap();
-    for round in 0..ROUNDS {
-        let sales = ["bare", "driver", "runner"].map(|kind| format!("{kind}{round}"));
-        for sale in &sales {
-            let terms = terms(sale, 1 << 30);
-            let made = redis.commit(&[Command::CreateSale { terms: &terms }]).unwrap();
-            assert_eq!(made.outcomes, [Outcome::SaleCreated]);
+    let engine = event_log(directory.path());
+    let store = connect(&server.url(), 1, &engine);
+    for (relay, name) in [(false, "runner"), (true, "runner_and_relay")] {
+        rest_the_relay(&mut redis, !relay);
+        for round in 0..rounds() {
+            let [one, other] = ["bare", "run"].map(|kind| format!("{kind}{round}{relay}"));
+            make(&mut redis, &one);
+            make(&mut redis, &other);
+            let before = used_memory(&mut redis);
+            let (bare, runner) = if round % 2 == 0 {
+                let bare = bare(&mut redis, &one);
+                (bare, runner(&store, &other, 1))
+            } else {
+                let runner = runner(&store, &other, 1);
+                (bare(&mut redis, &one), runner)
+            };
+            let bytes = (used_memory(&mut redis) - before) / (2 * BATCH * batches()) as f64;
+            check_sold(&mut redis, &one);
+            check_sold(&mut redis, &other);
+            println!("figure bare {bare:.0}");
+            println!("figure {name} {runner:.0}");
+            println!("figure {name}_of_bare {:.3}", runner / bare);
+            println!("figure memory {bytes:.0}");
         }
-        let before = used_memory(&mut redis);
-        let bare = bare(&mut redis, &sales[0]);
-        let bytes = (used_memory(&mut redis) - before) / (BATCH * batches()) as f64;
-        let driver = driver(&mut redis, &sales[1]);
-        let runner = runner(&store, &sales[2]);
-        for sale in &sales {
-            let sold = redis.sale(sale).unwrap().unwrap().counters.sold;
-            assert_eq!(sold, (BATCH * batches()) as u64);
-        }
-        println!(
-            "bare {bare:.0}/s, driver {driver:.0}/s ({:.2}), runner {runner:.0}/s ({:.2}), \
-             {bytes:.0} bytes an order",
-            driver / bare,
-            runner / bare
-        );
     }
     store.stop();
+    engine.stop();
+}
+
+/// Processor time a purchase takes on the servers: a sale in one piece on one, and in stripes on a
+/// cluster, with batches that come to as many purchases a call, and with as large batches.
+#[test]
+fn processor_time_of_stripes() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = event_log(directory.path());
+    let server = RedisServer::start(directory.path(), DURABLE);
+    let fleet = Fleet::cluster_with(0, DURABLE);
+    let one = connect(&server.url(), 1, &engine);
+    let many = connect(fleet.url(), PRIMARIES, &engine);
+    let mut of_one =
+        Redis::open(&RedisOptions::new(&server.url(), "m", true).unwrap(), None).unwrap();
+    let in_stripes = RedisOptions::new(fleet.url(), "m", true).unwrap();
+    let in_stripes = in_stripes.with_stripes(u16::try_from(PRIMARIES).unwrap()).unwrap();
+    let mut of_many = Redis::open(&in_stripes, None).unwrap();
+    for redis in [&mut of_one, &mut of_many] {
+        // Only what selling costs.
+        let mut lease = redis::cmd("SET");
+        lease.arg(super::super::LEASE_KEY).arg("nobody");
+        redis.link.call(super::super::LEASE_KEY.as_bytes(), &lease).unwrap();
+    }
+    let purchases = (BATCH * batches()) as f64;
+    for round in 0..rounds() {
+        let sale = format!("one{round}");
+        make(&mut of_one, &sale);
+        let before = processor_time(&server);
+        let rate = runner(&one, &sale, 1);
+        let whole = (processor_time(&server) - before) / purchases;
+        println!("figure one_piece_us {whole:.2}\nfigure one_piece {rate:.0}");
+        check_sold(&mut of_one, &sale);
+        for (at_once, name) in [(PRIMARIES, "striped"), (1, "striped_small")] {
+            let sale = format!("{name}{round}");
+            make(&mut of_many, &sale);
+            let before: Vec<f64> = fleet.servers.iter().map(processor_time).collect();
+            let rate = runner(&many, &sale, at_once);
+            let after = fleet.servers.iter().map(processor_time);
+            let spent: Vec<f64> = after.zip(before).map(|(after, before)| after - before).collect();
+            let cost = spent.iter().sum::<f64>() / purchases;
+            println!("figure {name}_us {cost:.2}\nfigure {name}_of_one_piece {:.3}", cost / whole);
+            println!("figure {name} {rate:.0}");
+            check_sold(&mut of_many, &sale);
+        }
+    }
+    one.stop();
+    many.stop();
     engine.stop();
 }

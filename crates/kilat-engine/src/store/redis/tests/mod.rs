@@ -6,6 +6,9 @@ mod measure;
 #[path = "stripes.rs"]
 mod of_stripes;
 #[expect(dead_code, reason = "the integration tests need more of it")]
+#[path = "../../../../tests/it/redis_fleet.rs"]
+mod redis_fleet;
+#[expect(dead_code, reason = "the integration tests need more of it")]
 #[path = "../../../../tests/it/redis_server.rs"]
 mod redis_server;
 

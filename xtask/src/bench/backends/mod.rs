@@ -1,0 +1,22 @@
+//! Ledgers that other engines keep: what selling there costs.
+
+mod redis;
+
+use crate::bench::part::{Part, Role};
+use crate::setup;
+
+/// One entry each.
+pub(super) static PARTS: &[Part] = &[
+    Part {
+        ids: &["T12"],
+        role: Role::Target,
+        needs: &[setup::REDIS, setup::REDIS_TOOLS],
+        run: redis::beside_a_bare_client,
+    },
+    Part {
+        ids: &["stripes"],
+        role: Role::Target,
+        needs: &[setup::REDIS, setup::REDIS_TOOLS],
+        run: redis::stripes,
+    },
+];
