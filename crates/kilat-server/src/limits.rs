@@ -86,7 +86,6 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             connections_max: 16_384,
             silence_when_full: Duration::from_secs(5),
-            streams_max: 8_192,
             streams_max: 12_288,
         }
     }

@@ -91,13 +91,11 @@ pub(crate) struct ServeArgs {
     /// Work also with a store that can lose what it acknowledged last.
     #[arg(long, env = "KILAT_LEDGER_MAY_LOSE", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) ledger_may_lose: Option<bool>,
-    /// Where the event log is: the same core as the ledger, or beside a ledger in PostgreSQL or
-    /// Redis a core or postgres://USER@HOST/DATABASE [default: in --data].
     /// Parts that the stock of a new sale is split into, spread over a Redis Cluster [default: 1].
     #[arg(long, env = "KILAT_LEDGER_STRIPES", value_name = "N")]
     pub(crate) ledger_stripes: Option<u16>,
-    /// Where the event log is: the same core as the ledger, or a core beside PostgreSQL or Redis
-    /// [default: in --data].
+    /// Where the event log is: the same core as the ledger, or beside a ledger in PostgreSQL or
+    /// Redis a core or postgres://USER@HOST/DATABASE [default: in --data].
     #[arg(long, env = "KILAT_EVENTS", value_name = "URL")]
     pub(crate) events: Option<String>,
     /// Settings file; unknown keys are refused.

@@ -84,7 +84,8 @@ impl Backend {
     fn open(settings: &Settings) -> Result<Backend, Failure> {
         match (&settings.core, &settings.store, &settings.event_store) {
             (_, Some(store), Some(log)) => {
-                let log = EventStore::connect(store_options(log, settings)).map_err(failure)?;
+                let options = StoreOptions { stripes: 1, ..store_options(log, settings) };
+                let log = EventStore::connect(options).map_err(failure)?;
                 let store = connect(store, settings, log.events())?;
                 Ok(Backend::Stores(Box::new(store), Box::new(log)))
             }
@@ -114,9 +115,10 @@ impl Backend {
         }
     }
 
-    /// Where the operator's pages get their figures. In a runtime.
-    fn console(&self, settings: &Settings, secrets: &Secrets) -> ConsoleLink {
-        match self {
+    /// Where the operator's pages get their figures; nowhere when no process holds the state. In a
+    /// runtime.
+    fn console(&self, settings: &Settings, secrets: &Secrets) -> Option<ConsoleLink> {
+        Some(match self {
             Backend::Here(engine) => {
                 let options = ConsoleOptions {
                     supervisor: None,
@@ -128,7 +130,8 @@ impl Backend {
                 ConsoleLink::Here(Console::start(options, handle, events))
             }
             Backend::Core(remote) | Backend::Store(_, remote) => ConsoleLink::Core(remote.asker()),
-        }
+            Backend::Stores(..) => return None,
+        })
     }
 
     fn secrets(&self, settings: &Settings) -> Result<Secrets, Failure> {
@@ -180,16 +183,13 @@ fn store_options(store: &StoreAddress, settings: &Settings) -> StoreOptions {
         name: settings.node.clone(),
         patience: STORE_PATIENCE,
         may_lose: settings.ledger_may_lose,
+        stripes: settings.ledger_stripes,
     }
 }
 
 /// Whoever restarts processes should try this one again when waiting may help.
 fn failure(why: StoreError) -> Failure {
     if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) }
-        stripes: settings.ledger_stripes,
-    };
-    Store::connect(options, events)
-        .map_err(|why| if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) })
 }
 
 /// The sockets to serve.
@@ -215,7 +215,7 @@ async fn serve(
     let (handle, events) = (backend.handle().clone(), backend.events().clone());
     let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;
     let operations = Operations {
-        console: Some(backend.console(&settings, &secrets)),
+        console: backend.console(&settings, &secrets),
         is_silent: false,
         url: own_url(doors.http.local_addr()),
         lookups: lookups.as_ref().map(|lookups| own_url(Ok(lookups.local_addr()))),

@@ -307,7 +307,7 @@ pub(crate) fn options(core: &CoreAddress) -> RemoteOptions {
 #[cfg(feature = "postgres")]
 pub(crate) fn log(address: StoreAddress) -> EventStore {
     let name = "test".to_owned();
-    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false };
+    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false, stripes: 1 };
     EventStore::connect(options).unwrap()
 }
 

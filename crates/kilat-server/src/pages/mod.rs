@@ -5,13 +5,10 @@
 
 mod assets;
 mod buy;
-mod form;
-mod html;
-mod language;
-mod orders;
 pub(crate) mod form;
 mod html;
 pub(crate) mod language;
+mod orders;
 mod price;
 mod sale;
 mod text;

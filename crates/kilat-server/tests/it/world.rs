@@ -127,7 +127,6 @@ impl World {
         let server = runtime
             .block_on(async {
                 let (handle, events) = (backend.handle.clone(), backend.events.clone());
-                let (handle, events) = (backend.handle().clone(), backend.events().clone());
                 let folder = data.path().join("runs");
                 let given = ConsoleOptions {
                     supervisor: None,

@@ -4,6 +4,7 @@
 //! It looks instead of being notified: PostgreSQL puts the commits of all who notify into one line.
 
 use super::told::Told;
+use crate::Unavailable;
 use crate::intake::{Intake, Waited, Waiting};
 use crate::remote::ReadWork;
 use crate::store::postgres::Postgres;
@@ -74,6 +75,8 @@ impl LogReads {
             ReadWork::Topics { known, reply } => {
                 read(session, reply, since, |log| Ok((true, log.topics(known)?)));
             }
+            // There is no process around a store.
+            ReadWork::Ask { reply, .. } => reply(Err(Unavailable::Failed)),
         }
     }
 }

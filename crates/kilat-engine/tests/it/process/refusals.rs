@@ -79,7 +79,7 @@ fn an_event_log_is_refused_for_the_same_reasons() {
     let connect = |url: &str, may_lose| {
         let (name, patience) = ("test".to_owned(), Duration::ZERO);
         let address = url.parse().unwrap();
-        EventStore::connect(StoreOptions { address, name, patience, may_lose })
+        EventStore::connect(StoreOptions { address, name, patience, may_lose, stripes: 1 })
     };
     let url = place.cluster.url();
     let Err(why) = connect(&url, false) else { panic!("taken") };

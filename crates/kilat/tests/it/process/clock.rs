@@ -22,7 +22,6 @@ fn server(data: &Path, offset: &Path) -> Server {
 
 /// The library that the program `faketime` would load.
 pub(crate) fn library() -> Option<String> {
-pub(super) fn library() -> Option<String> {
     let ask = ["-m", "-f", "+0", "sh", "-c", "echo $LD_PRELOAD"];
     let output = Command::new("faketime").args(ask).output().ok()?;
     let library = String::from_utf8(output.stdout).ok()?.trim().to_owned();
