@@ -110,17 +110,20 @@ impl Follower {
     }
 
     /// Waits until there may be something new; `None` at the end.
+    ///
+    /// The pause comes first: under load each event wakes its follower once, and what changes
+    /// meanwhile wakes nobody, however many follow.
     async fn wait(&mut self, due: Option<Time>) -> Option<()> {
+        self.pause_until(self.since + STREAM_INTERVAL).await?;
         let pause = due.map_or(SLEEP_MAX, |due| {
             let millis = due.as_millis().saturating_sub(self.app.now().as_millis()).max(1);
             Duration::from_millis(millis.unsigned_abs()).min(SLEEP_MAX)
         });
         tokio::select! {
-            changed = self.sale.changed() => changed.ok()?,
-            () = sleep(pause) => {}
-            _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+            changed = self.sale.changed() => changed.ok(),
+            () = sleep(pause) => Some(()),
+            _ = self.stopping.wait_for(|stopping| *stopping) => None,
         }
-        self.pause_until(self.since + STREAM_INTERVAL).await
     }
 
     async fn pause(&mut self) -> Option<()> {

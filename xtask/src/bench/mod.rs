@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod job;
 mod kilat;
+mod live;
 mod machine;
 mod nginx;
 mod overload;
@@ -123,6 +124,11 @@ static BENCHES: &[Bench] = &[
         run: |options| part::run(gateway::PARTS, options),
     },
     Bench {
+        name: "live",
+        about: "10,000 readers of the live stock: memory of each, and how fast an update reaches all",
+        run: |options| part::run(live::PARTS, options),
+    },
+    Bench {
         name: "up",
         about: "the whole of `kilat up` against the seed's stack; --only T5,nginx selects",
         run: |options| part::run(up::PARTS, options),
@@ -205,6 +211,7 @@ mod tests {
     #[test]
     fn what_parts_need_is_installed_before_the_tests() {
         for need in [sale::PARTS, events::PARTS, check::PARTS, gateway::PARTS, backends::PARTS]
+        for need in [sale::PARTS, events::PARTS, check::PARTS, gateway::PARTS, live::PARTS]
             .into_iter()
             .flatten()
             .flat_map(|part| part.needs)
