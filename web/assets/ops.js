@@ -31,6 +31,8 @@
       limit: all.limit_reached || 0, failed, refused: Math.max(sum(all) - failed - known, 0) };
   };
   let watched = null;
+  // The rehearsal whose copy is shown; the choice is free after that.
+  let followed = null;
   const stock = (sample, keys) => {
     const one = sample.stock.find((each) => each.sale === watched);
     return keys.map((key) => (one ? one[key] : null));
@@ -112,7 +114,11 @@
         choice.replaceChildren(...ids.map((id) => { const option = document.createElement("option"); option.textContent = id; option.selected = id === watched; return option; }));
       }
     }
-    if (watched === null && busiest) watch(busiest.id);
+    const storm = tick.rehearsal?.state === "running" ? tick.rehearsal : null;
+    if (storm && storm.id !== followed) {
+      followed = storm.id;
+      watch(storm.sale);
+    } else if (watched === null && busiest) watch(busiest.id);
   };
   const watch = (sale) => {
     watched = sale;

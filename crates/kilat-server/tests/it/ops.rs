@@ -274,6 +274,80 @@ fn a_new_sale_that_is_wrong_comes_back_with_what_was_typed() {
 }
 
 #[test]
+fn what_is_beyond_the_limits_of_a_run_is_refused_and_makes_no_copy() {
+    let world = World::open();
+    world.make_sale(&[]);
+    let browser = Browser::signed_in(&world);
+    let many = "a%0A".repeat(5_001).replace('a', "SKU");
+    let ids = (0..5_001).map(|number| format!("{number}%0A")).collect::<String>();
+    let table = [
+        ("/ops/rehearsals", "sale=s&buyers=500", 400),
+        ("/ops/rehearsals", "key=k&buyers=500", 400),
+        ("/ops/rehearsals", "key=k&sale=s&buyers=", 422),
+        ("/ops/rehearsals", "key=k&sale=s&buyers=0", 422),
+        ("/ops/rehearsals", "key=k&sale=s&buyers=200001", 422),
+        ("/ops/rehearsals", "key=k&sale=s&buyers=5&rate=50001", 422),
+        ("/ops/rehearsals", "key=k&sale=s&buyers=5&seconds=301", 422),
+        ("/ops/rehearsals", "key=k&sale=s&buyers=5&url=http%3A%2F%2Fevil", 400),
+        ("/ops/rehearsals", "key=k&sale=none&buyers=5", 404),
+        ("/ops/rehearsals", "key=k&sale=..%2Fs&buyers=5", 404),
+        ("/ops/check", "key=k&profile=stock&ids=+%0A+", 422),
+        ("/ops/check", "key=k&profile=..%2Fx.toml&ids=a", 422),
+        ("/ops/check", "key=k&profile=flight", 422),
+        ("/ops/check", "key=k&profile=stock&ids=a&every=1", 422),
+        ("/ops/check", &format!("key=k&profile=stock&ids={ids}"), 422),
+        // The same id thousands of times is one id: only the lookups are missing here.
+        ("/ops/check", &format!("key=k&profile=stock&ids={many}"), 404),
+        ("/ops/check", "key=k&profile=stock", 404),
+        ("/ops/cancel", "", 400),
+        ("/ops/cancel", "run=none", 303),
+    ];
+    for (path, fields, status) in table {
+        let reply = browser.post(path, fields);
+        let what = &fields[..fields.len().min(80)];
+        assert_eq!(reply.status, status, "{path} {what}: {}", reply.text());
+    }
+    let huge = format!("key=k&profile=stock&ids={}", "x".repeat(1 << 20));
+    assert_eq!(browser.post("/ops/check", &huge).status, 413);
+    let sales = world.get("/v1/sales").json();
+    assert_eq!(sales["sales"].as_array().unwrap().len(), 1, "no copy was made: {sales}");
+}
+
+#[test]
+fn audit_orders_and_certificate_say_the_same() {
+    let world = World::open();
+    world.make_sale(&[
+        ("\"supply\":10", "\"supply\":3000"),
+        ("\"per_customer\":2", "\"per_customer\":null"),
+    ]);
+    for batch in 0..3 {
+        let order = |number| {
+            let name = batch * 1_000 + number;
+            format!(r#"{{"key":"{name}","customer":"=c,{name}","quantity":1,"hold":false}}"#)
+        };
+        let orders = (0..800).map(order).collect::<Vec<_>>().join(",");
+        assert_eq!(world.batch(&format!(r#"{{"orders":[{orders}]}}"#)).status, 200);
+    }
+    let browser = Browser::signed_in(&world);
+    let audit = browser.get("/ops/sales/s/audit.json");
+    assert!(audit.header("content-disposition").unwrap().contains("kilat-audit-s.json"));
+    assert_eq!(audit.json()["audit"], world.get("/v1/sales/s/audit").json());
+    let file = browser.get("/ops/sales/s/orders.csv");
+    let rows: Vec<_> = file.text().lines().collect();
+    assert_eq!(rows.len(), 1 + 2_400, "every order, over several pages");
+    assert_eq!(rows[0], "sequence,order,customer,quantity,status,expires_at");
+    assert!(rows[1].contains(",\"'=c,0\",1,confirmed,"), "{}", rows[1]);
+    let page = browser.get("/ops/sales/s/certificate?lang=en");
+    assert!(page.text().contains("3,000 = 600 + 0 + 2,400"), "{}", page.text());
+    assert!(page.text().contains("Balanced: no unit was oversold or lost."));
+    let page = browser.get("/ops/sales/s/certificate?lang=id");
+    assert!(page.text().contains("3.000 = 600 + 0 + 2.400"));
+    for path in ["audit.json", "orders.csv", "certificate"] {
+        assert_eq!(browser.get(&format!("/ops/sales/none/{path}")).status, 404, "{path}");
+    }
+}
+
+#[test]
 fn signing_out_ends_the_cookie() {
     let world = World::open();
     let browser = Browser::signed_in(&world);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `program`, `http` | starting `kilat`, ending it whatever happens, and asking it |
 //! | `system`, `storm` | the whole system by `kilat up`, and an attack on it |
+//! | `operator` | an operator's session without a browser |
 //! | `witness` | a client that remembers what it was told, and checks it later |
 //! | `facts` | an auditor who knows only what is published |
 //! | `trace` | system calls that fail or kill on request |
@@ -31,6 +32,7 @@ mod guide;
 mod http;
 mod mount;
 mod network;
+mod operator;
 mod process;
 mod program;
 mod storm;

@@ -168,16 +168,33 @@ impl Browser {
         value.as_str().unwrap().to_owned()
     }
 
-    /// What a reader sees of the element; waits until it is there.
+    /// What a reader sees of the element; waits until it is there. One that the page replaces
+    /// meanwhile is looked for again.
     pub(super) fn text(&self, css: &str) -> String {
-        let element = self.find(css);
-        let text = self.ask("GET", &format!("element/{element}/text"), &Value::Null);
+        let text = wait_for(css, || {
+            let element = self.find(css);
+            let path = format!("/session/{}/element/{element}/text", self.session);
+            try_ask(&self.url, "GET", &path, &Value::Null).ok()
+        });
         text.as_str().unwrap().to_owned()
     }
 
     pub(super) fn click(&self, css: &str) {
         let element = self.find(css);
         self.post(&format!("element/{element}/click"), &json!({}));
+    }
+
+    /// Types into a field in place of what stands there.
+    pub(super) fn fill(&self, css: &str, text: &str) {
+        let element = self.find(css);
+        self.post(&format!("element/{element}/clear"), &json!({}));
+        self.post(&format!("element/{element}/value"), &json!({"text": text}));
+    }
+
+    /// A cookie that the page was sent, as it is sent back.
+    pub(super) fn cookie(&self, name: &str) -> String {
+        let cookie = self.ask("GET", &format!("cookie/{name}"), &Value::Null);
+        format!("{name}={}", cookie["value"].as_str().unwrap())
     }
 
     /// What the console has said since the last call.
@@ -241,11 +258,18 @@ impl Drop for Browser {
 }
 
 fn ask(url: &str, method: &str, path: &str, body: &Value) -> Value {
+    try_ask(url, method, path, body).unwrap_or_else(|why| panic!("{method} {path}: {why}"))
+}
+
+/// The driver's answer; its refusal is an error.
+fn try_ask(url: &str, method: &str, path: &str, body: &Value) -> Result<Value, String> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let headers = [("content-type", "application/json; charset=utf-8")];
     let reply = http::call(url, method, path, &headers, &body).unwrap();
-    assert_eq!(reply.status, 200, "{method} {path}: {}", reply.text());
-    reply.json()["value"].clone()
+    match reply.status {
+        200 => Ok(reply.json()["value"].clone()),
+        _ => Err(reply.text().to_owned()),
+    }
 }
 
 fn port(stdout: &mut impl BufRead) -> u16 {

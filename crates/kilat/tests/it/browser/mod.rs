@@ -7,3 +7,4 @@ mod driver;
 mod film;
 mod live;
 mod pictures;
+mod ops;

@@ -14,6 +14,7 @@ mod events;
 mod failing_disk;
 mod kills;
 mod lookup;
+mod operations;
 mod pauses;
 #[cfg(feature = "redis")]
 mod redis_stores;
