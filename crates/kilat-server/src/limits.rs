@@ -48,6 +48,8 @@ pub const AUTHORIZATION_BYTES_MAX: usize = 4 * 1024;
 pub const TOKEN_LEEWAY_SECONDS: u64 = 5;
 /// Silence after which a stream sends a comment, so that proxies keep it open.
 pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Longest wait of a reader that knows a later place than this replica does yet.
+pub const STREAM_BEHIND_MAX: Duration = Duration::from_millis(500);
 /// Shortest time between two events of a stream; changes within it are folded into one.
 pub const STREAM_INTERVAL: Duration = Duration::from_millis(100);
 /// Most connections on their way from the fast lane to the full lane; one more is told 503 and closed.

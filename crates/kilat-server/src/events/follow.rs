@@ -11,7 +11,8 @@ use super::render::stream_piece;
 use super::{apart, invalid, query};
 use crate::auth::Caller;
 use crate::limits::{
-    STREAM_EVENT_BYTES_MAX, STREAM_EVENTS_INTERVAL, STREAM_EVENTS_MAX, STREAM_KEEP_ALIVE,
+    STREAM_BEHIND_MAX, STREAM_EVENT_BYTES_MAX, STREAM_EVENTS_INTERVAL, STREAM_EVENTS_MAX,
+    STREAM_KEEP_ALIVE,
 };
 use crate::problem::Fault;
 use crate::state::App;
@@ -28,7 +29,7 @@ use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The offset before the first one, as `after` and as `Last-Event-ID` write it.
@@ -70,14 +71,16 @@ pub(crate) async fn follow(
 ) -> Result<Response, Fault> {
     let FollowQuery { topic, after } = query(&uri)?;
     let view = View::of(&caller, topic)?;
-    let ends = app.events.ends();
+    let mut ends = app.events.ends();
     let after = after.map(|after| place(&after, "after")).transpose()?;
     let place = match headers.get(LAST_EVENT_ID) {
         Some(last) => place(last.to_str().unwrap_or_default(), "Last-Event-ID")?,
         None => after.unwrap_or_else(|| ends.borrow().checked_sub(1)),
     };
-    let end = *ends.borrow();
-    if place.is_some_and(|place| place >= end) {
+    // Another replica may have told more than this one knows of yet.
+    let reached = ends.wait_for(|end| place.is_none_or(|place| place < *end));
+    if timeout(STREAM_BEHIND_MAX, reached).await.is_err() {
+        let end = *ends.borrow();
         // A reader that knows events which there are not: the log was replaced by an older one.
         return Err(invalid("after", format!("the log ends before that; it has {end} events")));
     }
