@@ -114,7 +114,7 @@ codes! {
     /// The replica failed after it got the request: whether it was carried out is not known.
     ReplicaLost "replica_lost" 502 "The replica failed before it answered";
     /// The core behind this replica can't be reached; nothing was changed.
-    CoreUnreachable "core_unreachable" 503 "The core can't be reached";
+    CoreUnreachable "core_unreachable" 503 "What keeps the state can't be reached";
     /// The core's answer did not come; whether anything was changed is not known. The same request
     /// with the same key finds out.
     OutcomeUnknown "outcome_unknown" 504 "What became of the request is not known";

@@ -105,13 +105,13 @@ pub enum Unavailable {
     /// The event log has as many topics as it can have: publish to one that there is.
     #[error("no more topics can be made, publish to one that there is")]
     TooManyTopics,
-    /// The core can't be reached and nothing was changed: retry after a moment.
-    #[error("the core can't be reached, try again in a moment")]
+    /// The core or the store can't be reached and nothing was changed: retry after a moment.
+    #[error("what keeps the state can't be reached, try again in a moment")]
     Away,
-    /// The core did not answer in time and what became of the command is unknown: retry with the
+    /// The core or the store did not answer in time and what became of the command is unknown: retry with the
     /// same key.
     #[error(
-        "the core's answer did not come, what became of the command is not known; try again with \
+        "the answer did not come in time, what became of the command is not known; try again with \
          the same key"
     )]
     Unknown,

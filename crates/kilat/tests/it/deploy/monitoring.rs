@@ -37,11 +37,12 @@ fn promtool_is_content_with_configuration_and_rules() {
     }
 }
 
-/// Shown only by a server with its ledger in a store.
-pub(crate) const STORE_METRICS: [&str; 6] = [
+/// Shown only by a server with its ledger, or its event log too, in a store.
+pub(crate) const STORE_METRICS: [&str; 7] = [
     "kilat_store_connected",
     "kilat_store_reconnects_total",
     "kilat_store_commit_seconds",
+    "kilat_store_publish_seconds",
     "kilat_relay_lease",
     "kilat_relay_halted",
     "kilat_relay_facts_total",

@@ -13,10 +13,10 @@ const LEFT_BYTES: u64 = 22 << 20;
 const SECRET: &str = "a secret of at least 32 characters, for a test";
 /// Longer than the supervisor bears a process that does not answer.
 const SILENCE: Duration = Duration::from_secs(16);
-const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
+pub(super) const ORDER: &str = r#"{"customer":"c","quantity":1}"#;
 
 /// Sells in ever smaller batches until there is no room for a single order; how many were taken.
-fn sell_until_full(server: &Server) -> u64 {
+pub(super) fn sell_until_full(server: &Server) -> u64 {
     [2_000, 100, 1].into_iter().map(|size| sell(server, size)).sum()
 }
 
@@ -49,7 +49,7 @@ fn sell(server: &Server, size: usize) -> u64 {
 }
 
 /// Publishes batches until one is refused; how many events were stored.
-fn publish_until_full(server: &Server) -> u64 {
+pub(super) fn publish_until_full(server: &Server) -> u64 {
     let text = "x".repeat(1_000);
     for batch in 0..200 {
         let reply = publish(server, batch, &text);
@@ -64,7 +64,7 @@ fn publish_until_full(server: &Server) -> u64 {
 
 const EVENTS_PER_BATCH: u64 = 200;
 
-fn publish(server: &Server, batch: u64, text: &str) -> Reply {
+pub(super) fn publish(server: &Server, batch: u64, text: &str) -> Reply {
     let events = (0..EVENTS_PER_BATCH).map(|number| {
         serde_json::json!({"topic": "full", "event_id": format!("{batch}-{number}"),
             "timestamp": "2026-11-21T12:00:00Z", "source": "test", "payload": {"text": text}})

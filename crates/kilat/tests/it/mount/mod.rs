@@ -4,3 +4,5 @@ mod backup;
 mod disk;
 mod full_disk;
 mod power_cut;
+#[cfg(feature = "postgres")]
+mod stores;

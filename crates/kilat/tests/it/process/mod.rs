@@ -19,6 +19,6 @@ mod pauses;
 #[cfg(feature = "redis")]
 mod redis_stores;
 #[cfg(feature = "postgres")]
-mod stores;
+pub(crate) mod stores;
 mod traces;
 mod up;
