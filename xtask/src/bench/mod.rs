@@ -116,6 +116,7 @@ static BENCHES: &[Bench] = &[
     Bench {
         name: "backends",
         about: "ledgers that other engines keep, each against a bare client; --only T12,stripes selects",
+        about: "ledgers that other engines keep, each against a bare client; --only T13 selects",
         run: |options| part::run(backends::PARTS, options),
     },
     Bench {

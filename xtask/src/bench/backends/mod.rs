@@ -1,6 +1,7 @@
 //! Ledgers that other engines keep: what selling there costs.
 
 mod redis;
+mod postgres;
 
 use crate::bench::part::{Part, Role};
 use crate::setup;
@@ -20,3 +21,9 @@ pub(super) static PARTS: &[Part] = &[
         run: redis::stripes,
     },
 ];
+pub(super) static PARTS: &[Part] = &[Part {
+    ids: &["T13"],
+    role: Role::Target,
+    needs: &[setup::POSTGRES],
+    run: postgres::beside_a_bare_client,
+}];

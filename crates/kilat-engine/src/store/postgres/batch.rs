@@ -10,7 +10,11 @@ use kilat_ledger::{
 };
 use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
+
+/// Most holds that one batch expires; further due ones wait for the next.
+pub(super) const EXPIRIES_MAX: i32 = 8_192;
 
 /// What `kilat.commit` calls a command.
 mod kind {
@@ -62,6 +66,23 @@ impl<'a> Batch<'a> {
         }
         batch.is_apart = batch.names.len() == 1 && all_apart(commands);
         batch
+    }
+
+    /// In the order in which `kilat.commit` takes them.
+    pub(super) fn arguments(&self) -> [&(dyn ToSql + Sync); 11] {
+        [
+            &self.names,
+            &self.kinds,
+            &self.slots,
+            &self.ids,
+            &self.customers,
+            &self.keys,
+            &self.quantities,
+            &self.holds,
+            &self.details,
+            &self.is_apart,
+            &EXPIRIES_MAX,
+        ]
     }
 
     fn push(&mut self, command: &Command<'a>) -> Option<String> {

@@ -13,12 +13,14 @@ mod log;
 mod rows;
 mod target;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use super::{Decided, LedgerStore, StoreFault, StoredFact};
 use crate::query::{OwnedOrder, Page};
 use crate::sale::Sale;
-use batch::{Answer, Batch, uuid};
+use batch::{Answer, Batch, EXPIRIES_MAX, uuid};
 pub(crate) use connect::PostgresOptions;
 use connect::{ANSWER_TIMEOUT, Connection, within};
 use kilat_ledger::{Command, ORDERS_PAGE_MAX, OrderId, Time};
@@ -29,8 +31,6 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-/// Most holds that one batch expires; further due ones wait for the next.
-const EXPIRIES_MAX: i32 = 8_192;
 /// See there.
 const COMMIT: &str = "SELECT * FROM kilat.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 /// First part of the key of the lease; the second is the ledger's one lease.
@@ -67,19 +67,7 @@ impl LedgerStore for Postgres {
         let commit = self.statement(COMMIT)?;
         let sales_named = self.statement(&sales_sql("s.id = ANY ($1)"))?;
         let Connection { runtime, client, .. } = &self.connection;
-        let arguments: [&(dyn ToSql + Sync); 11] = [
-            &batch.names,
-            &batch.kinds,
-            &batch.slots,
-            &batch.ids,
-            &batch.customers,
-            &batch.keys,
-            &batch.quantities,
-            &batch.holds,
-            &batch.details,
-            &batch.is_apart,
-            &EXPIRIES_MAX,
-        ];
+        let arguments = batch.arguments();
         // The second travels right behind the first and is carried out after it.
         let names: [&(dyn ToSql + Sync); 1] = [&batch.names];
         let (answer, states) = runtime.block_on(within(ANSWER_TIMEOUT, async {
