@@ -115,8 +115,7 @@ static BENCHES: &[Bench] = &[
     },
     Bench {
         name: "backends",
-        about: "ledgers that other engines keep, each against a bare client; --only T12,stripes selects",
-        about: "ledgers that other engines keep, each against a bare client; --only T13 selects",
+        about: "ledgers that other engines keep, each against a bare client; --only T12,T13 selects",
         run: |options| part::run(backends::PARTS, options),
     },
     Bench {
@@ -211,12 +210,15 @@ mod tests {
 
     #[test]
     fn what_parts_need_is_installed_before_the_tests() {
-        for need in [sale::PARTS, events::PARTS, check::PARTS, gateway::PARTS, backends::PARTS]
-        for need in [sale::PARTS, events::PARTS, check::PARTS, gateway::PARTS, live::PARTS]
-            .into_iter()
-            .flatten()
-            .flat_map(|part| part.needs)
-        {
+        let all = [
+            sale::PARTS,
+            events::PARTS,
+            check::PARTS,
+            gateway::PARTS,
+            backends::PARTS,
+            live::PARTS,
+        ];
+        for need in all.into_iter().flatten().flat_map(|part| part.needs) {
             assert!(NEEDS.contains(need), "{}", need.advice());
         }
     }

@@ -1,7 +1,7 @@
 //! Ledgers that other engines keep: what selling there costs.
 
-mod redis;
 mod postgres;
+mod redis;
 
 use crate::bench::part::{Part, Role};
 use crate::setup;
@@ -20,10 +20,10 @@ pub(super) static PARTS: &[Part] = &[
         needs: &[setup::REDIS, setup::REDIS_TOOLS],
         run: redis::stripes,
     },
+    Part {
+        ids: &["T13"],
+        role: Role::Target,
+        needs: &[setup::POSTGRES],
+        run: postgres::beside_a_bare_client,
+    },
 ];
-pub(super) static PARTS: &[Part] = &[Part {
-    ids: &["T13"],
-    role: Role::Target,
-    needs: &[setup::POSTGRES],
-    run: postgres::beside_a_bare_client,
-}];

@@ -6,5 +6,5 @@ mod docs;
 mod driver;
 mod film;
 mod live;
-mod pictures;
 mod ops;
+mod pictures;
