@@ -1,7 +1,7 @@
 //! Pages for people: the buy page, the receipt, and clear words when something is wrong.
 //!
 //! They work without JavaScript; scripts only make them live. What they show
-//! of a sale comes from the board, never from the queue.
+//! of a sale comes from the board; the ledger is asked for a visitor's own orders only.
 
 mod assets;
 mod buy;

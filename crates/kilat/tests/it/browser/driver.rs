@@ -110,7 +110,8 @@ impl Browser {
         let found = self.ask("POST", "elements", &by);
         let shown = |element: &Value| {
             let element = element[ELEMENT].as_str().unwrap();
-            self.ask("GET", &format!("element/{element}/displayed"), &Value::Null) == true
+            let path = format!("/session/{}/element/{element}/displayed", self.session);
+            try_ask(&self.url, "GET", &path, &Value::Null) == Some(Value::Bool(true))
         };
         found.as_array().unwrap().iter().any(shown)
     }
@@ -176,12 +177,12 @@ impl Browser {
             let path = format!("/session/{}/element/{element}/text", self.session);
             try_ask(&self.url, "GET", &path, &Value::Null).ok()
         });
+        let text = self.on(css, "GET", "text", &Value::Null);
         text.as_str().unwrap().to_owned()
     }
 
     pub(super) fn click(&self, css: &str) {
-        let element = self.find(css);
-        self.post(&format!("element/{element}/click"), &json!({}));
+        self.on(css, "POST", "click", &json!({}));
     }
 
     /// Types into a field in place of what stands there.
@@ -230,6 +231,14 @@ impl Browser {
         wait_for(css, || wanted(&self.text(css)).then_some(()));
     }
 
+    /// Does something with an element; with the next one if its page goes meanwhile.
+    fn on(&self, css: &str, method: &str, what: &str, body: &Value) -> Value {
+        wait_for(css, || {
+            let path = format!("/session/{}/element/{}/{what}", self.session, self.find(css));
+            try_ask(&self.url, method, &path, body)
+        })
+    }
+
     fn find(&self, css: &str) -> String {
         let by = json!({"using": "css selector", "value": css});
         let found = wait_for(css, || {
@@ -270,6 +279,20 @@ fn try_ask(url: &str, method: &str, path: &str, body: &Value) -> Result<Value, S
         200 => Ok(reply.json()["value"].clone()),
         _ => Err(reply.text().to_owned()),
     }
+    try_ask(url, method, path, body).unwrap_or_else(|| panic!("{method} {path}: it is gone"))
+}
+
+/// `None` when the element that is meant has gone with its page.
+fn try_ask(url: &str, method: &str, path: &str, body: &Value) -> Option<Value> {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let headers = [("content-type", "application/json; charset=utf-8")];
+    let reply = http::call(url, method, path, &headers, &body).unwrap();
+    let value = reply.json()["value"].clone();
+    if value["error"] == "stale element reference" {
+        return None;
+    }
+    assert_eq!(reply.status, 200, "{method} {path}: {}", reply.text());
+    Some(value)
 }
 
 fn port(stdout: &mut impl BufRead) -> u16 {
