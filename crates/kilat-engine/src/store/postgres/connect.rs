@@ -123,42 +123,60 @@ async fn check(client: &Client, may_lose: bool) -> Result<(), StoreFault> {
         current_setting('synchronous_commit'), pg_is_in_recovery(), \
         current_setting('transaction_read_only')";
     let row = within(ANSWER_TIMEOUT, client.query_one(SERVER, &[])).await?;
-    let (version, encoding): (i32, &str) = (row.get(0), row.get(1));
-    let (fsync, synchronous_commit): (&str, &str) = (row.get(2), row.get(3));
-    let refuse = |why: String| Err(StoreFault::Refused(why));
-    if version < VERSION_MIN {
-        return refuse(format!(
-            "it is PostgreSQL {}, and the oldest that will do is {}: use a newer server",
-            version / 10_000,
-            VERSION_MIN / 10_000
-        ));
+    let server = Server {
+        version: row.get(0),
+        encoding: row.get(1),
+        fsync: row.get(2),
+        synchronous_commit: row.get(3),
+        is_standby: row.get(4),
+        read_only: row.get(5),
+    };
+    server.objection(may_lose).map_or(Ok(()), |why| Err(StoreFault::Refused(why)))
+}
+
+/// How a server is set up, in its own words.
+struct Server<'a> {
+    version: i32,
+    encoding: &'a str,
+    fsync: &'a str,
+    synchronous_commit: &'a str,
+    is_standby: bool,
+    read_only: &'a str,
+}
+
+impl Server<'_> {
+    /// Why it will not do, with what to change.
+    fn objection(&self, may_lose: bool) -> Option<String> {
+        let why = match self {
+            Server { version, .. } if *version < VERSION_MIN => {
+                return Some(format!(
+                    "it is PostgreSQL {}, and the oldest that will do is {}: use a newer server",
+                    version / 10_000,
+                    VERSION_MIN / 10_000
+                ));
+            }
+            Server { encoding, .. } if *encoding != "UTF8" => {
+                return Some(format!(
+                    "its encoding is {encoding}: use a database with ENCODING 'UTF8'"
+                ));
+            }
+            Server { is_standby: true, .. } => "it is a standby: give the address of the primary",
+            Server { read_only: "on", .. } => {
+                "it takes no changes: set default_transaction_read_only = off for this user or \
+                 database"
+            }
+            _ if may_lose => return None,
+            Server { fsync: "off", .. } => {
+                "it runs with fsync = off and loses orders when it crashes: set fsync = on"
+            }
+            Server { synchronous_commit: "off", .. } => {
+                "it answers before orders are durable: set synchronous_commit to on for this user \
+                 or database"
+            }
+            _ => return None,
+        };
+        Some(why.to_owned())
     }
-    if encoding != "UTF8" {
-        return refuse(format!("its encoding is {encoding}: use a database with ENCODING 'UTF8'"));
-    }
-    if row.get(4) {
-        return refuse("it is a standby: give the address of the primary".to_owned());
-    }
-    if row.get::<_, &str>(5) == "on" {
-        return refuse(
-            "it takes no changes: set default_transaction_read_only = off for this user or \
-             database"
-                .to_owned(),
-        );
-    }
-    if !may_lose && fsync == "off" {
-        return refuse(
-            "it runs with fsync = off and loses orders when it crashes: set fsync = on".to_owned(),
-        );
-    }
-    if !may_lose && synchronous_commit == "off" {
-        return refuse(
-            "it answers before orders are durable: set synchronous_commit to on for this user or \
-             database"
-                .to_owned(),
-        );
-    }
-    Ok(())
 }
 
 /// Brings the schema to the version that this program knows. Of several that start at once one
@@ -198,4 +216,24 @@ async fn version(client: &Client) -> Result<usize, StoreFault> {
         )));
     }
     Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_named_with_the_oldest_that_will_do() {
+        let server = |version| Server {
+            version,
+            encoding: "UTF8",
+            fsync: "on",
+            synchronous_commit: "on",
+            is_standby: false,
+            read_only: "off",
+        };
+        let why = server(139_999).objection(true).unwrap();
+        assert!(why.contains("PostgreSQL 13") && why.contains("is 14"), "{why}");
+        assert_eq!(server(VERSION_MIN).objection(false), None);
+    }
 }
