@@ -71,8 +71,19 @@ pub(crate) enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    Man,
+    /// Print the manual page of kilat itself, or of one of its commands.
+    Man(ManArgs),
+}
+
+/// Which manual pages.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The command whose page to print, such as `attack` or `sale create`.
+    #[arg(value_name = "COMMAND")]
+    pub(crate) page: Vec<String>,
+    /// Write every page into this directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub(crate) all: Option<PathBuf>,
 }
 
 /// Where and how to serve. Flags win over the environment, which wins over the file.

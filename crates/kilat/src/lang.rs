@@ -1,7 +1,9 @@
 //! Which language people are spoken to in: flag, then `KILAT_LANG`, then `LANG`.
 
 use crate::cli::LangArg;
+use clap::ValueEnum as _;
 pub(crate) use kilat_client::Lang;
+use std::ffi::OsString;
 
 /// The text that a key names in a language, with its places filled.
 macro_rules! say {
@@ -13,6 +15,16 @@ macro_rules! say {
     };
 }
 pub(crate) use say;
+
+/// The language before the command line is understood: help and mistakes need one too.
+pub(crate) fn before_parsing(typed: &[OsString]) -> Lang {
+    let typed = || typed.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    let behind = typed().zip(typed().skip(1)).find(|(flag, _)| flag == "--lang");
+    let within = typed().find_map(|word| word.strip_prefix("--lang=").map(str::to_owned));
+    let asked = behind.map(|(_, value)| value.into_owned()).or(within);
+    let asked = asked.or_else(|| std::env::var("KILAT_LANG").ok());
+    choose(asked.and_then(|value| LangArg::from_str(&value, false).ok()))
+}
 
 /// The language to speak; the flag and `KILAT_LANG` arrive as one.
 pub(crate) fn choose(asked: Option<LangArg>) -> Lang {

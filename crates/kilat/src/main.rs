@@ -15,6 +15,7 @@ mod events;
 mod failure;
 mod files;
 mod gateway;
+mod help;
 mod interrupt;
 mod lang;
 mod listen;
@@ -36,11 +37,10 @@ mod verify;
 
 rust_i18n::i18n!("locales", fallback = "en");
 
-use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, HealthArgs};
+use cli::{Command, HealthArgs, ManArgs};
 use failure::Failure;
 use kilat_client::health::Probe;
-use lang::Lang;
+use lang::{Lang, say};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,7 +51,10 @@ fn main() -> ExitCode {
     // Before the first of it is touched.
     memory::in_small_pages();
     up::end_with_keeper();
-    let cli = Cli::parse();
+    let cli = match help::parse() {
+        Ok(cli) => cli,
+        Err(shown) => return shown,
+    };
     let lang = lang::choose(cli.lang);
     let ended = run(cli.command, lang);
     repeats::finish();
@@ -79,10 +82,10 @@ fn run(command: Command, lang: Lang) -> Result<ExitCode, Failure> {
         Command::Health(args) => health(args, lang),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "kilat", &mut script);
+            clap_complete::generate(shell, &mut help::command(lang), "kilat", &mut script);
             output::print(&String::from_utf8_lossy(&script))
         }
-        Command::Man => manual(),
+        Command::Man(args) => manual(&args, lang),
     }
 }
 
@@ -93,10 +96,22 @@ fn health(args: HealthArgs, lang: Lang) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn manual() -> Result<ExitCode, Failure> {
+/// One page, or all of them as files.
+fn manual(args: &ManArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let cannot = |e| Failure::failed(say!(lang, "man.cannot", error = e));
+    let mut command = help::command(lang);
+    if let Some(directory) = &args.all {
+        std::fs::create_dir_all(directory).map_err(cannot)?;
+        clap_mangen::generate_to(command, directory).map_err(cannot)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    command.build();
+    let nothing = || {
+        let page = args.page.join(" ");
+        Failure::usage(say!(lang, "man.no_page", page = page))
+    };
+    let found = args.page.iter().try_fold(&command, |at, name| at.find_subcommand(name));
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut page)
-        .map_err(|e| Failure::failed(format!("the manual can't be made ({e})")))?;
+    clap_mangen::Man::new(found.ok_or_else(nothing)?.clone()).render(&mut page).map_err(cannot)?;
     output::print(&String::from_utf8_lossy(&page))
 }

@@ -19,7 +19,12 @@ const EVENTS: [(&str, &str); 3] = [("demo", "demo-1"), ("demo", "demo-2"), ("dem
 /// or [`ClientError::Usage`] when the server says no.
 pub fn demo(access: &Access, as_json: bool, lang: Lang) -> Result<String, ClientError> {
     let api = Api::new(access, lang)?;
-    let explain = |error: &CallError| error.explain(&access.url, lang);
+    let explain = |error: &CallError| match error {
+        CallError::Refused { status: 401, .. } => {
+            ClientError::Usage(lang.say("publish.token", &[]))
+        }
+        error => error.explain(&access.url, lang),
+    };
     let mut text = String::new();
     let mut outcomes = Vec::new();
     for (topic, id) in EVENTS {

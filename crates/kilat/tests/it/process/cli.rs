@@ -84,6 +84,74 @@ fn settings_in_force_are_printed_without_secrets() {
     assert_eq!(stdout(&again), printed, "what is printed is a settings file");
 }
 
+#[test]
+fn help_and_mistakes_are_in_the_language_of_the_reader() {
+    let says_in = |arguments: &[&str]| {
+        let output = kilat(arguments.iter().copied()).env("LANG", "id_ID.UTF-8").output().unwrap();
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    for arguments in [&["--help"][..], &["sale", "--help"], &["help", "check"], &["lookup", "-h"]] {
+        let (code, help, _) = says_in(arguments);
+        assert_eq!(code, Some(0));
+        assert!(help.contains("Pemakaian:") && help.contains("Opsi:"), "{help}");
+        for english in ["Usage:", "Options:", "Print ", "Commands:", "[default: ", "values:"] {
+            assert!(!help.contains(english), "{english} is in\n{help}");
+        }
+    }
+    let (_, help, _) = says_in(&["--lang=en", "--help"]);
+    assert!(help.contains("Usage:"), "the flag wins: {help}");
+    let table: [(&[&str], &str); 10] = [
+        (&["nix"], "tidak ada perintah 'nix'"),
+        (&["attak"], "maksudnya attack?"),
+        (&["gateway"], "--replica <URL> belum ada"),
+        (&["kill"], "Pemakaian: kilat kill <NAME>"),
+        (&["serve", "--replicas=3"], "--replicas adalah opsi dari: kilat up"),
+        (&["check", "stock", "--form=xml"], "pakai salah satu dari text, csv, jsonl"),
+        (&["check", "--column"], "--column <NAME> butuh nilai"),
+        (&["attack", "--sale=a", "--supply=3"], "tidak dapat dipakai bersama"),
+        (&["ps", "--json", "--json"], "hanya boleh diberikan satu kali"),
+        (&["sale", "restock", "a", "x"], "'x' bukan nilai untuk <UNITS>"),
+    ];
+    for (arguments, says) in table {
+        let (code, _, said) = says_in(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.starts_with("kilat: ") && said.contains(says), "{arguments:?}: {said}");
+        assert!(!said.contains("Usage:") && !said.contains("error:"), "{arguments:?}: {said}");
+    }
+}
+
+/// Whoever has typed it knows it from elsewhere.
+#[test]
+fn an_option_of_another_command_is_named_with_the_command() {
+    let table: [(&[&str], &str); 3] = [
+        (&["serve", "--replicas=3"], "--replicas is an option of: kilat up"),
+        (&["stress", "--data=/nowhere"], "--data is an option of: kilat up, kilat ps, kilat kill"),
+        (&["attack", "--topic", "a"], "--topic is an option of: kilat stress, kilat events forget"),
+    ];
+    for (arguments, says) in table {
+        let output = run(arguments.iter().copied());
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(says) && !said.contains("similar"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let page = says(&["man", "attack"], 0);
+    assert!(page.contains("kilat\\-attack") && page.contains("\\-\\-buyers"), "{page}");
+    let page = says(&["man", "sale", "create"], 0);
+    assert!(page.contains("\\-\\-per\\-customer"), "{page}");
+    says(&["man", "nix"], 2);
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    says(&["man", "--all", pages.to_str().unwrap()], 0);
+    for name in ["kilat.1", "kilat-attack.1", "kilat-sale-create.1", "kilat-events-forget.1"] {
+        let page = std::fs::read_to_string(pages.join(name)).unwrap();
+        assert!(page.contains(".TH"), "{name}: {page}");
+    }
+}
+
 /// Whoever has the port is named if it is a Kilat, and so is the option that chooses another.
 #[test]
 fn an_address_in_use_is_named_with_who_has_it_and_the_option_to_change() {

@@ -1,0 +1,159 @@
+//! What is said when the command line can't be understood, and how help is put out.
+
+use super::texts;
+use crate::lang::{Lang, say};
+use crate::output;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
+use std::error::Error as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+/// Exit code when the command line is wrong.
+const USAGE: u8 = 2;
+/// Most commands that are named as those that have an option.
+const NAMED_MAX: usize = 4;
+
+/// Shows help on stdout, or what is wrong on stderr.
+pub(super) fn show(mut error: Error, command: &Command, lang: Lang) -> ExitCode {
+    let elsewhere = elsewhere(&error, command, lang);
+    if elsewhere.is_some() {
+        // What is only similar was not meant then.
+        error.remove(ContextKind::SuggestedArg);
+    }
+    if lang == Lang::English {
+        if let Some(tip) = elsewhere {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        // Where nobody reads, the exit code still says it.
+        let _ = error.print();
+        return code(&error);
+    }
+    let in_colour = match error.use_stderr() {
+        true => std::io::stderr().is_terminal(),
+        false => std::io::stdout().is_terminal(),
+    };
+    let rendered = error.render();
+    let text = if in_colour { rendered.ansi().to_string() } else { rendered.to_string() };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return output::print(&translated(text)).unwrap_or_else(|failure| failure.report());
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => tell(&translated(text)),
+        _ => {
+            let what = explain(&error, lang).unwrap_or(text);
+            let tip = elsewhere.map(|tip| format!("\n\n  {tip}")).unwrap_or_default();
+            let usage = error.get(ContextKind::Usage).map(text_of);
+            let usage = usage.map(|usage| translated(format!("\n\n{usage}"))).unwrap_or_default();
+            tell(&format!("kilat: {what}{tip}{usage}\n\n{}\n", say!(lang, "usage.more")));
+        }
+    }
+    code(&error)
+}
+
+fn code(error: &Error) -> ExitCode {
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Where nobody reads, the exit code still says it.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Help with what clap itself says, and what values mean, in Indonesian.
+fn translated(help: String) -> String {
+    let texts = texts();
+    let tables = ["words", "values"].into_iter().filter_map(|name| texts.get(name)?.as_table());
+    let mut pairs: Vec<(&str, &str)> =
+        tables.flatten().filter_map(|(from, to)| Some((from.as_str(), to.as_str()?))).collect();
+    // One may hold another.
+    pairs.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    pairs.into_iter().fold(help, |help, (from, to)| help.replace(from, to))
+}
+
+/// One sentence, if this kind of mistake has one.
+fn explain(error: &Error, lang: Lang) -> Option<String> {
+    let part = |kind| error.get(kind).map(text_of);
+    let argument = || part(ContextKind::InvalidArg).unwrap_or_default();
+    let value = || part(ContextKind::InvalidValue).unwrap_or_default();
+    Some(match error.kind() {
+        ErrorKind::InvalidValue if value().is_empty() => {
+            say!(lang, "usage.no_value", argument = argument())
+        }
+        ErrorKind::InvalidValue => {
+            let known = part(ContextKind::ValidValue).unwrap_or_default();
+            say!(lang, "usage.value", argument = argument(), value = value(), known = known)
+        }
+        ErrorKind::ValueValidation => {
+            let why = error.source().map(ToString::to_string).unwrap_or_default();
+            say!(lang, "usage.bad_value", argument = argument(), value = value(), why = why)
+        }
+        ErrorKind::UnknownArgument => {
+            let near = part(ContextKind::SuggestedArg)
+                .map(|near| format!("; {}", say!(lang, "usage.near", near = near)));
+            let near = near.unwrap_or_default();
+            say!(lang, "usage.unknown", argument = argument(), near = near)
+        }
+        ErrorKind::InvalidSubcommand => {
+            let asked = part(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let near = part(ContextKind::SuggestedSubcommand)
+                .map(|near| format!("; {}", say!(lang, "usage.near", near = near)));
+            say!(lang, "usage.command", asked = asked, near = near.unwrap_or_default())
+        }
+        ErrorKind::MissingRequiredArgument => {
+            say!(lang, "usage.missing", argument = argument())
+        }
+        ErrorKind::MissingSubcommand => say!(lang, "usage.no_command"),
+        ErrorKind::ArgumentConflict => {
+            let other = part(ContextKind::PriorArg).unwrap_or_default();
+            if other == argument() {
+                say!(lang, "usage.twice", argument = argument())
+            } else {
+                say!(lang, "usage.conflict", argument = argument(), other = other)
+            }
+        }
+        ErrorKind::NoEquals => say!(lang, "usage.no_equals", argument = argument()),
+        ErrorKind::TooManyValues => {
+            say!(lang, "usage.too_many", argument = argument(), value = value())
+        }
+        ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
+            say!(lang, "usage.no_value", argument = argument())
+        }
+        ErrorKind::InvalidUtf8 => say!(lang, "usage.not_utf8"),
+        _ => return None,
+    })
+}
+
+fn text_of(value: &ContextValue) -> String {
+    match value {
+        ContextValue::Strings(all) => all.join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// Which other commands have the option that this one has not.
+fn elsewhere(error: &Error, command: &Command, lang: Lang) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let typed = text_of(error.get(ContextKind::InvalidArg)?);
+    let option = typed.split(['=', ' ']).next()?.strip_prefix("--")?;
+    let mut having = Vec::new();
+    commands_with(option, command, "kilat", &mut having);
+    having.truncate(NAMED_MAX);
+    let commands = having.join(", ");
+    let name = format!("--{option}");
+    (!having.is_empty()).then(|| say!(lang, "usage.elsewhere", option = name, commands = commands))
+}
+
+fn commands_with(option: &str, command: &Command, path: &str, found: &mut Vec<String>) {
+    let mut arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
+    if path != "kilat" && arguments.any(|argument| argument.get_long() == Some(option)) {
+        found.push(path.to_owned());
+        // Those below have it from this one.
+        return;
+    }
+    for below in command.get_subcommands() {
+        commands_with(option, below, &format!("{path} {}", below.get_name()), found);
+    }
+}
