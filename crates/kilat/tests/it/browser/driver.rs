@@ -172,11 +172,6 @@ impl Browser {
     /// What a reader sees of the element; waits until it is there. One that the page replaces
     /// meanwhile is looked for again.
     pub(super) fn text(&self, css: &str) -> String {
-        let text = wait_for(css, || {
-            let element = self.find(css);
-            let path = format!("/session/{}/element/{element}/text", self.session);
-            try_ask(&self.url, "GET", &path, &Value::Null).ok()
-        });
         let text = self.on(css, "GET", "text", &Value::Null);
         text.as_str().unwrap().to_owned()
     }
@@ -187,9 +182,8 @@ impl Browser {
 
     /// Types into a field in place of what stands there.
     pub(super) fn fill(&self, css: &str, text: &str) {
-        let element = self.find(css);
-        self.post(&format!("element/{element}/clear"), &json!({}));
-        self.post(&format!("element/{element}/value"), &json!({"text": text}));
+        self.on(css, "POST", "clear", &json!({}));
+        self.on(css, "POST", "value", &json!({"text": text}));
     }
 
     /// A cookie that the page was sent, as it is sent back.
@@ -267,18 +261,6 @@ impl Drop for Browser {
 }
 
 fn ask(url: &str, method: &str, path: &str, body: &Value) -> Value {
-    try_ask(url, method, path, body).unwrap_or_else(|why| panic!("{method} {path}: {why}"))
-}
-
-/// The driver's answer; its refusal is an error.
-fn try_ask(url: &str, method: &str, path: &str, body: &Value) -> Result<Value, String> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let headers = [("content-type", "application/json; charset=utf-8")];
-    let reply = http::call(url, method, path, &headers, &body).unwrap();
-    match reply.status {
-        200 => Ok(reply.json()["value"].clone()),
-        _ => Err(reply.text().to_owned()),
-    }
     try_ask(url, method, path, body).unwrap_or_else(|| panic!("{method} {path}: it is gone"))
 }
 
