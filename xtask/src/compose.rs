@@ -26,7 +26,7 @@ const REFUSED: &str = "no Docker engine can run here: ";
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// As [`run`], and says why when it did not run.
+/// As [`run()`], and says why when it did not run.
 pub(crate) fn run_alone() -> Result<bool> {
     match run(Scope::new(false))? {
         Outcome::Passed { .. } => Ok(true),

@@ -173,7 +173,7 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
                 b"a\x1b[31m,\xe2\x80\xae\n",
                 "ids:1: there is no column sku: name one of these with --column: a\u{fffd}[31m, \u{fffd}",
             ),
-            (b"x,sku\n\"1\n1\",a\nb\n", "ids:4: the row has 1 cells where the first has 2"),
+            (b"x,sku\n\"1\n1\",a\nb\n", "ids:4: the row has 1 cell where the first has 2"),
             (b"sku\n\"a\nb\"\n\xff\n", "ids:4: byte 1 is not valid UTF-8"),
             (b"sku\na\0\n", "ids:2: an id with the character NUL"),
             (&long, "ids:3: an id of 65537 bytes"),

@@ -1,5 +1,6 @@
 //! The operator's pages, as an operator uses them.
 
+use super::album;
 use super::driver::Browser;
 use crate::http;
 use crate::program::{ADMIN, Server, kilat, serve};
@@ -130,5 +131,38 @@ fn a_check_runs_from_the_browser_and_its_result_can_be_kept() {
         rows[1].starts_with("SKU-001,found,") && rows[2].starts_with("'=2+2,not_found,"),
         "{rows:?}"
     );
+    server.stop();
+}
+
+/// With as much to see as an operator has in the middle of a sale.
+#[test]
+fn pictures_of_the_operators_pages() {
+    let data = tempfile::tempdir().unwrap();
+    let more = ["--listen=127.0.0.1:0", "--lookup-listen=127.0.0.1:0"];
+    let server = Server::run(kilat(serve(data.path())).args(more));
+    server.make_sale("tiket-konser", 2_500, 600);
+    server.make_sale("nusantara-x1", 400, 600);
+    let browser = Browser::start(true);
+    browser.open(&format!("{}/ops/sign-in?lang=en", server.url));
+    album::take(&browser, "ops-sign-in");
+    browser.fill("#token", ADMIN);
+    browser.click("#sign-in");
+    browser.wait_for_text("#link", "Live");
+    // Kept pictures show a longer past.
+    browser.fill("#seconds", if album::folder().is_some() { "30" } else { "2" });
+    browser.fill("#rate", "120");
+    browser.click("#rehearse");
+    browser.wait_for("#verdict", |verdict| verdict.contains("✓ Proven"));
+    album::take(&browser, "ops-dashboard");
+    browser.open(&format!("{}/ops/sales/tiket-konser", server.url));
+    album::take(&browser, "ops-sale");
+    browser.click("#certificate");
+    browser.wait_until_shown("#equation", true);
+    album::take(&browser, "ops-certificate");
+    browser.open(&format!("{}/ops/check", server.url));
+    browser.click("#check-stock");
+    browser.wait_for("#result", |rows| rows.contains("units in Kilat"));
+    browser.wait_for_text("#check-state", "Done");
+    album::take(&browser, "ops-check");
     server.stop();
 }
