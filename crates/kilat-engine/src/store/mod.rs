@@ -1,5 +1,5 @@
-//! Ledgers that another engine keeps, as a [`Handle`] like that of an engine in this process, and
-//! event logs that one keeps, as [`Events`].
+//! Ledgers that another engine keeps, as a [`Handle`](crate::Handle) like that of an engine in this process, and
+//! event logs that one keeps, as [`Events`](crate::Events).
 //!
 //! ```text
 //! Handle ─▶ Intake (bounded) ─▶ Runner: one statement a batch ─▶ the store ─▶ Board, replies

@@ -108,7 +108,7 @@ impl Questions {
         assert!(!is_told || number(&list, "\"available\":") == now, "{now} are left: {list}");
         assert!(is_told || status(&list) == 503, "{list}");
         let page = self.page.until("</html>");
-        let shown = number(&page, "<progress id=\"level\" max=\"100000\" value=\"");
+        let shown = number(&page, "max=\"100000\" value=\"");
         assert!(shown == now || page.contains(CUT_OFF), "{now} are left: {page}");
         let stream = self.stream.until("}");
         assert_eq!(number(&stream, "\"available\":"), now, "{stream}");

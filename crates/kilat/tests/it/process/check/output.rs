@@ -52,7 +52,7 @@ fn a_long_run_shows_what_to_look_at_only() {
         "{text}"
     );
     assert!(text.contains("502 ids: 2 found, 500 not found, 0 unknown; 1 to look at"), "{text}");
-    assert!(text.contains("1 ids came again"), "{text}");
+    assert!(text.contains("1 id came again"), "{text}");
     assert_eq!(lookups(&folder.path().join("kilat-check-stock.jsonl")).len(), 502);
 }
 
