@@ -3,6 +3,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -123,11 +124,35 @@ impl Cluster {
         self.try_sql(sql).unwrap_or_else(|| panic!("failed: {sql}"))
     }
 
+    /// A transaction that has come so far, and is undone when it is dropped.
+    pub(crate) fn begin(&self, sql: &str) -> Transaction {
+        let mut psql = Command::new("psql");
+        psql.args(["-XAtq", "-d", &self.url()]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut psql = psql.spawn().unwrap();
+        writeln!(psql.stdin.as_mut().unwrap(), "BEGIN; {sql};").unwrap();
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'";
+        while self.sql(open).trim() != "1" {
+            assert!(psql.try_wait().unwrap().is_none(), "failed: {sql}");
+        }
+        Transaction(psql)
+    }
+
     fn try_sql(&self, sql: &str) -> Option<String> {
         let mut psql = Command::new("psql");
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &self.url(), "-c", sql]);
         let output = psql.stdin(Stdio::null()).output().unwrap();
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+/// See [`Cluster::begin`].
+pub(crate) struct Transaction(Child);
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // It ends with its input.
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
     }
 }
 

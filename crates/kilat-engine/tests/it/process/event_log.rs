@@ -183,9 +183,14 @@ async fn a_publication_whose_verdicts_are_lost_is_counted_once_and_gets_them_aga
     let store = log(address.parse().unwrap());
     let items = [event("t", 1, "x"), event("t", 2, "x"), event("t", 1, "x"), event("t", 2, "y")];
     assert_eq!(publish(store.events(), &items[..1]).await.unwrap(), [Verdict::Stored(0)]);
-    proxy.set(Weather { replies_lost: true, ..Weather::default() });
+    // Replies are lost once the server has the request, and nothing that was asked before.
+    let busy = cluster.begin("SELECT FROM kilat.event_log FOR UPDATE");
     let events = store.events().clone();
     let publishing = tokio::spawn(async move { publish(&events, &items[1..]).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    wait_for(|| cluster.sql(waits).trim() == "1");
+    proxy.set(Weather { replies_lost: true, ..Weather::default() });
+    drop(busy);
     wait_for(|| cluster.sql("SELECT received FROM kilat.event_log").trim() == "4");
     proxy.cut();
     proxy.set(Weather::default());
