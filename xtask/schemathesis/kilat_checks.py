@@ -13,7 +13,12 @@ ORDERS = {
 }
 
 # Not reached with what the suite can send: they belong to a browser's cookie.
-UNREACHED = {"GET /s/{sale}/orders/{order}", "POST /buy"}
+UNREACHED = {
+    "GET /s/{sale}/orders/{order}",
+    "POST /s/{sale}/orders/{order}/cancel",
+    "POST /s/{sale}/orders/{order}/confirm",
+    "POST /buy",
+}
 
 # Refusals that no schema can foresee, by code, or by field of `invalid`.
 CODES = {"idempotency_key_reused"}
