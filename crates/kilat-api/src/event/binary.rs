@@ -6,7 +6,7 @@
 use super::canonical::{Canonical, put_string};
 use super::cloud::{self, Attributes};
 use super::faults::Faults;
-use super::read::{Buffers, Event, OnInvalid, Read, Reading, Stop, utf8};
+use super::reading::{Buffers, Event, OnInvalid, Read, Reading, Stop, utf8};
 use super::scan::{Quoted, Scanner, Syntax};
 use crate::problem::Problem;
 use base64::Engine as _;

@@ -5,7 +5,7 @@
 //! become members of the payload, so that nothing is lost. Attributes that are
 //! `null` are not set (JSON Event Format 1.0.2, section 2.2).
 
-use super::read::{Draft, MISSING, Reading, TOPIC_EXPECTED};
+use super::reading::{Draft, MISSING, Reading, TOPIC_EXPECTED};
 use super::scan::{Quoted, Scanner, Syntax};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -8,10 +8,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `read`, `native` | bodies: an object, an array, lines; each event checked and passed on |
+//! | `read` | bodies: an object, an array, lines |
+//! | `native` | an event in Kilat's own form |
 //! | `cloud` | CloudEvents in the structured, batched and binary modes, as events |
 //! | `canonical` | the bytes by which two events are compared |
 //! | `reply` | replies, as both sides of the wire know them |
+//! | `reading` | what all forms share: each event checked and passed on |
 //! | `scan`, `time`, `faults` | what those are made of |
 //!
 //! Knows nothing about where events are stored or who publishes them.
@@ -22,13 +24,15 @@ mod cloud;
 mod faults;
 mod native;
 mod read;
+mod reading;
 mod reply;
 mod scan;
 mod time;
 
 pub use binary::{Binary, read_binary};
 pub use canonical::PAYLOAD_DEPTH_MAX;
-pub use read::{Buffers, Event, Form, OnInvalid, Read, Skipped, read};
+pub use read::{Form, read};
+pub use reading::{Buffers, Event, OnInvalid, Read, Skipped};
 pub use reply::{
     EventRequest, EventResult, EventStatus, EventsPage, ForgetReply, ForgetRequest, PublishRequest,
     Published, Runtime, StatsReply, StoredEvent, TopicCount, TopicsReply,

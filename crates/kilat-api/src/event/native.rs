@@ -1,7 +1,7 @@
 //! An event in Kilat's own form: `topic`, `event_id`, `timestamp`, `source` and `payload`, each
 //! once, and nothing else.
 
-use super::read::{Draft, MISSING, Reading, TOPIC_EXPECTED};
+use super::reading::{Draft, MISSING, Reading, TOPIC_EXPECTED};
 use super::scan::{Quoted, Scanner, Syntax};
 
 /// Where a member's value goes: nothing yet, or what was given if it was a string.
