@@ -7,14 +7,11 @@
 use super::OnDurable;
 use super::failure::Failure;
 use super::file::{Medium, Place};
+use super::tail::UNSYNCED_BYTES_MAX;
 use crate::check::finding::Finding;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-
-/// Bytes that one run may have appended and not yet made durable; then its writer waits. A
-/// power cut can take no more than that from each run.
-pub(super) const UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What the writer and this thread share.
 #[derive(Default)]

@@ -51,3 +51,17 @@ impl Failure {
         ClientError::Storage(lang.say(key, &[("file", &path.display()), ("why", why)]))
     }
 }
+
+/// Why a run can't begin.
+pub(super) enum Stop {
+    /// The key of the sentence, and what the system says.
+    Usage(&'static str, String),
+    /// As of any append.
+    Failure(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failure(failure)
+    }
+}

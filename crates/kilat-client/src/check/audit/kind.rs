@@ -3,19 +3,16 @@
 
 use super::RunId;
 use super::chain::Sum;
-use super::durable::UNSYNCED_BYTES_MAX;
 use super::lines::Lines;
+use super::record::{RECORD, RUN_ID_BYTES};
 use super::seed;
-use super::tail::next_hole;
+use super::tail::{UNSYNCED_BYTES_MAX, next_hole};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Bytes of the beginning by which a log is known.
 const HEAD_BYTES: usize = 512;
-/// How every record begins; the run's id follows, of so many bytes.
-pub(super) const RECORD: &[u8] = b"{\"run\":\"";
-pub(super) const RUN_ID_BYTES: usize = 36;
 /// After the id.
 const NUMBER: &[u8] = b"\",\"n\":";
 /// Longest file of nothing but zeros that is taken for the first appends of a run, lost to a

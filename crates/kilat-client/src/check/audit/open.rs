@@ -1,7 +1,7 @@
 //! Finding or making the file of a log, and the first record of a run.
 
 use super::durable::Durability;
-use super::failure::Failure;
+use super::failure::{Failure, Stop};
 use super::file::{self, LogFile, Medium, Place};
 use super::records::{Origin, PROGRAM, Records};
 use super::resume::Past;
@@ -26,20 +26,6 @@ use tokio::sync::mpsc;
 
 /// How often the file may be replaced between opening and locking it.
 const OPENINGS_MAX: u32 = 8;
-
-/// Why a run can't begin.
-pub(super) enum Stop {
-    /// The key of the sentence, and what the system says.
-    Usage(&'static str, String),
-    /// As of any append.
-    Failure(Failure),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failure(failure)
-    }
-}
 
 /// What can't be opened, for the reason that the system gives.
 fn unusable(why: impl Display) -> Stop {

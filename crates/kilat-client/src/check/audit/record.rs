@@ -1,12 +1,15 @@
 //! One line of a JSON Lines log, read back.
 
+use super::RunId;
 use super::chain::Sum;
 use super::records::{Counts, FORMAT, Origin};
-use super::{RunId, kind};
 use crate::check::finding::Outcome;
 use serde::Deserialize;
 use std::borrow::Cow;
 
+/// How every record begins; the run's id follows, of so many bytes.
+pub(super) const RECORD: &[u8] = b"{\"run\":\"";
+pub(super) const RUN_ID_BYTES: usize = 36;
 /// After the run's id in a first record.
 const START: &[u8] = b"\",\"n\":0,\"kind\":\"start\",";
 
@@ -111,7 +114,7 @@ impl Resumes<'_> {
 
 /// The run's id as it stands in a line, and what follows it, without reading the line.
 pub(super) fn run_bytes(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    line.strip_prefix(kind::RECORD)?.split_at_checked(kind::RUN_ID_BYTES)
+    line.strip_prefix(RECORD)?.split_at_checked(RUN_ID_BYTES)
 }
 
 /// Whether a line can be the first record of a run.

@@ -4,8 +4,8 @@
 //! that is damaged could have been of any run, so the chains of all runs are followed. Most of
 //! that needs no lock; what was appended meanwhile is read under it.
 
+use super::failure::Stop;
 use super::lines::{Line, Lines};
-use super::open::Stop;
 use super::record::{Kind, Record, is_start};
 use super::records::{Counts, Origin};
 use super::strand::Strand;

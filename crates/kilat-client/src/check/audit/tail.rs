@@ -15,9 +15,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+/// Bytes that one run may have appended and not yet made durable; then its writer waits. A
+/// power cut can take no more than that from each run.
+pub(super) const UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Bytes at the end that are searched for zeros: what eight processes may have appended and not
 /// yet made durable.
-pub(super) const TAIL_BYTES_MAX: u64 = 8 * super::durable::UNSYNCED_BYTES_MAX;
+pub(super) const TAIL_BYTES_MAX: u64 = 8 * UNSYNCED_BYTES_MAX;
 /// A device writes so many bytes whole or not at all, from multiples of it.
 const SECTOR_BYTES: u64 = 512;
 /// Bytes looked at in one step.

@@ -6,7 +6,7 @@
 use super::chain::{BEFORE_SUM, SEAL_BYTES, Sum};
 use super::kind::{self, Kind as FileKind};
 use super::lines::{LINE_BYTES_MAX, Lines};
-use super::record::Record;
+use super::record::{self, Record};
 use super::tail;
 use crate::{ClientError, Lang};
 use fault::What;
@@ -102,13 +102,13 @@ fn is_torn(file: &File, end: u64, size: u64) -> io::Result<bool> {
     if line.whole || memchr::memchr(0, line.bytes).is_some() {
         return Ok(true);
     }
-    let begin = &line.bytes[..line.bytes.len().min(kind::RECORD.len())];
+    let begin = &line.bytes[..line.bytes.len().min(record::RECORD.len())];
     let ends = memchr::memmem::find_iter(line.bytes, BEFORE_SUM).map(|at| at + SEAL_BYTES);
     let mut whole = ends.filter_map(|end| line.bytes.get(..end));
     let is_changed =
         whole.any(|text| text.len() < line.bytes.len() && Record::read(text).is_some());
     let is_short = line.bytes.len() < LINE_BYTES_MAX;
-    Ok(is_short && kind::RECORD.starts_with(begin) && !is_changed)
+    Ok(is_short && record::RECORD.starts_with(begin) && !is_changed)
 }
 
 /// Kind and size while nobody is in the middle of an append. A file system without locks, or a
