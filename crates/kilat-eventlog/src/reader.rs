@@ -9,10 +9,10 @@ use kilat_journal::Storage;
 use crate::content::Content;
 use crate::counters::{Counters, Origin};
 use crate::error::ReadError;
-use crate::forget::Rules;
 use crate::frame::Spans;
 use crate::locate::Locator;
 use crate::publication::Publication;
+use crate::rules::Rules;
 use crate::shared::Shared;
 use crate::topics::TopicCount;
 

@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use kilat_journal::{FrameView, Journal, LogReader, Position, RecoverError, Storage};
 
 use crate::error::OpenError;
-use crate::forget::in_force;
 use crate::frame::{EventsHead, Fixed, HEAD_FIXED_BYTES, Head, Malformed, RuleText};
 use crate::index::{GENERATION_EVENTS_MAX, Indexer, Restored};
 use crate::memory::Memory;
 use crate::publication::Printer;
 use crate::reader::Reader;
+use crate::rules::in_force;
 use crate::shared::Shared;
 use crate::topics::Numbering;
 use crate::visible::{Change, Figures, Visible};

@@ -1,16 +1,14 @@
 //! What the committing thread, readers and publishers share: the durable state, the log's files
 //! and the index.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kilat_journal::{JournalId, LogReader, Storage};
 
 use crate::error::ReadError;
-use crate::index::{Candidate, IndexError, Indexing};
-use crate::locate::Locator;
-use crate::publication::{Hit, LookUp, Printer, Publication};
+use crate::index::{IndexError, Indexing};
+use crate::publication::Printer;
 use crate::visible::Visible;
 
 pub(crate) struct Shared<S: Storage> {
@@ -64,6 +62,11 @@ impl<S: Storage> Shared<S> {
         self.end.store(end, Ordering::Release);
     }
 
+    /// Runs cover all events before this offset; who looks for one there need not look in memory.
+    pub(crate) fn covered(&self) -> u64 {
+        self.memory_first.load(Ordering::Acquire)
+    }
+
     /// Says from which offset on events are in memory; runs cover all before it.
     pub(crate) fn show_memory(&self, first: u64) {
         self.memory_first.store(first, Ordering::Release);
@@ -84,36 +87,5 @@ impl<S: Storage> Shared<S> {
             Ok(()) => ReadError::Index(why),
             Err(error) => ReadError::Index(format!("{why}, and it can't be given up: {error}")),
         }
-    }
-
-    /// Looks for a publication's events that are not in memory.
-    pub(crate) fn look_up(&self, publication: &Publication) -> Result<LookUp, ReadError> {
-        let covered = self.memory_first.load(Ordering::Acquire);
-        let hits = self.look_up_in(publication, 0..covered)?;
-        Ok(LookUp { covered, hits })
-    }
-
-    /// Looks for a publication's events among those at these offsets, which runs cover. A print
-    /// that is found is a suspicion only: it is confirmed against topic and id in the log.
-    pub(crate) fn look_up_in(
-        &self,
-        publication: &Publication,
-        offsets: Range<u64>,
-    ) -> Result<Vec<Hit>, ReadError> {
-        let runs = self.index.runs();
-        let mut candidates = Vec::new();
-        let asked = runs.of_offsets(&offsets).candidates_of(publication.prints(), &mut candidates);
-        asked.map_err(|error| self.index_failed(&error))?;
-        candidates.retain(|candidate| offsets.contains(&candidate.offset));
-        // Neighbours share a frame.
-        candidates.sort_unstable_by_key(|candidate| candidate.offset);
-        let mut locator = Locator::new(self, runs);
-        let mut hits = Vec::new();
-        for Candidate { print, offset } in candidates {
-            let known = locator.confirm(offset, publication.key(print))?;
-            hits.extend(known.map(|known| Hit { index: print as u32, known }));
-        }
-        hits.sort_unstable_by_key(|hit| hit.index);
-        Ok(hits)
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use kilat_journal::{Place, Position};
 
 use crate::counters::Totals;
-use crate::forget::Rules;
 use crate::frame::Malformed;
 use crate::index::TopicId;
+use crate::rules::Rules;
 use crate::tail::Tail;
 use crate::topics::{TOPIC_BYTES_MAX, Topics};
 use crate::visible::{Figures, Visible};

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use kilat_journal::{Place, Position};
 
 use crate::counters::Totals;
-use crate::forget::Rules;
 use crate::frame::Fixed;
 use crate::index::{Sample, TopicId};
+use crate::rules::Rules;
 use crate::tail::Tail;
 use crate::topics::Topics;
 

@@ -12,11 +12,12 @@ use kilat_journal::{Committed, Place, Position, Storage};
 
 use crate::counters::{Origin, Verdict};
 use crate::error::{ReadError, Refusal};
-use crate::forget::{ForgetRule, in_force};
+use crate::forget::ForgetRule;
 use crate::frame::{ENTRY_BYTES, Fixed, HEAD_FIXED_BYTES, Kind, RuleText};
 use crate::index::{Generation, Known, Sealing, TopicId};
 use crate::memory::Memory;
 use crate::publication::{Hit, Prepared, Publication};
+use crate::rules::in_force;
 use crate::shared::Shared;
 use crate::topics::{TOPICS_MAX, Topics};
 use crate::visible::{Change, Figures};

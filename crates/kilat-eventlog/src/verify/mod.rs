@@ -156,7 +156,7 @@ impl<F: FnMut(&StoredEvent) -> Option<Content>> Check<F> {
                 if rule.below > fixed.first {
                     return Err(Malformed("a rule forgets events that there are not"));
                 }
-                change.rule = crate::forget::in_force(rule, &self.visible.topics);
+                change.rule = crate::rules::in_force(rule, &self.visible.topics);
             }
             Head::Events(events) => self.events(frame.number, events, body, &mut change)?,
         }
