@@ -9,13 +9,15 @@ use super::gauges::Gauges;
 use super::ids::{IdInput, Ids};
 use super::lookups::{self, RunEnd, Why};
 use super::options::{CheckOptions, LogFormat, OutputForm};
+use super::pace::PaceOptions;
 use super::plan::Plan;
 use super::show::{
     BAR_EVERY, Board, Change, LISTED_MAX, PAGE_ROWS_MAX, PageFile, Paint, Progress, REPORT_VERSION,
     Report, Resumed, Rows, Scene, Tally, Traffic, listing,
 };
+use super::stop::Urgency;
+use crate::ClientError;
 use crate::http::random_bits;
-use crate::{ClientError, Lang};
 use jiff::Timestamp;
 use std::io::Write;
 use std::os::unix::fs::FileTypeExt as _;
@@ -99,12 +101,14 @@ impl<'a> Rounds<'a> {
         overwrite: bool,
         progress: &mut Progress,
     ) -> Result<Round, ClientError> {
+        let asked_at = Instant::now();
         // Opening the log shows that the clock's time can be written down.
         let (mut ids, audit, resumed) = self.open(inputs, overwrite, progress)?;
         let started_at = Timestamp::now();
         let gauges = Gauges::default();
         let began = Instant::now();
-        let end = self.look_up(&mut ids, &audit, &gauges, resumed, progress);
+        let pace = self.plan.pace.after(began - asked_at);
+        let end = self.look_up(&mut ids, &audit, &gauges, &pace, resumed, progress);
         let sealed = audit.finish(self.ending(&end, began.elapsed()))?;
         let elapsed = began.elapsed();
         let (tally, changes) = self.board.end_round();
@@ -136,16 +140,45 @@ impl<'a> Rounds<'a> {
             on_durable: self.on_durable(),
         };
         if !options.resume {
-            let ids = Ids::start(inputs, Seen::new(&std::env::temp_dir()), lang)?;
+            let ids = self.open_ids(inputs, Seen::new(&std::env::temp_dir()))?;
             let (audit, _) = Audit::open(log)?;
             return Ok((ids, audit, Done::default()));
         }
-        try_files(&inputs, lang)?;
+        self.try_files(&inputs)?;
         let (audit, resumed) = Audit::open(log)?;
         if resumed.root.is_none() {
             progress.line(&lang.say("check.run.new_run", &[]));
         }
-        Ok((Ids::start(inputs, resumed.seen, lang)?, audit, resumed.done))
+        Ok((self.open_ids(inputs, resumed.seen)?, audit, resumed.done))
+    }
+
+    /// Begins to read ids. An input that is not open when the check is to end, such as a pipe that
+    /// nobody writes to, is no mistake: the run begins, and says why it ended.
+    pub(super) fn open_ids(&self, inputs: Vec<IdInput>, seen: Seen) -> Result<Ids, ClientError> {
+        let Rounds { options, plan, runtime, .. } = self;
+        let mut ids = Ids::start(inputs, seen, options.lang)?;
+        runtime.block_on(async {
+            tokio::select! {
+                opened = ids.opened() => opened,
+                () = options.stop.until(Urgency::Soon) => Ok(()),
+                () = passed(plan.pace.deadline) => Ok(()),
+            }
+        })?;
+        Ok(ids)
+    }
+
+    /// Whether files can be read at all: the ids can't be opened before the log that says which of
+    /// them have ended, and a mistake must not leave a run in it. What is read only once is left
+    /// alone.
+    fn try_files(&self, inputs: &[IdInput]) -> Result<(), ClientError> {
+        let is_read_once = |path: &Path| {
+            let kind = path.metadata().map(|file| file.file_type());
+            kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket())
+        };
+        let is_file =
+            |input: &&IdInput| matches!(input, IdInput::File { path, .. } if !is_read_once(path));
+        let files = inputs.iter().filter(is_file).cloned().collect();
+        self.open_ids(files, Seen::new(&std::env::temp_dir())).map(drop)
     }
 
     /// Shows what is on disk, and ends the run when nobody reads it.
@@ -164,13 +197,14 @@ impl<'a> Rounds<'a> {
         ids: &mut Ids,
         audit: &Audit,
         gauges: &Gauges,
+        pace: &PaceOptions,
         resumed: Done,
         progress: &mut Progress,
     ) -> RunEnd {
         let Rounds { options, plan, board, runtime, .. } = self;
         let asked = lookups::Plan {
             profile: &plan.profile,
-            options: &plan.pace,
+            options: pace,
             extras: plan.exchange.extras(),
             gauges,
             stop: &options.stop,
@@ -332,18 +366,12 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// Whether files can be read at all: the ids can't be opened before the log that says which of
-/// them have ended, and a mistake must not leave a run in it. What is read only once is left
-/// alone.
-fn try_files(inputs: &[IdInput], lang: Lang) -> Result<(), ClientError> {
-    let is_read_once = |path: &Path| {
-        let kind = path.metadata().map(|file| file.file_type());
-        kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket())
-    };
-    let files = inputs
-        .iter()
-        .filter(|input| matches!(input, IdInput::File { path, .. } if !is_read_once(path)));
-    Ids::start(files.cloned().collect(), Seen::new(&std::env::temp_dir()), lang).map(drop)
+/// Returns when so much time has passed; never, without an end.
+pub(super) async fn passed(span: Option<Duration>) {
+    match span {
+        Some(span) => tokio::time::sleep(span).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn scene(board: &Board, gauges: &Gauges, all: Option<u64>) -> Scene {

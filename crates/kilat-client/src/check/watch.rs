@@ -2,12 +2,13 @@
 
 use super::Id;
 use super::audit::Seen;
-use super::ids::{IdInput, Ids};
-use super::round::{Round, Rounds};
+use super::ids::IdInput;
+use super::round::{Round, Rounds, passed};
 use super::show::{Change, Kind, Paint, Progress, Report, WATCHED_IDS_MAX, clock};
 use super::stop::Urgency;
 use crate::ClientError;
 use jiff::Zoned;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// Time between two looks at how long it is until the next round.
@@ -49,14 +50,20 @@ impl Rounds<'_> {
     fn collect(&self) -> Result<Vec<Id>, ClientError> {
         let lang = self.options.lang;
         let seen = Seen::new(&std::env::temp_dir());
-        let mut ids = Ids::start(self.plan.inputs.clone(), seen, lang)?;
+        let began = Instant::now();
+        let mut ids = self.open_ids(self.plan.inputs.clone(), seen)?;
+        let left = self.plan.pace.after(began.elapsed()).deadline;
         self.runtime.block_on(async {
             let mut listed = Vec::new();
+            let mut late = pin!(passed(left));
             loop {
                 let next = tokio::select! {
                     next = ids.next() => next,
                     // The first round, begun and ended at once, says so in the log.
                     () = self.options.stop.until(Urgency::Soon) => None,
+                    () = &mut late => {
+                        return Err(ClientError::Usage(lang.say("check.input.watch_late", &[])));
+                    }
                 };
                 let Some(next) = next else { return Ok(listed) };
                 if listed.len() == WATCHED_IDS_MAX {

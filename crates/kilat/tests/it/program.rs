@@ -106,6 +106,15 @@ impl Running {
         }
     }
 
+    /// Whether it has said that it hears this signal, so that the system does not end it.
+    pub(crate) fn catches(&self, signal: Signal) -> bool {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        caught.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
+    }
+
     /// Stops it, and waits until none of its threads runs any more: a busy machine takes a moment.
     pub(crate) fn stand_still(&self) {
         self.signal(Signal::STOP);

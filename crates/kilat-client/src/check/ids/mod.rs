@@ -25,6 +25,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Most inputs: each is opened before anything starts.
 const INPUTS_MAX: usize = 256;
@@ -82,31 +83,43 @@ fn printable(name: &str) -> String {
 /// The stream of ids. Dropping it ends the reading.
 pub(crate) struct Ids {
     queue: Arc<Queue>,
+    /// Whether all inputs could be opened, when that is known.
+    opened: oneshot::Receiver<Result<(), ClientError>>,
+    lang: Lang,
     /// Fetched from the queue, not yet asked for.
     ready: VecDeque<(u64, Id)>,
 }
 
 impl Ids {
-    /// Opens all inputs and begins to read them, one after the other. Ids that `seen` has are
-    /// passed over, and it learns those that come.
-    ///
-    /// Of CSV the first row is read here, of standard input too.
+    /// Begins to open all inputs, then to read them, one after the other. Ids that `seen` has
+    /// are passed over, and it learns those that come. Waits for nothing: see
+    /// [`Ids::opened`].
     ///
     /// # Errors
-    /// [`ClientError::Usage`] when an input can't be read or a column is missing.
+    /// [`ClientError::Usage`] when there are too many inputs.
     pub(crate) fn start(inputs: Vec<IdInput>, seen: Seen, lang: Lang) -> Result<Ids, ClientError> {
         if inputs.len() > INPUTS_MAX {
             return Err(ClientError::Usage(lang.say("ids.inputs", &[("most", &INPUTS_MAX)])));
         }
-        let open = |input| Source::open(input, lang);
-        let sources: Vec<Source> = inputs.into_iter().map(open).collect::<Result<_, _>>()?;
         let queue = Arc::new(Queue::new());
         let reader = Reader { queue: Arc::clone(&queue), seen, next_index: 0, lang };
+        let (tell, opened) = oneshot::channel();
         std::thread::Builder::new()
             .name("ids".to_owned())
-            .spawn(move || reader.run(sources))
+            .spawn(move || reader.run(inputs, tell))
             .map_err(|e| ClientError::Fault(e.to_string()))?;
-        Ok(Ids { queue, ready: VecDeque::new() })
+        Ok(Ids { queue, opened, lang, ready: VecDeque::new() })
+    }
+
+    /// Returns when all inputs are open, and of CSV the first row is read; before that the
+    /// stream gives nothing. A pipe that nobody writes to never is. To be waited for once; may be
+    /// dropped while it waits.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] when an input can't be read or a column is missing.
+    pub(crate) async fn opened(&mut self) -> Result<(), ClientError> {
+        let untold = |_| Err(ClientError::Fault(self.lang.say("ids.fault", &[])));
+        (&mut self.opened).await.unwrap_or_else(untold)
     }
 
     /// The next id and its index among those that this stream gives, from 0; `None` after the
@@ -149,7 +162,22 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, sources: Vec<Source>) {
+    fn run(mut self, inputs: Vec<IdInput>, opened: oneshot::Sender<Result<(), ClientError>>) {
+        let open = |input| Source::open(input, self.lang);
+        let sources: Vec<Source> = match inputs.into_iter().map(open).collect() {
+            Ok(sources) => sources,
+            Err(error) => {
+                self.queue.end(Some(ClientError::clone(&error)));
+                // Nobody waits when the check has ended meanwhile.
+                let _ = opened.send(Err(error));
+                return;
+            }
+        };
+        let _ = opened.send(Ok(()));
+        self.read(sources);
+    }
+
+    fn read(&mut self, sources: Vec<Source>) {
         let mut take = |id: &str| self.take(id);
         let result = sources.into_iter().try_for_each(|source| source.read(&mut take));
         let error = match result {

@@ -7,6 +7,15 @@ fn id(text: &str) -> Id {
     Id::new(text).unwrap()
 }
 
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Begins to read in this directory; what comes of opening the inputs.
+fn opened(inputs: Vec<IdInput>, directory: &std::path::Path) -> Result<(), ClientError> {
+    block_on(Ids::start(inputs, Seen::new(directory), Lang::English)?.opened())
+}
+
 /// All that a stream gives, and what ended it.
 fn drain(inputs: Vec<IdInput>) -> (Vec<String>, Option<ClientError>, u64) {
     let directory = tempfile::tempdir().unwrap();
@@ -55,8 +64,7 @@ fn read(form: &IdForm, content: &[u8]) -> Result<Vec<String>, String> {
         assert!(matches!(error, ClientError::Usage(_)), "{error:?}");
         error.to_string().replace(&path.display().to_string(), "ids")
     };
-    let seen = Seen::new(directory.path());
-    Ids::start(vec![input.clone()], seen, Lang::English).map_err(told)?;
+    opened(vec![input.clone()], directory.path()).map_err(told)?;
     match drain(vec![input]) {
         (_, Some(error), _) => Err(told(error)),
         (texts, None, _) => Ok(texts),
@@ -233,12 +241,27 @@ fn nothing_starts_when_an_input_is_not_there() {
             IdInput::Listed(vec![id("a")]),
             IdInput::File { path: path.clone(), form: IdForm::Text },
         ];
-        let error = Ids::start(inputs, Seen::new(directory.path()), Lang::English).err().unwrap();
+        let error = opened(inputs, directory.path()).unwrap_err();
         assert!(matches!(error, ClientError::Usage(_)));
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
     let many = vec![IdInput::Listed(Vec::new()); INPUTS_MAX + 1];
-    assert!(Ids::start(many, Seen::new(directory.path()), Lang::English).is_err());
+    assert!(opened(many, directory.path()).is_err());
+}
+
+/// The thread waits until somebody writes; whoever started it does not.
+#[test]
+fn a_pipe_is_open_when_somebody_writes_to_it() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ids");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let inputs = vec![IdInput::File { path: path.clone(), form: csv("sku") }];
+    let mut ids = Ids::start(inputs, Seen::new(directory.path()), Lang::English).unwrap();
+    std::fs::write(&path, "sku\na\n").unwrap();
+    assert_eq!(block_on(ids.opened()), Ok(()));
+    assert_eq!(block_on(ids.next()).unwrap().unwrap().1, id("a"));
+    assert!(block_on(ids.next()).is_none());
 }
 
 #[test]

@@ -98,6 +98,12 @@ impl PaceOptions {
         let wanted = self.concurrency.unwrap_or(CONCURRENCY_UNASKED_MAX).min(CONCURRENCY_MAX);
         wanted.min(self.places).max(1)
     }
+
+    /// The same when so much of the deadline's time has passed.
+    pub(crate) fn after(&self, passed: Duration) -> PaceOptions {
+        let deadline = self.deadline.map(|deadline| deadline.saturating_sub(passed));
+        PaceOptions { deadline, ..self.clone() }
+    }
 }
 
 #[cfg(test)]

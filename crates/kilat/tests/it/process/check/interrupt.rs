@@ -1,11 +1,14 @@
 //! Ctrl-C: what is under way ends, and the command that goes on can be copied.
 
 use super::{check, ends, lookup, lookups, verified};
-use crate::program::{Running, stdout, wait_for};
+use crate::program::{Running, stdout, tell, wait_for};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// Where nobody answers, and nobody is asked.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 /// Starts `command`; its process, and what it says on stdout in the end.
 fn start(command: &mut Command) -> (Running, std::thread::JoinHandle<String>) {
@@ -90,4 +93,36 @@ fn a_second_time_ends_also_what_waits_for_input_that_never_comes() {
     });
     // Before it has begun to listen, the system ends it.
     assert!(matches!(status.code(), Some(130) | None), "{status}");
+}
+
+/// A pipe with nobody who writes to it, in `folder`: opening it waits for ever.
+fn lonely_pipe(folder: &Path) -> &'static str {
+    tell("mkfifo", &[folder.join("ids.txt").to_str().unwrap()]);
+    "--file=ids.txt"
+}
+
+#[test]
+fn an_input_that_can_not_be_opened_yet_does_not_outlast_the_deadline() {
+    for more in [&[][..], &["--resume"], &["--form=csv", "--column=sku"], &["--watch=1s"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = lonely_pipe(folder.path());
+        let arguments = [&["stock", file, "--deadline=100ms"], more].concat();
+        let mut process = Running::start(&mut check(folder.path(), NOBODY, &arguments));
+        let expected = if more.contains(&"--watch=1s") { 2 } else { 1 };
+        assert_eq!(process.wait().code(), Some(expected), "{more:?}");
+    }
+}
+
+#[test]
+fn one_signal_ends_what_waits_for_an_input_that_can_not_be_opened_yet() {
+    for more in [&[][..], &["--resume"], &["--form=csv", "--column=sku"], &["--watch=1s"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = lonely_pipe(folder.path());
+        let arguments = [&["stock", file], more].concat();
+        let mut process = Running::start(&mut check(folder.path(), NOBODY, &arguments));
+        wait_for("it to listen", || process.catches(Signal::TERM).then_some(()));
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().code(), Some(130), "{more:?}");
+        verified(&folder.path().join("kilat-check-stock.jsonl"));
+    }
 }
