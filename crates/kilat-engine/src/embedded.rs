@@ -81,6 +81,14 @@ pub enum StartError {
     Threads(std::io::Error),
 }
 
+impl StartError {
+    /// Whether there is no data directory at all: another path has to be named.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, StartError::Directory(DirectoryError::Missing { .. }))
+    }
+}
+
 /// A running engine. Dropping it stops it as [`Engine::stop`] does.
 pub struct Engine {
     handle: Handle,

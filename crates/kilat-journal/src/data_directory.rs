@@ -129,6 +129,13 @@ pub enum DirectoryError {
         /// The directory.
         path: PathBuf,
     },
+    /// Name the data directory itself: this is a part of it.
+    Part {
+        /// The part.
+        path: PathBuf,
+        /// The data directory.
+        whole: PathBuf,
+    },
     /// Choose another directory: this one is not empty.
     NotEmpty {
         /// The directory.
@@ -190,6 +197,12 @@ impl fmt::Display for DirectoryError {
                 "{} is not empty and not a kilat data directory; choose an empty or new one",
                 path.display()
             ),
+            Self::Part { path, whole } => write!(
+                f,
+                "{} is a part of the data directory {}; name that one",
+                path.display(),
+                whole.display()
+            ),
             Self::NotEmpty { path } => {
                 write!(f, "{} is not empty; choose an empty or new directory", path.display())
             }
@@ -209,9 +222,12 @@ impl fmt::Display for DirectoryError {
                  {supported}; use the version that wrote it",
                 path.display()
             ),
-            Self::Missing { path } => {
-                write!(f, "there is no kilat data directory at {}; check the path", path.display())
-            }
+            Self::Missing { path } => write!(
+                f,
+                "there is no kilat data directory at {}; name the directory that has the file \
+                 {MARKER} in it",
+                path.display()
+            ),
             Self::Unreadable { path } => {
                 write!(f, "the marker {} is damaged; restore it from a backup", path.display())
             }
@@ -273,7 +289,7 @@ impl DataDirectory {
     /// manifest says.
     pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
         let path = path.into();
-        let identity = read_identity(&path)?;
+        let identity = identity_of(&path)?;
         if path.join(BACKUP_MANIFEST).exists() {
             return Err(DirectoryError::Backup { path });
         }
@@ -284,7 +300,7 @@ impl DataDirectory {
     /// Reads who the directory is without locking it.
     pub fn peek(path: impl Into<PathBuf>) -> Result<PeekedDirectory, DirectoryError> {
         let path = path.into();
-        let identity = read_identity(&path)?;
+        let identity = identity_of(&path)?;
         Ok(PeekedDirectory { path, identity })
     }
 
@@ -329,6 +345,15 @@ impl PeekedDirectory {
     }
 }
 
+/// The identity of a directory that must be there: what holds something else is none either, and
+/// nobody is told to fill another one.
+fn identity_of(path: &Path) -> Result<Identity, DirectoryError> {
+    read_identity(path).map_err(|error| match error {
+        DirectoryError::Foreign { path } => DirectoryError::Missing { path },
+        other => other,
+    })
+}
+
 /// The identity in the marker; `Missing` if there is nothing, or nothing that is not ours, at
 /// `path`.
 fn read_identity(path: &Path) -> Result<Identity, DirectoryError> {
@@ -354,6 +379,17 @@ fn read_identity(path: &Path) -> Result<Identity, DirectoryError> {
     }
 }
 
+/// The data directory that this one lies in, written as the caller would.
+fn whole_of(path: &Path) -> Option<PathBuf> {
+    let named = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let above = match path.file_name() {
+        Some(_) => named.unwrap_or(Path::new(".")).to_owned(),
+        // `.` and `..` have no other parent that could be read from them.
+        None => path.join(".."),
+    };
+    above.join(MARKER).is_file().then_some(above)
+}
+
 /// Tells an empty or absent directory from somebody else's. What a creation that was cut short
 /// leaves behind counts as empty.
 fn without_marker(path: &Path) -> DirectoryError {
@@ -368,6 +404,9 @@ fn without_marker(path: &Path) -> DirectoryError {
     };
     if path.join(UNFINISHED).exists() {
         return DirectoryError::Unfinished { path: path.into() };
+    }
+    if let Some(whole) = whole_of(path) {
+        return DirectoryError::Part { path: path.into(), whole };
     }
     for entry in entries {
         match entry {

@@ -34,7 +34,11 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
         return Err(Failure::usage(say!(lang, "verify.seal")));
     }
     let backup = check_backup(&args.path)?;
-    let found = kilat_engine::verify(&args.path, content_of).map_err(Failure::usage)?;
+    let found =
+        kilat_engine::verify(&args.path, content_of).map_err(|error| match error.is_missing() {
+            true => Failure::usage(say!(lang, "verify.no_data", path = path)),
+            false => Failure::usage(error),
+        })?;
     print(&if args.json {
         let mut value = as_json(&found);
         value["backup"] = backup.as_ref().map(backup_json).into();

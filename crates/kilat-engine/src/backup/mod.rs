@@ -41,7 +41,7 @@ pub enum BackupError {
     #[error("{} is a backup itself: copy it with any program that copies files", .0.display())]
     IsBackup(PathBuf),
     /// Choose the right path.
-    #[error("{} is no backup: it has no {BACKUP_MANIFEST} that says what belongs to it", .0.display())]
+    #[error("{} is no backup: it has no {BACKUP_MANIFEST} that says what belongs to it; name a directory that kilat backup made", .0.display())]
     NoBackup(PathBuf),
     /// The operating system refused.
     #[error("{} can't be {doing} ({source}); {}", path.display(), remedy(source))]

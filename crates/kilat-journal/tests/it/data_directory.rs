@@ -78,6 +78,36 @@ fn a_foreign_directory_is_left_alone() {
 }
 
 #[test]
+fn nobody_who_reads_is_told_to_fill_another_directory() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("thesis.tex"), "years of work").unwrap();
+    for path in [place.path().to_owned(), place.path().join("thesis.tex")] {
+        for error in [
+            DataDirectory::open_existing(&path).expect_err("a refusal"),
+            DataDirectory::peek(&path).expect_err("a refusal"),
+        ] {
+            assert!(matches!(error, DirectoryError::Missing { .. }), "{error:?}");
+            assert!(error.to_string().ends_with("that has the file KILAT in it"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_data_directory_names_the_whole() {
+    let place = tempfile::tempdir().unwrap();
+    drop(DataDirectory::open_or_create(place.path()).unwrap());
+    let journal = place.path().join("journal");
+    fs::create_dir(&journal).unwrap();
+    fs::write(journal.join("00000000000000000001.seg"), "facts").unwrap();
+    let part = |error: &DirectoryError| matches!(error, DirectoryError::Part { .. });
+    let whole = place.path().display().to_string();
+    check_refused(&journal, part, &format!("the data directory {whole};"));
+    check_refused(&journal.join("."), part, &format!("the data directory {whole};"));
+    let error = DataDirectory::peek(&journal).expect_err("a refusal");
+    assert!(part(&error), "{error:?}");
+}
+
+#[test]
 fn a_newer_format_is_left_alone() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("KILAT"), "kilat data directory, format 2\nand more\n").unwrap();

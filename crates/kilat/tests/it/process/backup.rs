@@ -226,7 +226,7 @@ fn what_can_t_be_asked_for_is_refused_and_nothing_changes() {
     check_refused(&["backup", target, "--data", data], 2, "exists already");
     check_refused(&["backup", full, "--data", data], 2, "exists already");
     check_refused(&["backup", new, "--data", new], 2, "no kilat data directory");
-    check_refused(&["backup", new, "--data", full], 2, "not a kilat data directory");
+    check_refused(&["backup", new, "--data", full], 2, "the file KILAT in it");
     check_refused(&["backup", new, "--data", target], 2, "a backup itself");
     check_refused(&["restore", target, "--data", data], 2, "not empty");
     check_refused(&["restore", target, "--data", full], 2, "not empty");

@@ -64,6 +64,29 @@ fn a_directory_that_is_not_ours_to_use() {
     check("data");
 }
 
+/// Of servers that are not to start: any address will do.
+const FREE: &str = "--listen=127.0.0.1:0";
+
+#[test]
+fn what_is_no_data_directory_says_what_to_name_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    Server::start(&folder.path().join("data")).stop();
+    fs::create_dir(folder.path().join("thesis")).unwrap();
+    fs::write(folder.path().join("thesis/1.tex"), "years of work").unwrap();
+    for (arguments, says) in [
+        (&["verify", "thesis"][..], "a backup, or the log of a check"),
+        (&["verify", "data/journal"], "the data directory data; name that one"),
+        (&["backup", "new", "--data=thesis"], "the directory that has the file KILAT in it"),
+        (&["backup", "new", "--data=data/journal"], "the data directory data; name that one"),
+        (&["restore", "thesis", "--data=new"], "a directory that kilat backup made"),
+        (&["serve", FREE, "--data=thesis"], "choose an empty or new one"),
+        (&["serve", FREE, "--data=data/journal"], "the data directory data; name that one"),
+        (&["core", "--data=thesis"], "choose an empty or new one"),
+    ] {
+        check(kilat(arguments.iter().copied()).arg("--lang=en"), folder.path(), says);
+    }
+}
+
 fn check_verify(folder: &Path, says: &str) {
     check(&mut kilat(["verify", "data"]), folder, says);
 }
