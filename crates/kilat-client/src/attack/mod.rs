@@ -53,7 +53,7 @@ use target::Target;
 /// Files that a process needs beside its connections.
 const FILES_BESIDE: u64 = 64;
 
-/// Runs an attack and proves its result.
+/// Runs an attack and proves its result. A rehearsal sale is closed in the end, whatever came of it.
 ///
 /// A result that does not hold is a report with [`AttackReport::proven`]
 /// `false`, not an error.
@@ -68,12 +68,25 @@ pub fn run(options: &AttackOptions, output: &mut Output) -> Result<AttackReport,
     let token = options.admin_token.as_ref().or(options.api_token.as_ref());
     let access = Access { url: plan.url.clone(), token: token.cloned(), timeout: options.timeout };
     let api = Api::new(&access, options.lang)?;
-    let before = stage::prepare(&api, &plan, options)?;
-    let target = Target::resolve(&plan, options.lang)?;
-    announce(&plan, &before, output);
+    stage::prepare(&api, &plan, options)?;
+    let report = storm(&api, &plan, options, output);
+    let closed = plan.is_rehearsal.then(|| close(&api, &plan, options, output));
+    report.map(|report| AttackReport { rehearsal_closed: closed, ..report })
+}
+
+/// From the first order to the proof.
+fn storm(
+    api: &Api,
+    plan: &Plan,
+    options: &AttackOptions,
+    output: &mut Output,
+) -> Result<AttackReport, ClientError> {
+    let before = stage::figures(api, plan, options.lang)?;
+    let target = Target::resolve(plan, options.lang)?;
+    announce(plan, &before, output);
     let started_at = jiff::Timestamp::now();
-    let order_token = order_token(&plan, options)?;
-    let generator = Generator::new(&plan, target, order_token, &options.cancel)
+    let order_token = order_token(plan, options)?;
+    let generator = Generator::new(plan, target, order_token, &options.cancel)
         .map_err(|e| ClientError::Fault(format!("epoll: {e}")))?;
     let outcome = generator.run(output);
     output.finish();
@@ -81,9 +94,19 @@ pub fn run(options: &AttackOptions, output: &mut Output) -> Result<AttackReport,
     output.say("progress.proving", &[]);
     let patience = Patience { limit: options.patience, cancel: &options.cancel };
     let is_admin = options.admin_token.is_some();
-    let court = Court { api: &api, plan: &plan, patience, before: &before, is_admin };
+    let court = Court { api, plan, patience, before: &before, is_admin };
     let proof = court.prove(&mut aftermath, output);
-    Ok(report::write(&plan, started_at, before, &aftermath, proof))
+    Ok(report::write(plan, started_at, before, &aftermath, proof))
+}
+
+/// Closes the rehearsal sale; whether that was done.
+fn close(api: &Api, plan: &Plan, options: &AttackOptions, output: &Output) -> bool {
+    let closed = stage::close(api, plan, options);
+    if let Err(error) = &closed {
+        let why = error.explain(&plan.url, options.lang);
+        output.say("progress.left_open", &[("sale", &plan.sale), ("why", &why)]);
+    }
+    closed.is_ok()
 }
 
 /// What orders have to carry: the token given for them, or the admin token

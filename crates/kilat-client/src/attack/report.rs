@@ -22,6 +22,8 @@ pub struct AttackReport {
     pub proven: bool,
     /// The attack was stopped early; what was done until then is proven.
     pub cancelled: bool,
+    /// Whether the sale that the attack made was closed afterwards; `null` when it made none.
+    pub rehearsal_closed: Option<bool>,
     /// When the first order was sent.
     pub started_at: jiff::Timestamp,
     /// From the first order to the last answer.
@@ -159,6 +161,7 @@ pub(crate) fn write(
         version: REPORT_VERSION,
         proven: is_whole && proof.after.is_some(),
         cancelled: aftermath.cancelled,
+        rehearsal_closed: None,
         started_at,
         seconds: aftermath.elapsed.as_secs_f64(),
         setup: setup(plan),

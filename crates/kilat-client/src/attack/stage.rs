@@ -1,31 +1,53 @@
 //! What must stand before the first buyer comes: the sale, and its figures.
 
 use super::options::{AttackOptions, Plan};
-use crate::http::{Api, CallError, decode, random_key};
+use crate::http::{Api, CallError, Patience, decode, random_key};
 use crate::{ClientError, Lang};
 use kilat_api::audit::Audit;
-use kilat_api::sale::{Price, SaleRequest};
+use kilat_api::sale::{Price, SaleChange, SaleRequest, SaleSwitch};
+use std::time::Duration;
 use ureq::http::Method;
 
 /// How long a hold of a rehearsal sale lasts.
 const HOLD_SECONDS: u32 = 600;
 
-/// Makes the rehearsal sale if one is asked for, and reads the figures.
+/// Longest that closing the rehearsal sale is tried.
+const CLOSING_MAX: Duration = Duration::from_secs(10);
+
+/// Makes the rehearsal sale if one is asked for; else tries whether the token is good.
 ///
 /// # Errors
 /// [`ClientError::Usage`] for a rehearsal without an admin token, else what the server said.
-pub(crate) fn prepare(
-    api: &Api,
-    plan: &Plan,
-    options: &AttackOptions,
-) -> Result<Audit, ClientError> {
-    let lang = options.lang;
+pub(crate) fn prepare(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(), ClientError> {
     if plan.is_rehearsal {
-        make_rehearsal(api, plan, options)?;
-    } else if options.admin_token.is_some() {
-        try_token(api, plan).map_err(|error| explain(&error, plan, lang))?;
+        return make_rehearsal(api, plan, options);
     }
+    if options.admin_token.is_some() {
+        return try_token(api, plan).map_err(|error| explain(&error, plan, options.lang));
+    }
+    Ok(())
+}
+
+/// The sale's figures before the first order.
+///
+/// # Errors
+/// What the server said.
+pub(crate) fn figures(api: &Api, plan: &Plan, lang: Lang) -> Result<Audit, ClientError> {
     read_audit(api, plan).map_err(|error| explain(&error, plan, lang))
+}
+
+/// Closes the rehearsal sale for good, so that nobody goes on buying what was never for sale.
+///
+/// # Errors
+/// What the server said last, when it did not close it within [`CLOSING_MAX`].
+pub(crate) fn close(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(), CallError> {
+    let change = SaleChange { state: Some(SaleSwitch::Closed), ..SaleChange::default() };
+    // As above: nothing in it can fail to be written.
+    let body = serde_json::to_vec(&change).unwrap_or_default();
+    let (path, key) = (format!("/v1/sales/{}", plan.sale), random_key());
+    let limit = options.patience.min(CLOSING_MAX);
+    let patience = Patience { limit, cancel: &options.cancel };
+    patience.call(|| api.send(Method::PATCH, &path, Some(&key), body.clone())).map(|_| ())
 }
 
 /// The sale's figures now.

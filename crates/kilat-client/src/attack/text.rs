@@ -23,6 +23,9 @@ impl AttackReport {
         }
         lines.push(String::new());
         lines.push(self.verdict(lang));
+        if self.rehearsal_closed == Some(false) {
+            lines.push(lang.say("report.left_open", &[("sale", &self.setup.sale)]));
+        }
         lines.join("\n") + "\n"
     }
 

@@ -40,6 +40,13 @@ fn check_lie(fault: Fault, caught_by: &str, change: impl FnOnce(&mut AttackOptio
     assert!(!report.proven(), "{fault:?} was not noticed:\n{}", report.to_text(Lang::English));
     let failed = failed(&report);
     assert!(failed.contains(&caught_by), "{fault:?} caught by {failed:?}");
+    check_closed(&fake, &report);
+}
+
+/// The sale that the attack made for itself is not for sale any more.
+#[track_caller]
+fn check_closed(fake: &Fake, report: &AttackReport) {
+    assert_eq!((fake.switched(), report.rehearsal_closed), (vec!["closed".to_owned()], Some(true)));
 }
 
 #[track_caller]
@@ -51,6 +58,7 @@ fn check_honest(fault: Fault, change: impl FnOnce(&mut AttackOptions)) -> Attack
     assert!(report.proven(), "{fault:?}:\n{}", report.to_text(Lang::English));
     let orders = &report.orders;
     assert_eq!(orders.intended, orders.acknowledged + orders.refused + orders.unknown, "{fault:?}");
+    check_closed(&fake, &report);
     report
 }
 
@@ -176,7 +184,17 @@ fn strangers_on_an_existing_sale_do_not_disturb() {
         });
         assert!(report.proven(), "{}", report.to_text(Lang::English));
         assert_eq!(report.orders.acknowledged, 20);
+        assert_eq!((fake.switched(), report.rehearsal_closed), (vec![], None), "it is not ours");
     }
+}
+
+#[test]
+fn a_rehearsal_sale_that_stays_open_is_named() {
+    let fake = Fake::start(Fault::ClosesNoSale);
+    let report = run(&options(&fake));
+    assert!(report.proven() && report.rehearsal_closed == Some(false));
+    let text = report.to_text(Lang::English);
+    assert!(text.contains(&format!("kilat sale close {}", report.setup.sale)), "{text}");
 }
 
 #[test]
@@ -212,7 +230,7 @@ fn a_server_that_stays_away_leaves_orders_unknown_and_nothing_proven() {
     }
     fake.server.kill();
     let report = attack.join().unwrap();
-    assert!(!report.proven() && report.after.is_none());
+    assert!(!report.proven() && report.after.is_none() && report.rehearsal_closed == Some(false));
     assert!(report.orders.unknown > 0);
 }
 
@@ -249,6 +267,7 @@ fn our_own_mistakes_stop_the_attack_with_a_sentence() {
         let fake = Fake::start(fault);
         let error = attack::run(&options(&fake), &mut Output::quiet(Lang::English)).unwrap_err();
         assert!(matches!(&error, ClientError::Refused(text) if text.contains(part)), "{error}");
+        assert_eq!(fake.switched(), ["closed"]);
     }
 }
 
@@ -302,4 +321,5 @@ fn a_cancelled_attack_is_proven_as_far_as_it_went() {
     cancel.store(true, Ordering::Relaxed);
     let report = attack.join().unwrap();
     assert!(report.cancelled && report.proven(), "{}", report.to_text(Lang::English));
+    check_closed(&fake, &report);
 }

@@ -50,6 +50,8 @@ pub(crate) enum Fault {
     // Our own mistake: the attack must stop.
     SaysInvalid,
     Redirects,
+    // Of no consequence to the proof.
+    ClosesNoSale,
 }
 
 struct State {
@@ -98,6 +100,11 @@ impl Fake {
             "supply": supply, "per_customer": per_customer, "opens_at": null, "closes_at": null, "hold_seconds": 60});
         let sale = Sale::new(request, supply);
         self.state.sales.lock().unwrap().insert(id.to_owned(), sale);
+    }
+
+    /// States that sales were switched to, of those that were switched.
+    pub(crate) fn switched(&self) -> Vec<String> {
+        self.state.sales.lock().unwrap().values().filter_map(|sale| sale.state.clone()).collect()
     }
 
     /// Lets a stranger buy.

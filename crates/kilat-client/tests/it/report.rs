@@ -26,6 +26,7 @@ fn the_json_is_stable() {
             "latency_us",
             "orders",
             "proven",
+            "rehearsal_closed",
             "seconds",
             "setup",
             "started_at",

@@ -12,7 +12,7 @@ pub(super) struct Sale {
     sequence: u64,
     orders: Vec<Order>,
     keys: HashMap<(String, String), usize>,
-    state: Option<String>,
+    pub(super) state: Option<String>,
     oversold: u64,
 }
 
@@ -130,6 +130,9 @@ fn on_sale(state: &State, sale: &mut Sale, ask: &Ask, rest: &[&str], query: &str
 fn change(state: &State, sale: &mut Sale, ask: &Ask) -> Answer {
     state.admin_keys.lock().unwrap().extend(ask.key().map(str::to_owned));
     sale.supply += ask.body["add_supply"].as_u64().unwrap_or(0);
+    if state.fault == Fault::ClosesNoSale {
+        return problem(403, "forbidden");
+    }
     if let Some(to) = ask.body["state"].as_str() {
         sale.state = Some(to.to_owned());
     }
