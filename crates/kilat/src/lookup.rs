@@ -286,8 +286,8 @@ pub(crate) fn start_beside(
 }
 
 /// On stdout, after the address of the sale's own server.
-pub(crate) fn announce_beside(lookups: &Lookups, lang: Lang) {
-    let url = format!("http://{}", lookups.local_addr());
+pub(crate) fn announce_beside(address: SocketAddr, lang: Lang) {
+    let url = format!("http://{address}");
     tell(say!(lang, "lookup.beside", url = url));
 }
 

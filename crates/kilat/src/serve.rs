@@ -245,7 +245,7 @@ async fn serve(
     let data = is_here.then(|| settings.data.display().to_string());
     tracing::info!(%address, node = settings.node, data, core, store, event_store, "ready");
     announce(lang, address, &secrets);
-    lookups.iter().for_each(|lookups| lookup::announce_beside(lookups, lang));
+    lookups.iter().for_each(|lookups| lookup::announce_beside(lookups.local_addr(), lang));
     stop.wait().await;
     tracing::info!("stopping: finishing what is in flight");
     drain(server, lookups).await;

@@ -14,6 +14,7 @@ use crate::http::{Access, Api, CallError, decode, random_key};
 use crate::{ClientError, Lang};
 use jiff::Timestamp;
 use kilat_api::body::check;
+use kilat_api::problem::Problem;
 use kilat_api::sale::{SaleChange, SaleList, SaleReply, SaleSwitch};
 use kilat_api::text::{is_idempotency_key, is_sale_id};
 use serde::Serialize;
@@ -124,7 +125,7 @@ impl Desk<'_> {
 
     fn change(&self, sale: &str, change: &SaleChange) -> Result<String, ClientError> {
         check(change).map_err(|problem| {
-            draft::faulty("error.flag_fields", "", &problem, self.options.lang)
+            draft::faulty("error.flag_fields", "", &as_typed(problem), self.options.lang)
         })?;
         let path = self.path(sale)?;
         self.one(self.send(Method::PATCH, &path, change)?)
@@ -192,9 +193,22 @@ impl Desk<'_> {
             CallError::Refused { status: 401 | 403, .. } => {
                 ClientError::Usage(self.options.lang.say("error.admin_token", &[]))
             }
+            CallError::Refused { status, problem: Some(problem) } => {
+                let problem = Some(Box::new(as_typed(Problem::clone(problem))));
+                let error = CallError::Refused { status: *status, problem };
+                error.explain(&self.options.access.url, self.options.lang)
+            }
             error => error.explain(&self.options.access.url, self.options.lang),
         }
     }
+}
+
+/// With the name that `kilat sale restock` has for the units: nobody typed that of the field.
+fn as_typed(mut problem: Problem) -> Problem {
+    for fault in problem.errors.iter_mut().filter(|fault| fault.field == "add_supply") {
+        fault.field = "UNITS".to_owned();
+    }
+    problem
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -143,7 +143,7 @@ fn mistakes_are_named() {
             &["/nowhere/sale.toml"],
         ),
         (SaleAction::Show { sale: "../x".to_owned() }, &["../x"]),
-        (SaleAction::Restock { sale: "s".to_owned(), units: 0 }, &["add_supply"]),
+        (SaleAction::Restock { sale: "s".to_owned(), units: 0 }, &["UNITS: must be from 1"]),
         (
             SaleAction::Schedule { sale: "s".to_owned(), opens_at: None, closes_at: None },
             &["--opens-at"],

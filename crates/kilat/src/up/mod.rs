@@ -14,15 +14,16 @@ pub(crate) use panel::{KillArgs, PsArgs, kill, ps};
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::lang::{Lang, say};
-use crate::logging;
 use crate::output::{print, tell};
 use crate::secrets::ADMIN_TOKEN_FILE;
 use crate::serve::StopSignals;
 use crate::settings::Settings;
+use crate::{logging, lookup};
 use clap::Args;
 use kilat_server::supervisor::{self, Panel, Patience, State, Status, Supervisor};
-use plan::{CORE, Plan};
+use plan::{CORE, Plan, Specs};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -87,7 +88,7 @@ async fn keep(plan: &Plan<'_>, lang: Lang) -> Result<ExitCode, Failure> {
     let stop = StopSignals::catch()?;
     let data = claim(&plan.settings.data, lang).await?;
     // The ports first: when another process has one, nothing on disk is touched.
-    let specs = plan.specs(&data)?;
+    let Specs { specs, lookups } = plan.specs(&data)?;
     make(&data)?;
     let url = plan.url(&specs);
     let supervisor =
@@ -103,7 +104,7 @@ async fn keep(plan: &Plan<'_>, lang: Lang) -> Result<ExitCode, Failure> {
     };
     let kept = match started {
         Ok(control) => {
-            announce(&panel.status(), &url, plan.settings, lang);
+            announce(&panel.status(), &url, lookups, plan.settings, lang);
             stop.await;
             tracing::info!("stopping: the gateway first, the core last");
             control.abort();
@@ -178,10 +179,17 @@ async fn tell_who_is_late(panel: &Panel) -> Infallible {
 }
 
 /// On stdout, for people and for whoever waits for it.
-fn announce(all: &[Status], url: &str, settings: &Settings, lang: Lang) {
+fn announce(
+    all: &[Status],
+    url: &str,
+    lookups: Option<SocketAddr>,
+    settings: &Settings,
+    lang: Lang,
+) {
     let data = settings.data.display();
     let attack = format!("kilat attack --url {url} --data {data}");
     tell(say!(lang, "up.banner", url = url, attack = attack, data = data));
+    lookups.into_iter().for_each(|address| lookup::announce_beside(address, lang));
     tell(panel::table(all, lang));
     if settings.admin_token.is_none() {
         let file = settings.data.join(ADMIN_TOKEN_FILE);

@@ -30,12 +30,19 @@ pub(super) struct Plan<'a> {
     pub(super) lang: Lang,
 }
 
+/// What is run, and where people find what they don't ask the gateway for.
+pub(super) struct Specs {
+    pub(super) specs: Vec<Spec>,
+    /// Where the lookups are, if they are served.
+    pub(super) lookups: Option<SocketAddr>,
+}
+
 impl Plan<'_> {
     /// The processes in the order of their start. Ports that are not asked for are free now.
     ///
     /// # Errors
     /// [`Failure`] when a port that was asked for is in use, or none is free.
-    pub(super) fn specs(&self, data: &Path) -> Result<Vec<Spec>, Failure> {
+    pub(super) fn specs(&self, data: &Path) -> Result<Specs, Failure> {
         let listen = free(self.settings.listen, self.lang)?;
         let lookups = self.lookups()?;
         let mut specs = vec![self.core(data)?];
@@ -48,7 +55,7 @@ impl Plan<'_> {
             specs.push(self.replica(number, address, lookups, data)?);
         }
         specs.push(self.gateway(listen, &addresses)?);
-        Ok(specs)
+        Ok(Specs { specs, lookups })
     }
 
     /// Where people go.

@@ -49,8 +49,14 @@ fn lookups_go_on_while_replicas_die() {
     let data = folder.path().join("data");
     let address = Collector::nobody().to_string();
     let more = ["--lookup-listen", &address];
-    let up = Up::with(&data, &more);
+    let mut up = Up::with(&data, &more);
     let url = format!("http://{address}");
+    // People are told where they are, above the table of processes.
+    wait_for("the lookups' address", || {
+        let line = up.server.next_line();
+        assert!(!line.contains("restarts"), "{line}");
+        line.contains(&format!("{url}/get_stock?sku=…")).then_some(())
+    });
     let path = "/get_stock?sku=IPHONE-17-PRO-MAX";
     let ask = || {
         let mut reply = http::get(&url, path);
