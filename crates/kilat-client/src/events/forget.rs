@@ -83,9 +83,15 @@ pub fn forget(options: &ForgetOptions) -> Result<String, ClientError> {
     if options.json {
         return Ok(serde_json::to_string_pretty(&reply).unwrap_or_default() + "\n");
     }
-    let topic = options.topic_text();
-    let values: [(&str, &dyn std::fmt::Display); 2] = [("topic", &topic), ("below", &reply.below)];
-    Ok(lang.say("events.forgot", &values) + "\n")
+    Ok(told(options.topic.as_deref(), reply.below, lang) + "\n")
+}
+
+/// What was forgotten. Offsets count the events of all topics, from 0.
+fn told(topic: Option<&str>, below: u64, lang: Lang) -> String {
+    match topic {
+        Some(topic) => lang.say("events.forgot", &[("topic", &topic), ("below", &below)]),
+        None => lang.say("events.forgot_all", &[("count", &lang.number(below))]),
+    }
 }
 
 /// An age such as `90s`, `15m`, `12h`, `30d` or `4w`.
@@ -118,6 +124,19 @@ fn age_text(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_events_of_all_topics_are_counted() {
+        for (topic, below, says) in [
+            (None, 0, "Forgotten: what the first 0 events say"),
+            (None, 1, "Forgotten: what the first 1 event says"),
+            (None, 12_345, "Forgotten: what the first 12,345 events say"),
+            (Some("t"), 7, "Forgotten: what the events of topic t below offset 7 say"),
+        ] {
+            let told = told(topic, below, Lang::English);
+            assert!(told.starts_with(says), "{told}");
+        }
+    }
 
     #[test]
     fn ages() {
