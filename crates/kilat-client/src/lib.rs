@@ -29,7 +29,9 @@ pub mod publish;
 pub mod sale;
 mod stderr;
 pub mod stress;
+mod view;
 
 pub use error::ClientError;
 pub use http::{Access, Token};
 pub use lang::Lang;
+pub use view::View;

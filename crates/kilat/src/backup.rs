@@ -7,23 +7,18 @@ use crate::output::print;
 use crate::secrets::KEPT_FILES;
 use crate::verify::{content_of, events_text, sale_line, sales_json};
 use clap::Args;
-use indicatif::{DecimalBytes, ProgressBar};
+use indicatif::DecimalBytes;
+use kilat_client::View;
 use kilat_engine::{
     BackedUp, BackupError, BackupManifest, BackupOptions, Restored, Time, Verified,
 };
 use serde_json::{Value, json};
-use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-/// Time between two lines of progress where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(2);
-/// Time between two changes of the line on a terminal.
-const SHOW_EVERY: Duration = Duration::from_millis(100);
+use std::time::Instant;
 
 /// What to back up, and where to.
 #[derive(Debug, Args)]
@@ -207,19 +202,9 @@ struct Progress {
     stopped: Arc<AtomicBool>,
 }
 
-enum View {
-    Quiet,
-    Lines,
-    Bar(ProgressBar),
-}
-
 impl Progress {
     fn start(quiet: bool, lang: Lang) -> Result<Progress, Failure> {
-        let view = match quiet {
-            true => View::Quiet,
-            false if std::io::stderr().is_terminal() => View::Bar(ProgressBar::new_spinner()),
-            false => View::Lines,
-        };
+        let view = if quiet { View::quiet() } else { View::stderr() };
         let stopped = Arc::new(AtomicBool::new(false));
         // Stopped twice, what was begun is no backup, and the next attempt removes it.
         stop_on_interrupt(&stopped)?;
@@ -228,10 +213,10 @@ impl Progress {
 
     fn advance(&mut self, bytes: u64) -> ControlFlow<()> {
         self.bytes += bytes;
-        let every = if matches!(self.view, View::Bar(_)) { SHOW_EVERY } else { LINE_EVERY };
-        if self.shown.elapsed() >= every {
+        if self.view.every().is_some_and(|every| self.shown.elapsed() >= every) {
             self.shown = Instant::now();
-            self.show();
+            let text = say!(self.lang, "backup.progress", bytes = size(self.bytes, self.lang));
+            self.view.update(text, None);
         }
         if self.stopped.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
@@ -239,22 +224,7 @@ impl Progress {
         ControlFlow::Continue(())
     }
 
-    fn show(&self) {
-        let text = say!(self.lang, "backup.progress", bytes = size(self.bytes, self.lang));
-        match &self.view {
-            View::Quiet => {}
-            // Where nobody takes it, the work goes on.
-            View::Lines => drop(writeln!(std::io::stderr(), "{text}")),
-            View::Bar(bar) => {
-                bar.set_message(text);
-                bar.tick();
-            }
-        }
-    }
-
     fn finish(&self) {
-        if let View::Bar(bar) = &self.view {
-            bar.finish_and_clear();
-        }
+        self.view.finish();
     }
 }

@@ -7,20 +7,14 @@ use super::tally::{Setback, printable};
 use super::witness::{Job, Witness};
 use crate::Lang;
 use crate::http::BACKOFF_MAX_MS;
-use crate::stderr::tell;
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::view::View;
 use kilat_api::problem::Code;
-use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Acknowledged orders that scroll by; later ones are only counted.
 const SCROLL_ACKNOWLEDGED_MAX: u32 = 30;
 /// Other answers that scroll by.
 const SCROLL_OTHERS_MAX: u32 = 10;
-/// Time between two updates of the bar.
-const BAR_EVERY: Duration = Duration::from_millis(100);
-/// Time between two plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Where progress goes.
 pub struct Output {
@@ -31,12 +25,6 @@ pub struct Output {
     updated: Duration,
     requests_before: u64,
     outage: Outage,
-}
-
-enum View {
-    Quiet,
-    Lines,
-    Bar(ProgressBar),
 }
 
 /// Whether the server seems to be away, so that each outage is told once.
@@ -58,14 +46,13 @@ impl Output {
     /// Progress on stderr: a bar on a terminal, plain lines elsewhere.
     #[must_use]
     pub fn stderr(lang: Lang) -> Self {
-        let view = if std::io::stderr().is_terminal() { View::Bar(bar()) } else { View::Lines };
-        Self::new(lang, view)
+        Self::new(lang, View::stderr())
     }
 
     /// No progress at all.
     #[must_use]
     pub fn quiet(lang: Lang) -> Self {
-        Self::new(lang, View::Quiet)
+        Self::new(lang, View::quiet())
     }
 
     fn new(lang: Lang, view: View) -> Self {
@@ -86,16 +73,12 @@ impl Output {
 
     /// A line that stays.
     pub(crate) fn line(&self, text: &str) {
-        match &self.view {
-            View::Quiet => {}
-            View::Lines => tell(text),
-            View::Bar(bar) => bar.println(text),
-        }
+        self.view.line(text);
     }
 
     /// A line made of the text named `key`.
     pub(crate) fn say(&self, key: &str, values: &[(&str, &dyn std::fmt::Display)]) {
-        if !matches!(self.view, View::Quiet) {
+        if self.view.every().is_some() {
             self.line(&self.lang.say(key, values));
         }
     }
@@ -108,7 +91,7 @@ impl Output {
         reply: &Reply<'_>,
         witness: &Witness,
     ) {
-        if matches!(self.view, View::Quiet) || job.step != Step::Order {
+        if self.view.every().is_none() || job.step != Step::Order {
             return;
         }
         let left = match job.ack {
@@ -133,26 +116,15 @@ impl Output {
 
     /// Brings the counts up to date, at most a few times a second.
     pub(crate) fn tick(&mut self, plan: &Plan, witness: &Witness, scene: &Scene) {
-        let every = match self.view {
-            View::Quiet => return,
-            View::Bar(_) => BAR_EVERY,
-            View::Lines => LINE_EVERY,
-        };
         let since = scene.elapsed.saturating_sub(self.updated);
-        if since < every {
+        if self.view.every().is_none_or(|every| since < every) {
             return;
         }
         self.updated = scene.elapsed;
         self.tell_outage(witness);
         let text = self.counts(witness, scene, since);
         self.requests_before = witness.tally.replies;
-        match &self.view {
-            View::Bar(bar) => {
-                show_progress(bar, plan, scene);
-                bar.set_message(text);
-            }
-            _ => self.line(&text),
-        }
+        self.view.update(text, part(plan, scene));
     }
 
     fn counts(&self, witness: &Witness, scene: &Scene, since: Duration) -> String {
@@ -192,26 +164,17 @@ impl Output {
 
     /// The stampede is over: takes the bar away.
     pub(crate) fn finish(&self) {
-        if let View::Bar(bar) = &self.view {
-            bar.finish_and_clear();
-        }
+        self.view.finish();
     }
 }
 
-fn bar() -> ProgressBar {
-    let template = "{bar:24} {percent:>3}% {msg}";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
-}
-
 /// Orders out of all orders, or time out of all time.
-fn show_progress(bar: &ProgressBar, plan: &Plan, scene: &Scene) {
-    let (done, all) = match (plan.orders, plan.duration) {
-        (Some(orders), _) => (scene.taken.saturating_sub(scene.in_flight as u64), orders),
-        (None, Some(duration)) => (scene.elapsed.as_millis() as u64, duration.as_millis() as u64),
-        (None, None) => (0, 0),
-    };
-    bar.set_length(all);
-    bar.set_position(done.min(all));
+fn part(plan: &Plan, scene: &Scene) -> Option<(u64, u64)> {
+    match (plan.orders, plan.duration) {
+        (Some(orders), _) => Some((scene.taken.saturating_sub(scene.in_flight as u64), orders)),
+        (None, Some(duration)) => {
+            Some((scene.elapsed.as_millis() as u64, duration.as_millis() as u64))
+        }
+        (None, None) => None,
+    }
 }

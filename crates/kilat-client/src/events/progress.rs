@@ -2,16 +2,9 @@
 
 use super::courier::Meter;
 use crate::Lang;
-use crate::stderr::tell;
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::view::View;
 use std::fmt::Display;
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
-
-/// Time between two updates of the bar.
-const BAR_EVERY: Duration = Duration::from_millis(100);
-/// Time between two plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// Where progress goes.
 pub struct Progress {
@@ -22,12 +15,6 @@ pub struct Progress {
     silences_before: u64,
     replies_before: u64,
     is_away: bool,
-}
-
-enum View {
-    Quiet,
-    Lines,
-    Bar(ProgressBar),
 }
 
 /// How far a run is.
@@ -44,19 +31,13 @@ impl Progress {
     /// Progress on stderr: a bar on a terminal, plain lines elsewhere.
     #[must_use]
     pub fn stderr(lang: Lang) -> Self {
-        let view = if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(0);
-            View::Bar(bar.with_style(style("{spinner} {msg}")))
-        } else {
-            View::Lines
-        };
-        Self::new(lang, view)
+        Self::new(lang, View::stderr())
     }
 
     /// No progress at all.
     #[must_use]
     pub fn quiet(lang: Lang) -> Self {
-        Self::new(lang, View::Quiet)
+        Self::new(lang, View::quiet())
     }
 
     fn new(lang: Lang, view: View) -> Self {
@@ -73,29 +54,20 @@ impl Progress {
 
     /// A line that stays.
     pub(crate) fn line(&self, text: &str) {
-        match &self.view {
-            View::Quiet => {}
-            View::Lines => tell(text),
-            View::Bar(bar) => bar.println(text),
-        }
+        self.view.line(text);
     }
 
     /// A line made of the text named `key`.
     pub(crate) fn say(&self, key: &str, values: &[(&str, &dyn Display)]) {
-        if !matches!(self.view, View::Quiet) {
+        if self.view.every().is_some() {
             self.line(&self.lang.say(key, values));
         }
     }
 
     /// Brings the counts up to date, at most a few times a second.
     pub(crate) fn tick(&mut self, scene: &Scene<'_>) {
-        let every = match self.view {
-            View::Quiet => return,
-            View::Bar(_) => BAR_EVERY,
-            View::Lines => LINE_EVERY,
-        };
         let since = self.updated.elapsed();
-        if since < every {
+        if self.view.every().is_none_or(|every| since < every) {
             return;
         }
         self.updated = Instant::now();
@@ -110,10 +82,7 @@ impl Progress {
                 ("retries", &self.lang.number(Meter::read(&scene.meter.retries))),
             ],
         );
-        match &self.view {
-            View::Bar(bar) => show(bar, scene, text),
-            _ => self.line(&text),
-        }
+        self.view.update(text, scene.all.map(|all| (scene.done, all)));
     }
 
     /// Says once that the server is away, and once that it is back.
@@ -133,24 +102,6 @@ impl Progress {
 
     /// The run is over: takes the bar away.
     pub(crate) fn finish(&self) {
-        if let View::Bar(bar) = &self.view {
-            bar.finish_and_clear();
-        }
+        self.view.finish();
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn show(bar: &ProgressBar, scene: &Scene<'_>, text: String) {
-    if let Some(all) = scene.all {
-        if bar.length() != Some(all) {
-            bar.set_length(all);
-            bar.set_style(style("{bar:24} {percent:>3}% {msg}"));
-        }
-        bar.set_position(scene.done.min(all));
-    }
-    bar.set_message(text);
-    bar.tick();
 }
