@@ -145,6 +145,22 @@ pub(crate) struct ServeArgs {
     /// Print the settings in force, without secrets, and stop.
     #[arg(long)]
     pub(crate) print_config: bool,
+    /// Key that signs customer tokens.
+    #[arg(
+        long,
+        env = "KILAT_CUSTOMER_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) customer_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
+}
+
+/// Secrets, which are better given in the environment: others can read arguments.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SecretArgs {
     /// Admin token, at least 32 characters; otherwise kept in the data directory.
     #[arg(
         long,
@@ -163,15 +179,6 @@ pub(crate) struct ServeArgs {
         hide = true
     )]
     pub(crate) api_token: Option<String>,
-    /// Key that signs customer tokens.
-    #[arg(
-        long,
-        env = "KILAT_CUSTOMER_KEY",
-        value_name = "KEY",
-        hide_env_values = true,
-        hide = true
-    )]
-    pub(crate) customer_key: Option<String>,
     /// Token that publishing events needs.
     #[arg(
         long,
@@ -181,7 +188,7 @@ pub(crate) struct ServeArgs {
         hide = true
     )]
     pub(crate) publish_token: Option<String>,
-    /// Secret from which cookie keys are derived.
+    /// Secret from which cookie keys are derived, and that replicas over TCP prove to know.
     #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
     pub(crate) secret: Option<String>,
 }
@@ -221,36 +228,8 @@ pub(crate) struct CoreArgs {
     /// Print the settings in force, without secrets, and stop.
     #[arg(long)]
     pub(crate) print_config: bool,
-    /// Admin token, at least 32 characters; otherwise kept in the data directory.
-    #[arg(
-        long,
-        env = "KILAT_ADMIN_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true,
-        hide = true
-    )]
-    pub(crate) admin_token: Option<String>,
-    /// Token that order calls need.
-    #[arg(
-        long,
-        env = "KILAT_API_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true,
-        hide = true
-    )]
-    pub(crate) api_token: Option<String>,
-    /// Token that publishing events needs.
-    #[arg(
-        long,
-        env = "KILAT_PUBLISH_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true,
-        hide = true
-    )]
-    pub(crate) publish_token: Option<String>,
-    /// Secret that replicas over TCP prove to know.
-    #[arg(long, env = "KILAT_SECRET", value_name = "SECRET", hide_env_values = true, hide = true)]
-    pub(crate) secret: Option<String>,
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
 }
 
 /// What to verify.

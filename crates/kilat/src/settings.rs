@@ -99,6 +99,7 @@ impl Settings {
     /// [`Failure::usage`] that names the setting and the remedy.
     pub(crate) fn resolve(args: ServeArgs) -> Result<Settings, Failure> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let secrets = args.secrets;
         let mut settings = Settings {
             listen: args
                 .listen
@@ -124,11 +125,11 @@ impl Settings {
             log_json: args.log_json.or(file.log_json).unwrap_or(false),
             traces: args.traces.or(TraceArgs { otlp: file.otlp, trace_ratio: file.trace_ratio }),
             behind_tls: args.behind_tls.or(file.behind_tls).unwrap_or(false),
-            admin_token: args.admin_token.or(file.admin_token),
-            api_token: args.api_token.or(file.api_token),
+            admin_token: secrets.admin_token.or(file.admin_token),
+            api_token: secrets.api_token.or(file.api_token),
             customer_key: args.customer_key.or(file.customer_key),
-            publish_token: args.publish_token.or(file.publish_token),
-            secret: args.secret.or(file.secret),
+            publish_token: secrets.publish_token.or(file.publish_token),
+            secret: secrets.secret.or(file.secret),
         };
         settings.store = settings.find_store()?;
         settings.event_store = settings.find_event_store()?;
@@ -143,7 +144,7 @@ impl Settings {
     /// As [`Settings::resolve`].
     pub(crate) fn of_core(args: CoreArgs) -> Result<Settings, Failure> {
         let CoreArgs { listen, data, admin, config, node, log, log_json, traces, .. } = args;
-        let CoreArgs { admin_token, api_token, publish_token, secret, .. } = args;
+        let secrets = args.secrets;
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let common = ServeArgs {
             data,
@@ -152,10 +153,7 @@ impl Settings {
             log,
             log_json,
             traces,
-            admin_token,
-            api_token,
-            publish_token,
-            secret,
+            secrets,
             ..ServeArgs::default()
         };
         let mut settings = Settings::resolve(ServeArgs { listen: Some(nowhere), ..common })?;
@@ -399,6 +397,7 @@ fn half_of_the_cores() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::SecretArgs;
 
     fn check(args: ServeArgs, says: &str) {
         let message = Settings::resolve(args).unwrap_err().to_string();
@@ -412,14 +411,18 @@ mod tests {
             ServeArgs { listen: Some("0.0.0.0:1".parse().unwrap()), ..args() },
             "--open-to-strangers",
         );
+        let none = SecretArgs::default;
         let shop = Some("s".repeat(40));
         let strangers = ServeArgs { listen: Some("0.0.0.0:1".parse().unwrap()), ..args() };
-        let orders = ServeArgs { api_token: shop.clone(), ..strangers.clone() };
-        check(orders.clone(), "KILAT_PUBLISH_TOKEN");
-        check(ServeArgs { publish_token: shop.clone(), ..strangers }, "KILAT_API_TOKEN");
-        assert!(Settings::resolve(ServeArgs { publish_token: shop, ..orders }).is_ok());
-        check(ServeArgs { publish_token: Some("short".into()), ..args() }, "KILAT_PUBLISH_TOKEN");
-        check(ServeArgs { admin_token: Some("short".into()), ..args() }, "KILAT_ADMIN_TOKEN");
+        let with = |secrets| ServeArgs { secrets, ..strangers.clone() };
+        let orders = SecretArgs { api_token: shop.clone(), ..none() };
+        check(with(orders.clone()), "KILAT_PUBLISH_TOKEN");
+        check(with(SecretArgs { publish_token: shop.clone(), ..none() }), "KILAT_API_TOKEN");
+        assert!(Settings::resolve(with(SecretArgs { publish_token: shop, ..orders })).is_ok());
+        let short = Some("short".to_owned());
+        let with = |secrets| ServeArgs { secrets, ..args() };
+        check(with(SecretArgs { publish_token: short.clone(), ..none() }), "KILAT_PUBLISH_TOKEN");
+        check(with(SecretArgs { admin_token: short, ..none() }), "KILAT_ADMIN_TOKEN");
         check(ServeArgs { lanes: Some(0), ..args() }, "lanes");
         check(ServeArgs { connections_max: Some(0), ..args() }, "connections_max");
         check(ServeArgs { node: Some("a b".into()), ..args() }, "node");
@@ -442,24 +445,20 @@ mod tests {
         check(args("", "postgres://u:secret@h/d"), "--ledger postgres://");
         check(args("core://a:1", "postgres://h/d"), "--ledger postgres://");
         check(args("core://a:1", "core://a:1"), "KILAT_SECRET");
-        check(
-            ServeArgs { secret: secret(), ..args("core://a:1", "core://a:1") },
-            "KILAT_ADMIN_TOKEN",
-        );
-        let both = ServeArgs {
-            secret: secret(),
-            admin_token: secret(),
-            ..args("core://a:1", "core://a:1")
-        };
-        assert!(Settings::resolve(both).unwrap().core.is_some());
+        let with = |secrets| ServeArgs { secrets, ..args("core://a:1", "core://a:1") };
+        let none = SecretArgs::default;
+        check(with(SecretArgs { secret: secret(), ..none() }), "KILAT_ADMIN_TOKEN");
+        let both = SecretArgs { secret: secret(), admin_token: secret(), ..none() };
+        assert!(Settings::resolve(with(both)).unwrap().core.is_some());
         assert!(Settings::resolve(args("core:///a", "unix:///a")).unwrap().core.is_some());
         let core = CoreArgs { admin: "0.0.0.0:1".parse().ok(), ..CoreArgs::default() };
         assert!(Settings::of_core(core.clone()).unwrap_err().to_string().contains("127.0.0.1"));
-        let orders = CoreArgs { api_token: secret(), ..core };
-        let said = Settings::of_core(orders.clone()).unwrap_err().to_string();
+        let with = |secrets| CoreArgs { secrets, ..core.clone() };
+        let orders = SecretArgs { api_token: secret(), ..none() };
+        let said = Settings::of_core(with(orders.clone())).unwrap_err().to_string();
         assert!(said.contains("KILAT_PUBLISH_TOKEN"), "{said}");
-        let guarded = CoreArgs { publish_token: secret(), ..orders };
-        assert!(Settings::of_core(guarded).is_ok());
+        let guarded = SecretArgs { publish_token: secret(), ..orders };
+        assert!(Settings::of_core(with(guarded)).is_ok());
     }
 
     #[test]
@@ -482,8 +481,11 @@ mod tests {
     fn secrets_are_never_printed() {
         let token = "s".repeat(40);
         let args = ServeArgs {
-            admin_token: Some(token.clone()),
-            secret: Some(token.clone()),
+            secrets: SecretArgs {
+                admin_token: Some(token.clone()),
+                secret: Some(token.clone()),
+                ..Default::default()
+            },
             ledger: Some(format!("postgres://u:{token}@h/shop")),
             events: Some(format!("postgresql://{token}@h/events?password={token}")),
             ..Default::default()
