@@ -204,6 +204,7 @@ static STEPS: &[Step] = &[
             setup::NGINX,
             setup::DOCKER_COMPOSE,
             setup::SYSTEMD_ANALYZE,
+            setup::POSTGRES,
         ],
         run: |scope| suites::run(Suite::Deploy, scope),
     },

@@ -3,6 +3,7 @@
 use super::prometheus::Prometheus;
 use super::{content, document, folder, list, read, text};
 use crate::http;
+use crate::process::stores::Place;
 use crate::program::{Server, address_in, kilat, run, stderr, stdout, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -47,6 +48,14 @@ pub(crate) const STORE_METRICS: [&str; 7] = [
     "kilat_relay_halted",
     "kilat_relay_facts_total",
 ];
+
+/// The dashboard of those.
+const STORE_DASHBOARD: &str = "stores.json";
+
+/// Whether a metric, or what a histogram makes of it, is one of those.
+fn is_of_a_store(metric: &str) -> bool {
+    STORE_METRICS.iter().any(|name| metric.starts_with(name))
+}
 
 /// A whole system that has served everything that is measured: a core, replicas and a gateway.
 struct Busy {
@@ -96,15 +105,8 @@ impl Busy {
         self.behind[0] = core_at(&address, &self.data.path().join("data"));
     }
 
-    /// A stampede, holds, and events of which some are duplicates.
     fn storm(&self) {
-        let url = &self.gateway.url;
-        let attack = ["attack", "--url", url, "--quiet", "--json", "--hold=0.2"];
-        let stress = ["stress", "--url", url, "--quiet", "--events=2000", "--batch=50"];
-        for command in [&attack[..], &stress] {
-            let output = run(command.iter().copied());
-            assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
-        }
+        storm(&self.gateway.url);
     }
 
     /// What each process shows.
@@ -118,6 +120,16 @@ impl Busy {
 
     fn targets(&self) -> Vec<&str> {
         self.shown_at.iter().map(|url| url.trim_start_matches("http://")).collect()
+    }
+}
+
+/// A stampede, holds, and events of which some are duplicates.
+fn storm(url: &str) {
+    let attack = ["attack", "--url", url, "--quiet", "--json", "--hold=0.2"];
+    let stress = ["stress", "--url", url, "--quiet", "--events=2000", "--batch=50"];
+    for command in [&attack[..], &stress] {
+        let output = run(command.iter().copied());
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     }
 }
 
@@ -166,12 +178,29 @@ fn has_figure(result: &[Value]) -> bool {
 fn every_panel_shows_something_and_every_alert_asks_for_what_there_is() {
     let busy = Busy::start();
     let prometheus = Prometheus::start(&busy.targets());
-    every_panel_shows_something(&busy, &prometheus);
-    every_alert_can_be_asked(&prometheus);
+    let mut dashboards = dashboards();
+    dashboards.remove(STORE_DASHBOARD).unwrap();
+    every_panel_shows_something(&dashboards, &busy.gateway.url, &prometheus);
+    every_alert_can_be_asked(&prometheus, |metric| !is_of_a_store(metric));
 }
 
-fn every_panel_shows_something(busy: &Busy, prometheus: &Prometheus) {
-    let dashboards = dashboards();
+/// The same of a server with all that it keeps in PostgreSQL.
+#[test]
+fn panels_and_alerts_about_a_store_ask_for_what_there_is() {
+    let place = Place::alone();
+    let server = place.serve("one");
+    let prometheus = Prometheus::start(&[server.url.trim_start_matches("http://")]);
+    let mut dashboards = dashboards();
+    dashboards.retain(|name, _| name == STORE_DASHBOARD);
+    every_panel_shows_something(&dashboards, &server.url, &prometheus);
+    every_alert_can_be_asked(&prometheus, is_of_a_store);
+}
+
+fn every_panel_shows_something(
+    dashboards: &BTreeMap<String, Value>,
+    url: &str,
+    prometheus: &Prometheus,
+) {
     let asked = dashboards.iter().flat_map(|(file, dashboard)| {
         let expressions = expressions(dashboard).into_iter();
         expressions.map(move |(panel, expression)| (format!("{file}: {panel}"), expression))
@@ -180,7 +209,7 @@ fn every_panel_shows_something(busy: &Busy, prometheus: &Prometheus) {
     let since = Instant::now();
     while !waiting.is_empty() && since.elapsed() < PATIENCE {
         // Again and again, so that every rate sees a rise between two scrapes of each process.
-        busy.storm();
+        storm(url);
         waiting.retain(|(panel, expression)| {
             let result = prometheus.query(expression);
             !has_figure(&result.unwrap_or_else(|error| panic!("{panel}: {error}")))
@@ -189,7 +218,8 @@ fn every_panel_shows_something(busy: &Busy, prometheus: &Prometheus) {
     assert!(waiting.is_empty(), "panels without data: {waiting:#?}");
 }
 
-fn every_alert_can_be_asked(prometheus: &Prometheus) {
+/// Of the metrics that are exported here.
+fn every_alert_can_be_asked(prometheus: &Prometheus, is_here: impl Fn(&str) -> bool) {
     let names = prometheus.get("/api/v1/label/__name__/values");
     let names: BTreeSet<&str> = list(&names).iter().map(text).collect();
     let rules = wait_for("the rules to be evaluated", || {
@@ -201,7 +231,7 @@ fn every_alert_can_be_asked(prometheus: &Prometheus) {
     assert!(!rules.is_empty());
     for rule in &rules {
         assert_eq!(rule["health"], "ok", "{rule}");
-        for metric in metrics_in(text(&rule["query"])) {
+        for metric in metrics_in(text(&rule["query"])).into_iter().filter(|name| is_here(name)) {
             assert!(names.contains(metric), "{metric} does not exist: {rule}");
         }
         let is_critical = rule["labels"]["severity"] == "critical";
