@@ -32,6 +32,7 @@ mod connection;
 mod connections;
 mod docs;
 mod events;
+mod framing;
 mod full_lane;
 pub mod gateway;
 mod groups;

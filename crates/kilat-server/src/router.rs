@@ -9,7 +9,7 @@ use crate::limits::{
 use crate::metrics::RouteSeconds;
 use crate::problem::Fault;
 use crate::state::App;
-use crate::{docs, events, headers, health, ops, orders, pages, sales, stream};
+use crate::{docs, events, framing, headers, health, ops, orders, pages, sales, stream};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -128,6 +128,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(ops::router(app))
         .fallback(pages::not_found)
         .method_not_allowed_fallback(|| async { Fault::new(Code::MethodNotAllowed) })
+        .layer(middleware::from_fn(framing::expect_one_meaning))
         .layer(middleware::from_fn_with_state(app.clone(), headers::stamp))
         .with_state(app.clone())
 }

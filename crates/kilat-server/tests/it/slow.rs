@@ -142,6 +142,39 @@ fn what_is_not_http_ends_the_connection() {
     assert_eq!(world.get("/livez").status, 200);
 }
 
+/// hyper reads them; another reader might see another host, or another end.
+#[test]
+fn what_could_be_read_in_two_ways_is_refused_and_the_connection_closed() {
+    let world = World::open();
+    let order = |headers: &str| {
+        let plain = "idempotency-key: k\r\ncontent-type: application/json\r\n";
+        format!("POST /v1/sales/s/orders HTTP/1.1\r\n{plain}{headers}\r\n")
+    };
+    for head in [
+        "GET /livez HTTP/1.1\r\n\r\n".to_owned(),
+        "GET /nowhere HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".to_owned(),
+        "GET /livez HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n".to_owned(),
+        order("host: a\r\nhost: a\r\ncontent-length: 0\r\n"),
+        order("host: a\r\ntransfer-encoding: gzip, chunked\r\n"),
+        order("host: a\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n"),
+    ] {
+        let mut connection = world.connect();
+        connection.send(&head);
+        let reply = connection.read_reply();
+        assert_eq!((reply.status, reply.code().as_str()), (400, "malformed"), "{head}");
+        assert!(reply.header("x-request-id").is_some(), "{head}");
+        assert!(connection.read_to_end().is_empty(), "{head}");
+    }
+    for head in [
+        "GET /livez HTTP/1.0\r\nconnection: close\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    ] {
+        let mut connection = world.connect();
+        connection.send(head);
+        assert_eq!(connection.read_reply().status, 200, "{head}");
+    }
+}
+
 #[test]
 fn the_fast_lane_cuts_slow_requests_and_silent_connections() {
     let lanes =
