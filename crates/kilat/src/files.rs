@@ -1,7 +1,25 @@
 //! File descriptors: as many as connections need, as far as the system allows.
 
+use crate::failure::Failure;
+use crate::lang::{Lang, say};
+
 /// File descriptors besides those of connections.
 const BESIDES: u64 = 256;
+
+/// The least that any command is started with: fewer are gone before it can say what it lacks.
+const FILES_MIN: u64 = 48;
+
+/// Makes sure that there are file descriptors to work with at all.
+///
+/// # Errors
+/// [`Failure`] with exit code 2 when the system allows too few.
+pub(crate) fn expect_some(lang: Lang) -> Result<(), Failure> {
+    let files = rlimit::increase_nofile_limit(FILES_MIN).unwrap_or(u64::MAX);
+    if files >= FILES_MIN {
+        return Ok(());
+    }
+    Err(Failure::usage(say!(lang, "files.few", files = files, least = FILES_MIN)))
+}
 
 /// As many connections as there are file descriptors for, at most those asked for; each takes so
 /// many. One more is then told so, where otherwise it would wait in vain.

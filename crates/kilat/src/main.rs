@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Err(shown) => return shown,
     };
     let lang = lang::choose(cli.lang);
-    let ended = run(cli.command, lang);
+    let ended = files::expect_some(lang).and_then(|()| run(cli.command, lang));
     repeats::finish();
     ended.unwrap_or_else(|failure| failure.report())
 }

@@ -107,19 +107,32 @@ fn without_files_connections_wait_and_selling_goes_on_when_they_close() {
     assert_eq!(verify(&data)["sales"][0]["sold"], 2);
 }
 
+/// Below a handful the system can't even load the program.
 #[test]
-fn too_few_files_to_start_with_are_one_sentence() {
+fn too_few_files_to_start_with_are_one_sentence_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
-    let program = kilat(serve(&folder.path().join("data")));
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -n 4; exec \"$0\" \"$@\""])
-        .arg(program.get_program())
-        .args(program.get_args())
-        .arg("--listen=127.0.0.1:0")
-        .env("KILAT_ADMIN_TOKEN", ADMIN)
-        .output()
-        .unwrap();
-    let said = stderr(&output);
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{said}");
-    assert!(said.contains("kilat: ") && !said.contains("panicked"), "{said}");
+    for arguments in [
+        &["serve", "--data=data", "--listen=127.0.0.1:0"][..],
+        &["check", "stock", "--url=http://127.0.0.1:1"],
+        &["lookup", "--listen=127.0.0.1:0"],
+        &["verify", "."],
+    ] {
+        for files in [6, 8, 24] {
+            let program = kilat(arguments.iter().copied());
+            let output = Command::new("sh")
+                .args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")])
+                .arg(program.get_program())
+                .args(program.get_args())
+                .arg("--lang=en")
+                .env("KILAT_ADMIN_TOKEN", ADMIN)
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?} {files}: {said}");
+            assert!(said.starts_with("kilat: ") && said.contains("ulimit -n"), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was touched");
 }
