@@ -9,6 +9,7 @@
   const language = document.documentElement.lang;
   const byId = (id) => document.getElementById(id);
   const number = (value) => value.toLocaleString(language);
+  const inDays = new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" });
   const two = (value) => String(value).padStart(2, "0");
   const page = document.querySelector("[data-now]");
   // The visitor's clock may be wrong; the server's is what counts.
@@ -19,17 +20,18 @@
     const days = Math.floor(left / 86400);
     const hours = Math.floor(left / 3600) % 24;
     const minutes = `${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
-    if (days > 0) return `${days} · ${two(hours)}:${minutes}`;
+    if (days > 0) return `${inDays.format(days)} ${two(hours)}:${minutes}`;
     return left >= 3600 ? `${two(hours)}:${minutes}` : minutes;
   }
 
   // Moments in the reader's own time.
-  for (const time of document.querySelectorAll("time[datetime]")) {
+  function localize(time) {
     const moment = new Date(time.dateTime);
     if (!Number.isNaN(moment.getTime())) {
       time.textContent = moment.toLocaleString(language, { dateStyle: "long", timeStyle: "short" });
     }
   }
+  document.querySelectorAll("time[datetime]").forEach(localize);
 
   function everySecond(show) {
     show();
@@ -130,8 +132,24 @@
   if (!sale) return;
   const address = `/v1/sales/${sale.dataset.sale}`;
 
+  let opens = Number(sale.dataset.opens);
+  function count() {
+    const left = secondsUntil(opens);
+    byId("clock").textContent = clock(left);
+    byId("countdown").hidden = left === 0;
+  }
+
+  // The operator may move the opening while the page is open.
+  function reschedule(at) {
+    opens = at ? Date.parse(at) : 0;
+    byId("opens").dateTime = at ?? "";
+    localize(byId("opens"));
+    count();
+  }
+
   function show(stock) {
     byId("offline").hidden = true;
+    if ((stock.opens_at ? Date.parse(stock.opens_at) : 0) !== opens) reschedule(stock.opens_at);
     byId("available").textContent = number(stock.available);
     byId("supply").textContent = number(stock.supply);
     const level = byId("level");
@@ -172,13 +190,6 @@
     });
   }
 
-  const opens = Number(sale.dataset.opens);
-  if (opens > 0) {
-    everySecond(() => {
-      const left = secondsUntil(opens);
-      byId("clock").textContent = clock(left);
-      byId("countdown").hidden = left === 0;
-    });
-  }
+  everySecond(count);
   follow();
 })();

@@ -270,6 +270,12 @@ pub struct Stock {
     pub sold: u64,
     /// What a buyer would meet now.
     pub state: SaleState,
+    /// When buying starts.
+    #[schema(value_type = Option<schema::Instant>, required = true)]
+    pub opens_at: Option<Timestamp>,
+    /// When buying ends.
+    #[schema(value_type = Option<schema::Instant>, required = true)]
+    pub closes_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

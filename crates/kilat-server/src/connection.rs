@@ -2,6 +2,7 @@
 //!
 //! Must never know a route, or how the connection came here.
 
+use crate::exit::Exit;
 use crate::guests::Guest;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits};
 use bytes::{Buf, Bytes};
@@ -20,7 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// Serves `stream` until it ends; `already_read` comes before what the socket has.
+/// Serves `stream` until it ends, or leaves HTTP by `exit`: then the socket is returned.
+/// `already_read` comes before what the socket has.
 ///
 /// A connection whose peer leaves or breaks the protocol just ends: there is
 /// nobody left to tell.
@@ -30,15 +32,23 @@ pub(crate) async fn serve<S, B>(
     service: S,
     limits: &Limits,
     guest: &Arc<Guest>,
-) where
+    exit: &Exit,
+) -> Option<std::net::TcpStream>
+where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
 {
     let (guest, write_timeout) = (Arc::clone(guest), limits.write_timeout);
-    let wire =
-        Wire { already_read, stream, guest: Arc::clone(&guest), write_timeout, stalled: None };
-    let connection = http1::Builder::new()
+    let wire = Wire {
+        already_read,
+        stream,
+        guest: Arc::clone(&guest),
+        write_timeout,
+        stalled: None,
+        exit: exit.clone(),
+    };
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
@@ -46,9 +56,34 @@ pub(crate) async fn serve<S, B>(
         .keep_alive(true)
         .half_close(false)
         .serve_connection(TokioIo::new(wire), service);
-    let served = guest.accompany(connection, |connection| connection.graceful_shutdown());
+    let served = UntilExit { connection: &mut connection, exit };
+    let served =
+        guest.accompany(served, |mut served| Pin::new(&mut *served.connection).graceful_shutdown());
     if let Err(error) = served.await {
         tracing::debug!(%error, "a connection ended early");
+        return None;
+    }
+    if !exit.is_open() {
+        return None;
+    }
+    // What the peer has sent after its request is dropped: there will be no other reply.
+    connection.into_parts().io.into_inner().stream.into_std().ok()
+}
+
+/// A connection until it ends or leaves HTTP.
+struct UntilExit<'a, C> {
+    connection: &'a mut C,
+    exit: &'a Exit,
+}
+
+impl<C: Future<Output = hyper::Result<()>> + Unpin> Future for UntilExit<'_, C> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        match Pin::new(&mut *self.connection).poll(cx) {
+            Poll::Pending if self.exit.is_open() => Poll::Ready(Ok(())),
+            polled => polled,
+        }
     }
 }
 
@@ -61,6 +96,7 @@ struct Wire {
     write_timeout: Duration,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    exit: Exit,
 }
 
 impl Wire {
@@ -125,7 +161,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx)
+        ready!(self.stream().poll_flush(cx))?;
+        self.exit.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

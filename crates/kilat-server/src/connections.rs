@@ -3,6 +3,7 @@
 //! Knows no route; what a connection serves is given with it.
 
 use crate::connection;
+use crate::exit::Exit;
 use crate::guests::Guests;
 use crate::limits::Limits;
 use crate::seats::{Seat, Seats};
@@ -44,14 +45,34 @@ impl Connections {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
+        self.serve_until_exit(stream, already_read, service, seat, Exit::default());
+    }
+
+    /// The same for a service that knows `exit`, a way for its connection to leave HTTP.
+    pub(crate) fn serve_until_exit<S, B>(
+        &self,
+        stream: TcpStream,
+        already_read: Bytes,
+        service: S,
+        seat: Seat,
+        exit: Exit,
+    ) where
+        S: HttpService<Incoming, ResBody = B, Future: Send> + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
         let (limits, stay) = (self.limits, self.guests.enter());
         let mut cut = self.cut.subscribe();
         tokio::spawn(async move {
-            tokio::select! {
-                () = connection::serve(stream, already_read, service, &limits, &stay.guest) => {}
-                _ = cut.wait_for(|cut| *cut) => {}
+            let guest = &stay.guest;
+            let left = tokio::select! {
+                left = connection::serve(stream, already_read, service, &limits, guest, &exit) => left,
+                _ = cut.wait_for(|cut| *cut) => None,
+            };
+            if let (Some(stream), Some(takeover)) = (left, exit.leave()) {
+                takeover(stream, seat);
             }
-            drop((seat, stay));
+            drop(stay);
         });
     }
 

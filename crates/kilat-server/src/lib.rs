@@ -12,6 +12,7 @@
 //! | `accept`, `seats`, `guests`, `full_lane`, `connections`, `connection` | sockets, and every way in which a peer can be slow |
 //! | `router`, `auth` | which calls there are, and who may make them |
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
+//! | `exit`, `broadcast` | replies that go on outside HTTP: the live stock, to thousands |
 //! | `events` | publishing events, reading and following them |
 //! | `pages`, `visitor` | the buy page and its visitors |
 //! | [`ops`] | the operator's pages: figures, sales, rehearsals and checks |
@@ -28,11 +29,13 @@
 mod accept;
 mod auth;
 mod body;
+mod broadcast;
 mod connection;
 mod connections;
 mod docs;
 mod events;
 mod framing;
+mod exit;
 mod full_lane;
 pub mod gateway;
 mod groups;
@@ -70,6 +73,7 @@ pub use router::{ROUTES, Route, Takes};
 pub use state::{BadNode, Options, is_node_name};
 pub use trace::{Sampler, Tracer};
 
+use broadcast::Broadcast;
 use bytes::Bytes;
 use full_lane::FullLane;
 use kilat_engine::{Events, Handle};
@@ -108,8 +112,10 @@ impl Server {
         let address = listener.local_addr()?;
         let lanes = options.lanes;
         let metrics = Metrics::install().map_err(StartError::Metrics)?;
-        let app = App::new(options, handle, events, metrics.clone()).map_err(StartError::Node)?;
-        let full_lane = Arc::new(FullLane::new(app.clone()));
+        let (broadcast, running) = Broadcast::start(handle.clone(), &options.limits)?;
+        let app = App::new(options, handle, events, metrics.clone(), broadcast)
+            .map_err(StartError::Node)?;
+        let full_lane = Arc::new(FullLane::new(app.clone(), running));
         let (fast_lane, accepting) = if lanes.threads == 0 {
             (None, accept_alone(listener, &full_lane, &app)?)
         } else {

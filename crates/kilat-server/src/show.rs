@@ -8,7 +8,7 @@ use kilat_engine::{Sale, SaleChange, SaleState, SaleSwitch, SaleTerms, Time};
 
 /// A sale as every call shows it.
 pub(crate) fn sale(sale: &Sale, now: Time) -> SaleReply {
-    let Stock { supply, available, held, sold, state } = stock(sale, now);
+    let Stock { supply, available, held, sold, state, opens_at, closes_at } = stock(sale, now);
     SaleReply {
         id: sale.terms.id.clone(),
         title: sale.terms.title.clone(),
@@ -23,8 +23,8 @@ pub(crate) fn sale(sale: &Sale, now: Time) -> SaleReply {
         sold,
         state,
         per_customer: sale.terms.per_customer,
-        opens_at: sale.opens_at.map(timestamp),
-        closes_at: sale.closes_at.map(timestamp),
+        opens_at,
+        closes_at,
         hold_seconds: sale.terms.hold_seconds,
     }
 }
@@ -38,6 +38,8 @@ pub(crate) fn stock(sale: &Sale, now: Time) -> Stock {
         held: units.held,
         sold: units.sold,
         state: state(sale.state(now)),
+        opens_at: sale.opens_at.map(timestamp),
+        closes_at: sale.closes_at.map(timestamp),
     }
 }
 

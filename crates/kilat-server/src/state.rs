@@ -1,6 +1,7 @@
 //! What every handler of both lanes shares.
 
 use crate::auth::Access;
+use crate::broadcast::Broadcast;
 use crate::events::publish::SpareBuffers;
 use crate::groups::Groups;
 use crate::lane::LaneOptions;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub limits: Limits,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// Who sends the live stock.
+    pub(crate) broadcast: Broadcast,
     pub(crate) tracer: Tracer,
     pub(crate) node_header: HeaderValue,
     pub(crate) visitors: VisitorKey,
@@ -88,6 +91,7 @@ impl App {
         handle: Handle,
         events: Events,
         metrics: Metrics,
+        broadcast: Broadcast,
     ) -> Result<App, BadNode> {
         if !is_node_name(&options.node) {
             return Err(BadNode(options.node));
@@ -108,6 +112,7 @@ impl App {
             seats: Seats::new(options.limits.connections_max),
             limits: options.limits,
             metrics,
+            broadcast,
             tracer: options.tracer,
             node_header,
             leaving: AtomicBool::new(false),

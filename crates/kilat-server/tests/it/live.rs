@@ -42,7 +42,8 @@ fn a_stream_begins_with_the_state_and_follows_it() {
     let mut stream = Stream::follow(&world);
     assert_eq!(
         stream.next(),
-        json!({"supply": 10, "available": 10, "held": 0, "sold": 0, "state": "open"})
+        json!({"supply": 10, "available": 10, "held": 0, "sold": 0, "state": "open", "opens_at": null,
+            "closes_at": null})
     );
     for n in 0..10 {
         assert_eq!(world.buy("budi", &format!("k{n}"), 1).status, 201);
@@ -50,7 +51,8 @@ fn a_stream_begins_with_the_state_and_follows_it() {
     let last = stream.until(|event| event["available"] == 0);
     assert_eq!(
         last,
-        json!({"supply": 10, "available": 0, "held": 0, "sold": 10, "state": "sold_out"})
+        json!({"supply": 10, "available": 0, "held": 0, "sold": 10, "state": "sold_out",
+            "opens_at": null, "closes_at": null})
     );
     world.change_sale("pause", r#"{"state":"paused"}"#);
     assert_eq!(stream.next()["state"], "paused");
@@ -69,6 +71,46 @@ fn a_stream_tells_that_time_opened_and_closed_a_sale() {
     let mut stream = Stream::follow(&world);
     let states = [0, 1, 2].map(|_| stream.next()["state"].as_str().unwrap().to_owned());
     assert_eq!(states, ["scheduled", "open", "closed"]);
+}
+
+#[test]
+fn a_stream_tells_that_the_opening_was_moved() {
+    let world = World::open();
+    world.make_sale(&[(r#""opens_at":null"#, r#""opens_at":"2031-01-01T00:00:00Z""#)]);
+    let mut stream = Stream::follow(&world);
+    assert_eq!(stream.next()["opens_at"], "2031-01-01T00:00:00Z");
+    world.change_sale("move", r#"{"opens_at":"2030-06-01T00:00:00Z"}"#);
+    assert_eq!(stream.next()["opens_at"], "2030-06-01T00:00:00Z");
+}
+
+#[test]
+fn a_reader_that_knows_no_chunks_gets_none_and_is_told_the_end_by_the_close() {
+    let mut world = World::open();
+    world.make_sale(&[]);
+    let mut old = world.connect();
+    old.send("GET /v1/sales/s/stream HTTP/1.0\r\n\r\n");
+    let head = old.read_head();
+    assert_eq!((head.status, head.header("transfer-encoding")), (200, None));
+    assert!(old.read_until(b"\n\n").starts_with(b"event: stock\ndata: {"));
+    let stopped = world.spawn_shutdown(Duration::from_secs(10));
+    assert!(old.read_to_end().is_empty());
+    world.finish(stopped);
+}
+
+#[test]
+fn everybody_who_follows_is_told_and_who_has_left_is_forgotten() {
+    let world = World::open();
+    world.make_sale(&[(r#""per_customer":2"#, r#""per_customer":null"#)]);
+    let mut readers: Vec<Stream> = (0..50).map(|_| Stream::follow(&world)).collect();
+    readers.iter_mut().for_each(|reader| assert_eq!(reader.next()["sold"], 0));
+    readers.truncate(25);
+    // What is sent after the request is nobody's.
+    readers.iter_mut().for_each(|reader| reader.0.send("GET / HTTP/1.1\r\n\r\n"));
+    assert_eq!(world.buy("budi", "k", 3).status, 201);
+    readers.iter_mut().for_each(|reader| assert_eq!(reader.next()["sold"], 3));
+    // The server hears of the end in its own time; each look is an answer to wait for.
+    let streams = || world.get("/metrics").text().contains("kilat_streams 25\n");
+    assert!((0..10_000).any(|_| streams()), "they were never forgotten");
 }
 
 #[test]

@@ -80,6 +80,8 @@ fn a_sale_opens_while_the_page_is_open() {
     browser.show_as(360, 740, "dark");
     browser.wait_until_shown("#countdown", true);
     assert!(!browser.is_shown("#buy"));
+    change(&server, "moved", &format!(r#"{{"opens_at":"{}"}}"#, seconds(3 * 86_400)));
+    browser.wait_for("#clock", |left| left.starts_with("2 hari 23:59"));
     change(&server, "soon", &format!(r#"{{"opens_at":"{}"}}"#, seconds(2)));
     browser.wait_until_shown("#buy", true);
     assert!(is_still_open(&browser), "the button came without a reload");
