@@ -7,7 +7,6 @@ use crate::limits::{
     PUBLISH_BODY_BYTES_MAX, SALE_BODY_BYTES_MAX,
 };
 use crate::metrics::RouteSeconds;
-use crate::problem::Fault;
 use crate::state::App;
 use crate::{docs, events, framing, headers, health, ops, orders, pages, sales, stream};
 use axum::Router;
@@ -16,7 +15,6 @@ use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, patch, post};
-use kilat_api::problem::Code;
 use std::sync::Arc;
 use std::time::Instant;
 use tower_http::compression::CompressionLayer;
@@ -129,6 +127,7 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(pages::not_found)
         .method_not_allowed_fallback(|| async { Fault::new(Code::MethodNotAllowed) })
         .layer(middleware::from_fn(framing::expect_one_meaning))
+        .method_not_allowed_fallback(pages::wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), headers::stamp))
         .with_state(app.clone())
 }

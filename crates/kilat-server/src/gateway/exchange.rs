@@ -11,7 +11,7 @@
 use super::forward::{self, Origin};
 use super::limits::{ATTEMPTS_MAX, DOUBT_EVERY, REPLICA_WAIT, REPLY_TIMEOUT};
 use super::pool::{Failed, Lease};
-use super::refusal::{Refusal, X_REQUEST_ID};
+use super::refusal::{Person, Refusal, X_REQUEST_ID};
 use super::repeat::is_repeatable;
 use super::replicas::{Health, Member, bit};
 use super::reply::{self, Kept, ReplyBody};
@@ -43,12 +43,16 @@ pub(super) async fn answer(
 ) -> Response<ReplyBody> {
     let since = std::time::Instant::now();
     let (mut head, body) = request.into_parts();
+    let mut person = Person::of(&head);
     let (id, parent) = forward::request(&mut head, &client.origin);
     let trip = Trip::begin(&worker.shared.tracer, &mut head, parent);
     let relayed = match client.refused.get() {
         Some(reason) if head.method.as_str() == REFUSED_METHOD => Err((*reason).into()),
         _ => match worker.shared.store.take(body, &client.refused).await {
-            Ok(taken) => relay(&worker, head, taken, &trip).await,
+            Ok(taken) => {
+                person.iter_mut().for_each(|person| person.sent(&taken.upload));
+                relay(&worker, head, taken, &trip).await
+            }
             Err(refusal) => Err(refusal),
         },
     };
@@ -60,7 +64,7 @@ pub(super) async fn answer(
         Err(refusal) => {
             worker.shared.figures.refused(refusal.code());
             trip.log_refusal(refusal.code(), &id);
-            let mut reply = refusal.reply(&worker.shared.node);
+            let mut reply = refusal.reply(&worker.shared.node, person.as_ref());
             reply.headers_mut().insert(X_REQUEST_ID, id.clone());
             reply
         }

@@ -2,10 +2,13 @@
 
 use super::reply::ReplyBody;
 use super::strict::Reason;
+use super::upload::Upload;
+use crate::pages::away::{self, Lost};
 use crate::render;
 use bytes::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use kilat_api::problem::{Code, MEDIA_TYPE, Problem};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static(kilat_api::REQUEST_ID);
@@ -42,8 +45,31 @@ impl Refusal {
         self.code
     }
 
-    /// The reply, in the name of `node`.
-    pub(super) fn reply(&self, node: &HeaderValue) -> Response<ReplyBody> {
+    /// The reply, in the name of `node`; to a person, a page.
+    pub(super) fn reply(&self, node: &HeaderValue, person: Option<&Person>) -> Response<ReplyBody> {
+        let status = StatusCode::from_u16(self.code.status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut reply = match person.filter(|_| self.is_of_ours()) {
+            Some(person) => person.page(node, status),
+            None => self.document(status),
+        };
+        let headers = reply.headers_mut();
+        headers.insert(X_NODE, node.clone());
+        if self.code.status() == 503 {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+
+    /// Whether it is no fault of the request, so that the same may be sent again.
+    const fn is_of_ours(&self) -> bool {
+        matches!(self.code.status(), 500..)
+    }
+
+    fn document(&self, status: StatusCode) -> Response<ReplyBody> {
         let body = match self.detail {
             None => Bytes::from_static(render::problem_body(self.code)),
             Some(detail) => {
@@ -53,18 +79,43 @@ impl Refusal {
             }
         };
         let mut reply = Response::new(ReplyBody::whole(body));
-        let status = StatusCode::from_u16(self.code.status());
-        *reply.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = reply.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        headers.insert(X_NODE, node.clone());
-        if self.code.status() == 503 {
-            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-        }
-        if self.closes {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        *reply.status_mut() = status;
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         reply
+    }
+}
+
+/// Somebody at a browser, and what it sent.
+pub(super) struct Person {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Person {
+    /// Whoever asks for pages.
+    pub(super) fn of(head: &Parts) -> Option<Person> {
+        away::is_person(&head.headers).then(|| Person {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            headers: head.headers.clone(),
+            body: Bytes::new(),
+        })
+    }
+
+    /// A body that is kept goes into the page.
+    pub(super) fn sent(&mut self, upload: &Upload) {
+        if let Upload::Whole(Some(body)) = upload {
+            self.body = body.clone();
+        }
+    }
+
+    fn page(&self, node: &HeaderValue, status: StatusCode) -> Response<ReplyBody> {
+        let Person { method, uri, headers, body } = self;
+        let lost = Lost { method, uri, headers, body };
+        away::page(&lost, node.to_str().unwrap_or_default(), status)
+            .map(|page| ReplyBody::whole(page.into()))
     }
 }
 

@@ -75,6 +75,16 @@ impl SaleCard {
         }
     }
 
+    /// How a title is set that would fill the screen in the size of a short one.
+    fn title_size(&self) -> Option<&'static str> {
+        let longest = self.title.split_whitespace().map(|word| word.chars().count()).max();
+        match (self.title.chars().count(), longest.unwrap_or(0)) {
+            (61.., _) | (_, 25..) => Some("longest"),
+            (29.., _) | (_, 15..) => Some("long"),
+            _ => None,
+        }
+    }
+
     /// Attribute that hides what belongs to another state.
     fn hidden_unless(&self, state: &str) -> &'static str {
         if self.state == state { "" } else { "hidden" }
@@ -171,10 +181,11 @@ pub(super) struct OrdersPage<'a> {
 #[template(path = "again.html")]
 pub(super) struct AgainPage<'a> {
     pub(super) frame: Frame<'a>,
+    pub(super) title: &'static str,
     pub(super) message: &'static str,
     pub(super) method: &'static str,
     pub(super) action: &'a str,
-    pub(super) fields: &'a [(&'static str, &'a str)],
+    pub(super) fields: &'a [(&'a str, &'a str)],
     pub(super) wait_seconds: u32,
 }
 
@@ -194,8 +205,18 @@ pub(super) fn page(
     choice: &Choice,
     visitor: Option<Visitor>,
 ) -> Response {
+    rendered(page, status, choice, visitor).map(Body::from)
+}
+
+/// The same as text.
+pub(super) fn rendered(
+    page: &impl Template,
+    status: StatusCode,
+    choice: &Choice,
+    visitor: Option<Visitor>,
+) -> Response<String> {
     // Writing to a string can't fail.
-    let mut response = Response::new(Body::from(page.render().unwrap_or_default()));
+    let mut response = Response::new(page.render().unwrap_or_default());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     guard_page(headers);

@@ -4,12 +4,13 @@
 //! of a sale comes from the board; the ledger is asked for a visitor's own orders only.
 
 mod assets;
+pub(crate) mod away;
 mod buy;
 pub(crate) mod form;
 mod html;
 pub(crate) mod language;
 mod orders;
-mod price;
+pub(crate) mod price;
 mod sale;
 mod text;
 mod when;
@@ -27,7 +28,7 @@ use crate::state::App;
 use crate::visitor::Visitor;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use html::{AgainPage, Frame, MessagePage};
 use kilat_api::problem::Code;
@@ -41,15 +42,22 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Unknown addresses: a page for people, a problem for programs.
 pub(crate) async fn not_found(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    let accepts =
-        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accepts.contains("text/html") && !uri.path().starts_with("/v1/") {
+    if away::is_person(&headers) && !uri.path().starts_with("/v1/") {
         message(&app, &headers, &uri, StatusCode::NOT_FOUND, |text| {
             (text.not_found_title, text.not_found)
         })
     } else {
         Fault::new(Code::NotFound).into_response()
     }
+}
+
+/// A form's address, looked at: the page that the form stands on.
+pub(crate) async fn wrong_method(method: Method, headers: HeaderMap, uri: Uri) -> Response {
+    let page = near(uri.path());
+    if page != uri.path() && method == Method::GET && away::is_person(&headers) {
+        return (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response();
+    }
+    Fault::new(Code::MethodNotAllowed).into_response()
 }
 
 fn fault_page(app: &App, headers: &HeaderMap, uri: &Uri, fault: &Fault) -> Response {
@@ -76,13 +84,14 @@ fn ask_again(
     headers: &HeaderMap,
     uri: &Uri,
     code: Code,
-    fields: &[(&'static str, &str)],
+    fields: &[(&str, &str)],
 ) -> Response {
     let choice = Choice::of(headers, uri);
     let posts =
         uri.path() == "/buy" || uri.path().ends_with("/confirm") || uri.path().ends_with("/cancel");
     let page = AgainPage {
         frame: frame(app, &choice, uri),
+        title: choice.text().busy_title,
         message: choice.text().refusal(code),
         method: if posts { "post" } else { "get" },
         action: uri.path(),
@@ -124,11 +133,21 @@ fn cut_off(app: &App, choice: &Choice) -> Option<&'static str> {
 }
 
 fn frame<'a>(app: &'a App, choice: &Choice, uri: &'a Uri) -> Frame<'a> {
-    let path = uri.path();
-    // A form's own address answers to POST only, so the language switch leads to a page near it.
-    let near = ["/confirm", "/cancel"].into_iter().find_map(|end| path.strip_suffix(end));
-    let path = if path == "/buy" { "/" } else { near.unwrap_or(path) };
-    Frame { node: &app.node, text: choice.text(), path: Cow::Borrowed(path) }
+    Frame { node: &app.node, text: choice.text(), path: Cow::Borrowed(near(uri.path())) }
+}
+
+/// A form's own address answers to POST only: the page near it. An address that would lead to
+/// another site when it stands in a link is none of ours.
+fn near(path: &str) -> &str {
+    if path.starts_with("//") || path.starts_with("/\\") {
+        return "/";
+    }
+    let cut = ["/confirm", "/cancel"].into_iter().find_map(|end| path.strip_suffix(end));
+    match path {
+        "/buy" => "/",
+        "/ops/rehearsals" | "/ops/cancel" | "/ops/sign-out" => "/ops",
+        path => cut.unwrap_or(path),
+    }
 }
 
 /// Where a script looks next.

@@ -3,7 +3,7 @@
 use super::language::Language;
 
 /// `24999000 IDR` as `Rp24.999.000` in Indonesian, `IDR 24,999,000` in English.
-pub(super) fn format(amount: &str, currency: &str, language: Language) -> String {
+pub(crate) fn format(amount: &str, currency: &str, language: Language) -> String {
     let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
     let (group, point) = match language {
         Language::Indonesian => ('.', ","),
@@ -18,7 +18,7 @@ pub(super) fn format(amount: &str, currency: &str, language: Language) -> String
 }
 
 /// A count as people write it: `1.234` in Indonesian, `1,234` in English.
-pub(super) fn count(count: u64, language: Language) -> String {
+pub(crate) fn count(count: u64, language: Language) -> String {
     let separator = if language == Language::Indonesian { '.' } else { ',' };
     grouped(&count.to_string(), separator)
 }

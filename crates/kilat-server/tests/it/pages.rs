@@ -325,3 +325,32 @@ fn a_first_visit_is_one_small_reply_and_files_that_are_kept() {
     assert_eq!(world.get("/assets/../lib.rs").status, 404);
     assert_eq!(world.get("/assets/nothing.js").status, 404);
 }
+
+#[test]
+fn who_looks_at_the_address_of_a_form_is_led_to_its_page() {
+    let world = World::open();
+    world.make_sale(&[]);
+    let table = [
+        ("/buy", "/"),
+        ("/s/s/orders/abc/confirm", "/s/s/orders/abc"),
+        ("/s/s/orders/abc/cancel", "/s/s/orders/abc"),
+        ("/ops/rehearsals", "/ops"),
+    ];
+    for (form, page) in table {
+        let reply = world.connect().call("GET", form, &[HTML], "");
+        assert_eq!((reply.status, reply.header("location")), (303, Some(page)), "{form}");
+        let reply = world.connect().call("GET", form, &[], "");
+        assert_eq!(reply.code(), "method_not_allowed", "{form}");
+        assert_eq!(world.connect().call("PUT", form, &[HTML], "").status, 405, "{form}");
+    }
+}
+
+#[test]
+fn no_address_makes_a_page_link_to_another_site() {
+    let world = World::open();
+    for path in ["//evil.example", "//evil.example/confirm", "/\\evil.example"] {
+        let page = world.connect().call("GET", path, &[HTML], "");
+        check_page(&page, 404, &["href=\"/?lang=en\""]);
+        assert!(!page.text().contains("evil"), "{path}");
+    }
+}

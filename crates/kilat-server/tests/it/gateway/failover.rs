@@ -69,6 +69,35 @@ fn only_what_has_one_effect_is_sent_again() {
 }
 
 #[test]
+fn a_person_whom_nobody_can_serve_gets_a_page_with_the_same_form() {
+    let mut world = World::pair();
+    world.replicas.iter_mut().for_each(Fake::kill);
+    let html = ("accept", "text/html,*/*;q=0.8");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let (body, here) = ("sale=s&key=abc&hold=true", ("sec-fetch-site", "same-origin"));
+    let reply = world.call("POST", "/buy", &[html, form, here], body);
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{reply:?}");
+    assert_eq!(reply.header("x-kilat-node"), Some("gateway-1"));
+    assert_eq!(reply.header("content-language"), Some("id"));
+    assert!(reply.header("content-security-policy").unwrap().contains("default-src 'none'"));
+    let page = reply.text();
+    assert!(page.contains("<form id=\"retry\" method=\"post\" action=\"/buy\""), "{page}");
+    assert!(page.contains("name=\"key\" value=\"abc\""), "{page}");
+    let foreign = ("sec-fetch-site", "cross-site");
+    let reply = world.call("POST", "/buy", &[html, form, foreign], body);
+    assert!(
+        !reply.text().contains("value=\"abc\""),
+        "what another site has sent is not sent on by ours"
+    );
+    let reply = world.call("GET", "/s/x", &[html, ("accept-language", "en")], "");
+    assert!(reply.text().contains("Back in a moment"), "{reply:?}");
+    // Programs, and the pages' own script, get a document as ever.
+    let json = ("accept", "application/json");
+    assert_eq!(world.call("POST", "/buy", &[json, form, here], body).code(), "no_replica");
+    assert_eq!(world.call("GET", "/v1/sales", &[], "").code(), "no_replica");
+}
+
+#[test]
 fn a_large_body_is_sent_once() {
     let world = World::pair();
     let reply = world.call("POST", "/die", &[KEY], &"x".repeat(100_000));
