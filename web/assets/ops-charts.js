@@ -61,7 +61,7 @@
         scales: { x: { time: true }, y: { range: (_, min, max) => [0, Math.max(max * 1.08, 1)] } },
         axes: [
           { ...axis, space: 90, size: 26, values: (_, splits) => splits.map((split) => clock.format(split * 1000)) },
-          { ...axis, size: 52, values: (_, splits) => splits.map(say) },
+          { ...axis, size: (chart, labels, index, cycle) => cycle > 1 ? chart.axes[index]._size : Math.max(52, 14 + 6.5 * Math.max(0, ...(labels ?? []).map((label) => String(label).length))), values: (_, splits) => splits.map(say) },
         ],
         series: [{}, ...this.series.map(([, label], index) => {
           const stroke = css(`--${this.colours[index]}`);

@@ -7,10 +7,6 @@ use super::link::ConsoleLink;
 use crate::metrics::Metrics;
 use crate::state::App;
 use kilat_engine::{Board, Handle, Sale};
-use std::time::{Duration, Instant};
-
-/// Time between two beats while nobody looks.
-const EVERY_IDLE: Duration = Duration::from_secs(5);
 
 /// Beats until the server ends.
 pub(crate) async fn run(app: App, link: ConsoleLink) {
@@ -23,9 +19,9 @@ pub(crate) async fn run(app: App, link: ConsoleLink) {
             link.ask(Question::Beat(Box::new(beat))).await,
             Ok(Answer::Heard { watched: true })
         );
-        let pause = if watched { EVERY } else { EVERY_IDLE };
+        // As often as while somebody looks: the first figures of a page are of now.
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(EVERY) => {}
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
     }
@@ -65,32 +61,25 @@ fn stock(board: &Board) -> Vec<Stock> {
 pub(super) struct Pulse {
     node: String,
     handle: Handle,
-    last: Option<Instant>,
 }
 
 impl Pulse {
     pub(super) fn of_core(node: String, handle: Handle) -> Pulse {
-        Pulse { node, handle, last: None }
+        Pulse { node, handle }
     }
 
-    /// The next beat, if it is time for one.
-    pub(super) fn beat(&mut self, watched: bool, now: Instant) -> Option<Beat> {
-        let pause = if watched { Duration::ZERO } else { EVERY_IDLE };
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < pause) {
-            return None;
-        }
-        self.last = Some(now);
+    pub(super) fn beat(&self, watched: bool) -> Beat {
         let figures = || {
             let mut figures = Figures::read(&Metrics::install().ok()?.render_process());
             figures.queue = self.handle.queue_depth() as u64;
             Some(figures)
         };
-        Some(Beat {
+        Beat {
             node: self.node.clone(),
             leaving: false,
             live: true,
             figures: watched.then(figures).flatten(),
             stock: if watched { stock(self.handle.board()) } else { Vec::new() },
-        })
+        }
     }
 }

@@ -87,6 +87,9 @@ pub(super) async fn page(
 }
 
 /// The figures, once a second.
-pub(super) async fn stream(State(app): State<App>) -> Result<Response, Fault> {
-    feed::follow(app).map(IntoResponse::into_response)
+pub(super) async fn stream(
+    State(app): State<App>,
+    Extension(session): Extension<Session>,
+) -> Result<Response, Fault> {
+    feed::follow(app, &session).map(IntoResponse::into_response)
 }

@@ -5,6 +5,7 @@ use super::console::EVERY;
 use super::console::message::{Answer, Node, Question, Sample, Seen};
 use super::console::run::RunView;
 use super::link::ConsoleLink;
+use super::session::Session;
 use crate::limits::STREAM_KEEP_ALIVE;
 use crate::problem::Fault;
 use crate::show;
@@ -19,7 +20,9 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// Samples that are kept here, as many as the console keeps.
 const SAMPLES_MAX: usize = 600;
@@ -129,14 +132,15 @@ impl State {
     }
 }
 
-/// Follows the figures; see `ops` for who may.
-pub(super) fn follow(app: App) -> Result<Response, Fault> {
+/// Follows the figures until the session is over; see `ops` for who may.
+pub(super) fn follow(app: App, session: &Session) -> Result<Response, Fault> {
     let Ok(seat) = Arc::clone(&app.streams).try_acquire_owned() else {
         return Err(Problem::new(Code::Overloaded)
             .with_detail("no more streams can be followed, ask again")
             .into());
     };
-    let reader = Reader::begin(app, seat);
+    let left = Duration::from_secs(session.until.saturating_sub(app.ops.now()));
+    let reader = Reader::begin(app, Instant::now() + left, seat);
     let ticks = stream::unfold(reader, |mut reader| async move {
         let tick = reader.next().await?;
         Some((Ok::<_, Infallible>(tick), reader))
@@ -159,11 +163,13 @@ struct Reader {
     console: String,
     /// The newest sample that it has.
     sent: u64,
+    /// When the session is over.
+    until: Instant,
     _seat: OwnedSemaphorePermit,
 }
 
 impl Reader {
-    fn begin(app: App, seat: OwnedSemaphorePermit) -> Reader {
+    fn begin(app: App, until: Instant, seat: OwnedSemaphorePermit) -> Reader {
         let (answers, stopping) = (app.ops.feed.answers.subscribe(), app.stopping.subscribe());
         let mut state = app.ops.feed.state();
         state.readers += 1;
@@ -171,7 +177,7 @@ impl Reader {
             tokio::spawn(Feed::run(app.clone()));
         }
         drop(state);
-        Reader { app, answers, stopping, console: String::new(), sent: 0, _seat: seat }
+        Reader { app, answers, stopping, console: String::new(), sent: 0, until, _seat: seat }
     }
 
     /// The next tick; `None` at the end.
@@ -179,6 +185,7 @@ impl Reader {
         tokio::select! {
             changed = self.answers.changed() => changed.ok()?,
             _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+            () = sleep_until(self.until) => return None,
         }
         self.answers.mark_unchanged();
         let (seen, reached) = self.seen();

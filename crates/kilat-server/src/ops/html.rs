@@ -6,12 +6,14 @@ use super::text::{self, Text};
 use crate::headers::guard_page;
 use crate::ids;
 use crate::pages::language::{Choice, Language};
+use crate::pages::price;
 use crate::problem::Fault;
 use crate::state::App;
 use askama::Template;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use kilat_api::sale::Price;
 use std::borrow::Borrow;
 
 /// One reply: its language, its frame.
@@ -60,16 +62,12 @@ impl Page {
 
     /// A whole number as people write it.
     pub(super) fn number(&self, number: impl Borrow<u64>) -> String {
-        let separator = if self.language == Language::Indonesian { '.' } else { ',' };
-        let digits = number.borrow().to_string();
-        let mut text = String::new();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index) % 3 == 0 {
-                text.push(separator);
-            }
-            text.push(digit);
-        }
-        text
+        price::count(*number.borrow(), self.language)
+    }
+
+    /// A price as people write it.
+    pub(super) fn price(&self, price: &Price) -> String {
+        price::format(&price.amount, &price.currency, self.language)
     }
 
     /// `template` as a reply.

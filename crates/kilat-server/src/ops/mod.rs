@@ -38,6 +38,7 @@ use crate::state::{App, wall_clock};
 use axum::http::HeaderMap;
 use feed::Feed;
 use session::{Session, SessionKey};
+use std::time::Duration;
 use tries::Tries;
 
 /// What the operator's pages are started with.
@@ -51,6 +52,8 @@ pub struct Operations {
     pub url: String,
     /// Where its lookups are reached, if it has any. Checks go there.
     pub lookups: Option<String>,
+    /// How long one signs in for; 8 hours if it is not said. Whole seconds count.
+    pub session: Option<Duration>,
 }
 
 /// What the operator's pages share.
@@ -69,7 +72,12 @@ impl Ops {
         let admin = access.admin_hash().unwrap_or_else(|| blake3::hash(&[]));
         Ops {
             feed: Feed::new(given.console),
-            sessions: SessionKey::derive(secret, &admin, is_secure),
+            sessions: SessionKey::derive(
+                secret,
+                &admin,
+                is_secure,
+                given.session.unwrap_or(session::SESSION),
+            ),
             tries: Tries::default(),
             is_silent: given.is_silent,
             url: given.url,

@@ -6,16 +6,19 @@
 use crate::ids;
 use crate::visitor::cookies;
 use axum::http::{HeaderMap, HeaderValue};
+use std::time::Duration;
 
 const COOKIE: &str = "kilat_ops";
 const KEY_CONTEXT: &str = "kilat 2026-11-21 operator session";
-/// How long one signs in for, in seconds: a long shift.
-pub(super) const SESSION_SECONDS: u64 = 8 * 3600;
+/// How long one signs in for: a long shift.
+pub(super) const SESSION: Duration = Duration::from_secs(8 * 3600);
 
 /// Makes and reads sessions.
 pub(crate) struct SessionKey {
     key: [u8; blake3::KEY_LEN],
     secure: bool,
+    /// How long a session lasts.
+    seconds: u64,
 }
 
 /// Somebody who showed the admin token.
@@ -23,20 +26,28 @@ pub(crate) struct SessionKey {
 pub(crate) struct Session {
     /// What forms carry to show that they were made for this session.
     pub(crate) form_token: String,
+    /// When it ends, in seconds since 1970.
+    pub(super) until: u64,
 }
 
 impl SessionKey {
     /// `admin` is the hash of the admin token.
-    pub(crate) fn derive(secret: &[u8], admin: &blake3::Hash, secure: bool) -> SessionKey {
+    pub(crate) fn derive(
+        secret: &[u8],
+        admin: &blake3::Hash,
+        secure: bool,
+        lasts: Duration,
+    ) -> SessionKey {
         let material = [secret, admin.as_bytes()].concat();
-        SessionKey { key: blake3::derive_key(KEY_CONTEXT, &material), secure }
+        let key = blake3::derive_key(KEY_CONTEXT, &material);
+        SessionKey { key, secure, seconds: lasts.as_secs() }
     }
 
     /// The cookie of a new session that begins `now`, in seconds since 1970.
     pub(super) fn begin(&self, now: u64) -> HeaderValue {
-        let said = format!("{}.{}", now + SESSION_SECONDS, ids::hex(ids::random_bits()));
+        let said = format!("{}.{}", now + self.seconds, ids::hex(ids::random_bits()));
         let value = format!("{said}.{}", self.mac("session", &said).to_hex());
-        self.cookie(&value, SESSION_SECONDS)
+        self.cookie(&value, self.seconds)
     }
 
     /// The cookie that ends a session.
@@ -67,7 +78,7 @@ impl SessionKey {
         }
         let until: u64 = said.split_once('.')?.0.parse().ok()?;
         let form_token = self.mac("form", said).to_hex().to_string();
-        (now < until).then_some(Session { form_token })
+        (now < until).then_some(Session { form_token, until })
     }
 
     fn mac(&self, purpose: &str, said: &str) -> blake3::Hash {
@@ -89,7 +100,7 @@ mod tests {
     use axum::http::header;
 
     fn key(secret: &[u8], token: &str) -> SessionKey {
-        SessionKey::derive(secret, &blake3::hash(token.as_bytes()), false)
+        SessionKey::derive(secret, &blake3::hash(token.as_bytes()), false, SESSION)
     }
 
     fn value(cookie: &HeaderValue) -> String {
@@ -107,8 +118,8 @@ mod tests {
         let cookie = value(&key(b"s", "token").begin(100));
         let table = [
             (key(b"s", "token"), 100, true),
-            (key(b"s", "token"), 100 + SESSION_SECONDS - 1, true),
-            (key(b"s", "token"), 100 + SESSION_SECONDS, false),
+            (key(b"s", "token"), 100 + SESSION.as_secs() - 1, true),
+            (key(b"s", "token"), 100 + SESSION.as_secs(), false),
             (key(b"t", "token"), 100, false),
             (key(b"s", "new token"), 100, false),
         ];
@@ -144,7 +155,7 @@ mod tests {
     #[test]
     fn the_cookie_is_out_of_reach_for_scripts_and_other_sites() {
         let cookie = |secure| {
-            let key = SessionKey::derive(b"s", &blake3::hash(b"t"), secure);
+            let key = SessionKey::derive(b"s", &blake3::hash(b"t"), secure, SESSION);
             key.begin(0).to_str().unwrap().to_owned()
         };
         assert!(cookie(false).ends_with("; Path=/ops; Max-Age=28800; HttpOnly; SameSite=Strict"));

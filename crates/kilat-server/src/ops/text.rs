@@ -93,6 +93,19 @@ texts! {
     run_timed_out "Terlalu lama" "Took too long";
     proven "Terbukti" "Proven";
     not_proven "Tidak terbukti" "Not proven";
+    skips_gateway "Langsung ke satu replika, tidak lewat gateway: gateway hanya melayani TLS, dan serangan tidak." "Straight to one replica, past the gateway: it speaks TLS only, which an attack does not.";
+    // What an attack proves.
+    proof_conserved "stok kekal" "stock is conserved";
+    proof_sold_is_acknowledged "yang terjual sudah diakui" "what was sold was acknowledged";
+    proof_never_oversold "tidak pernah oversold" "never oversold";
+    proof_sold_to_the_last "terjual sampai unit terakhir" "sold to the last unit";
+    proof_acknowledged_exist "setiap pesanan yang diakui ada seperti diakui" "every acknowledged order exists as acknowledged";
+    proof_unique "id pesanan dan urutan unik" "order ids and sequences are unique";
+    proof_no_strays "tidak ada pesanan tanpa sepengetahuan pembelinya" "no order that its buyer was not told of";
+    proof_orders_add_up "jumlah pesanan cocok dengan yang terjual" "the orders add up to what was sold";
+    proof_replays_are_the_same "kunci yang sama memberi pesanan yang sama" "the same key brings the same order";
+    proof_replies_as_asked "pengakuan cocok dengan permintaannya" "acknowledgements match their requests";
+    units_sold "terjual" "sold";
     acknowledged "diterima" "acknowledged";
     refused_orders "ditolak" "refused";
     unknown_orders "tidak diketahui" "unknown";
@@ -294,6 +307,23 @@ impl Text {
             "package" => self.profile_package,
             "player" => self.profile_player,
             _ => self.profile_stock,
+        }
+    }
+
+    /// What an attack proves; a check that is not known here goes by its name.
+    pub(super) fn proof<'a>(&self, check: &'a str) -> &'a str {
+        match check {
+            "conserved" => self.proof_conserved,
+            "sold_is_acknowledged" => self.proof_sold_is_acknowledged,
+            "never_oversold" => self.proof_never_oversold,
+            "sold_to_the_last" => self.proof_sold_to_the_last,
+            "acknowledged_exist" => self.proof_acknowledged_exist,
+            "unique" => self.proof_unique,
+            "no_strays" => self.proof_no_strays,
+            "orders_add_up" => self.proof_orders_add_up,
+            "replays_are_the_same" => self.proof_replays_are_the_same,
+            "replies_as_asked" => self.proof_replies_as_asked,
+            other => other,
         }
     }
 

@@ -4,6 +4,7 @@ use crate::http::{Connection, Reply};
 use crate::world::{ADMIN, World};
 use kilat_server::ops::{Door, ROUTES};
 use serde_json::Value;
+use std::time::Duration;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const ENGLISH: (&str, &str) = ("accept-language", "en");
@@ -242,6 +243,18 @@ fn every_button_of_a_sale_does_what_it_says_once() {
     assert!(reopened.text().contains("The sale is closed for good."));
     let reused = browser.post("/ops/sales/baru", "key=b&do=restock&units=8");
     assert_eq!(reused.status, 422, "{}", reused.text());
+}
+
+#[test]
+fn a_stream_ends_with_its_session() {
+    let world = World::with_sessions_of(Duration::from_secs(2));
+    let browser = Browser::signed_in(&world);
+    let mut stream = world.connect();
+    stream.send(crate::http::request("GET", "/ops/stream", &[("cookie", &browser.cookie)], ""));
+    assert_eq!(stream.read_head().status, 200);
+    stream.read_until(b"\r\n0\r\n\r\n");
+    assert_eq!(browser.get("/ops/stream").status, 401);
+    assert_eq!(browser.get("/ops").status, 303);
 }
 
 #[test]

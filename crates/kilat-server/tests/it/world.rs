@@ -105,7 +105,22 @@ impl World {
         World::start(open_access(), limits, lanes)
     }
 
+    /// Open, for an operator who signs in for so long.
+    pub(crate) fn with_sessions_of(session: Duration) -> World {
+        let (limits, lanes) = (Limits::default(), LaneOptions::default());
+        World::start_with(open_access(), limits, lanes, Some(session))
+    }
+
     fn start(access: Access, limits: Limits, lanes: LaneOptions) -> World {
+        World::start_with(access, limits, lanes, None)
+    }
+
+    fn start_with(
+        access: Access,
+        limits: Limits,
+        lanes: LaneOptions,
+        session: Option<Duration>,
+    ) -> World {
         let data = tempfile::tempdir().unwrap();
         let backend = Backend::start(data.path());
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -136,7 +151,7 @@ impl World {
                 };
                 let console = Console::start(given, handle.clone(), events.clone());
                 let console = Some(ConsoleLink::Here(console));
-                let operations = Operations { console, ..Operations::default() };
+                let operations = Operations { console, session, ..Operations::default() };
                 let options = Options { operations, ..options };
                 Server::start(listener, options, handle, events)
             })

@@ -71,15 +71,16 @@ impl State {
         self.rehearsal.iter().chain(&self.check)
     }
 
-    /// Where runs reach the system: the gateway in front of it, or who asks.
-    fn front(&self, wanted: &Wanted) -> String {
-        let is_front = |process: &&supervisor::Status| {
-            process.name == "gateway" && process.address.starts_with("http://")
-        };
-        let gateway = self.processes.iter().find(is_front);
+    /// Where runs reach the system: the gateway in front of it, or who asks. An attack speaks no
+    /// TLS, so one behind such a gateway goes past it, which is told too.
+    fn front(&self, wanted: &Wanted) -> (String, bool) {
+        let gateway = self.processes.iter().find(|process| process.name == "gateway");
         match (&wanted.task, gateway) {
-            (Task::Rehearsal { .. }, Some(gateway)) => gateway.address.clone(),
-            _ => wanted.url.clone(),
+            (Task::Rehearsal { .. }, Some(gateway)) if gateway.address.starts_with("http://") => {
+                (gateway.address.clone(), false)
+            }
+            (Task::Rehearsal { .. }, gateway) => (wanted.url.clone(), gateway.is_some()),
+            (Task::Check { .. }, _) => (wanted.url.clone(), false),
         }
     }
 
@@ -155,8 +156,8 @@ impl Console {
         if state.runs().any(|run| run.is_running()) {
             return Answer::Busy;
         }
-        let url = state.front(&wanted);
-        let run = Arc::new(Run::new(wanted, wall_clock().as_millis()));
+        let (url, skips_gateway) = state.front(&wanted);
+        let run = Arc::new(Run::new(wanted, wall_clock().as_millis(), &url, skips_gateway));
         match run.wanted.task {
             Task::Rehearsal { .. } => state.rehearsal = Some(Arc::clone(&run)),
             Task::Check { .. } => state.check = Some(Arc::clone(&run)),
@@ -202,15 +203,13 @@ async fn run(shared: Weak<Shared>, options: ConsoleOptions, handle: Handle) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut tail = Tail::default();
-    let mut pulse = options.own_node.map(|node| Pulse::of_core(node, handle));
+    let pulse = options.own_node.map(|node| Pulse::of_core(node, handle));
     loop {
         ticks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
         let watched = shared.state().is_watched(Instant::now());
-        if let Some(pulse) = &mut pulse
-            && let Some(beat) = pulse.beat(watched, Instant::now())
-        {
-            shared.state().board.hear(beat, Instant::now());
+        if let Some(pulse) = &pulse {
+            shared.state().board.hear(pulse.beat(watched), Instant::now());
         }
         if !watched {
             shared.state().board.pause();

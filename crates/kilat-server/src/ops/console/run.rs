@@ -117,6 +117,12 @@ pub(crate) struct RunView {
     pub(crate) subject: String,
     /// The copy that is attacked.
     pub(crate) sale: String,
+    /// Where it reaches the system.
+    #[serde(default)]
+    pub(crate) url: String,
+    /// It reaches a server itself, though a gateway is in front: that one speaks TLS only.
+    #[serde(default)]
+    pub(crate) skips_gateway: bool,
     pub(crate) state: RunState,
     /// Milliseconds since 1970.
     pub(crate) started: i64,
@@ -207,8 +213,15 @@ pub(super) struct Program {
 }
 
 impl Run {
-    pub(super) fn new(wanted: Wanted, started: i64) -> Run {
-        let mut view = RunView { id: wanted.id.clone(), started, ..RunView::default() };
+    /// A run that reaches the system at `url`.
+    pub(super) fn new(wanted: Wanted, started: i64, url: &str, skips_gateway: bool) -> Run {
+        let mut view = RunView {
+            id: wanted.id.clone(),
+            started,
+            url: url.to_owned(),
+            skips_gateway,
+            ..RunView::default()
+        };
         match &wanted.task {
             Task::Rehearsal { sale, of, .. } => {
                 (view.subject, view.sale) = (of.clone(), sale.clone());
@@ -465,7 +478,7 @@ mod tests {
 
     #[test]
     fn what_a_check_says_is_kept_by_id_and_bounded() {
-        let run = Run::new(lookups("stock", &["a", "b"], None), 0);
+        let run = Run::new(lookups("stock", &["a", "b"], None), 0, "http://a", false);
         for line in [
             r#"{"id":"b","outcome":"found"}"#,
             r#"{"id":"a","outcome":"unknown"}"#,

@@ -4,7 +4,7 @@ use super::album;
 use super::driver::Browser;
 use crate::http;
 use crate::program::{ADMIN, Server, kilat, serve};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SALE: &str = "/v1/sales/tiket-konser";
 
@@ -140,8 +140,17 @@ fn pictures_of_the_operators_pages() {
     let data = tempfile::tempdir().unwrap();
     let more = ["--listen=127.0.0.1:0", "--lookup-listen=127.0.0.1:0"];
     let server = Server::run(kilat(serve(data.path())).args(more));
-    server.make_sale("tiket-konser", 2_500, 600);
-    server.make_sale("nusantara-x1", 400, 600);
+    for (id, title, sku, amount, supply) in [
+        ("tiket-konser", "Konser Gerhana di Prambanan", "KONSER-GERHANA", "1250000", 2_500),
+        ("nusantara-x1", "Nusantara X1 Pro", "NUSANTARA-X1-PRO", "18999000", 400),
+    ] {
+        let sale = json!({
+            "id": id, "title": title, "sku": sku, "price": {"amount": amount, "currency": "IDR"},
+            "supply": supply, "per_customer": 2, "opens_at": null, "closes_at": null,
+            "hold_seconds": 600,
+        });
+        assert_eq!(server.admin("POST", "/v1/sales", id, &sale.to_string()).status, 201);
+    }
     let browser = Browser::start(true);
     browser.open(&format!("{}/ops/sign-in?lang=en", server.url));
     album::take(&browser, "ops-sign-in");
