@@ -142,6 +142,7 @@ fn start_admin(
             is_silent: true,
             url: format!("http://{}", listener.local_addr().map_err(Failure::failed)?),
             lookups: None,
+            session: None,
         },
     };
     Server::start(listener, options, engine.handle().clone(), engine.events().clone())

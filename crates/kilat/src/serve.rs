@@ -219,6 +219,7 @@ async fn serve(
         is_silent: false,
         url: own_url(doors.http.local_addr()),
         lookups: lookups.as_ref().map(|lookups| own_url(Ok(lookups.local_addr()))),
+        session: None,
     };
     let options = kilat_server::Options {
         node: settings.node.clone(),
