@@ -1,5 +1,6 @@
 //! One connection of the fast lane.
 
+use super::pipeline::Pipeline;
 use super::trip::Trip;
 use crate::seats::Seat;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,6 +14,8 @@ pub(super) struct Ticket {
     pub(super) slot: usize,
     /// Tells a connection from a later one in the same slot.
     pub(super) serial: u64,
+    /// Its place among the connection's requests.
+    pub(super) number: u64,
     /// The caller's own request id, echoed in the reply.
     pub(super) request_id: Option<Box<str>>,
     /// When the request was whole.
@@ -36,14 +39,15 @@ pub(super) struct Connection {
     pub(super) stream: mio::net::TcpStream,
     pub(super) seat: Seat,
     pub(super) serial: u64,
-    /// Bytes of a request that is not whole, or that waits behind one in flight.
+    /// Bytes of a request that is not whole, or of requests that wait behind those in flight.
     pub(super) unread: Vec<u8>,
     /// Reply bytes that the socket did not take yet.
     pub(super) unsent: Vec<u8>,
     /// The socket may have bytes that were not read.
     pub(super) readable: bool,
-    /// A request is with the engine; the next one waits.
-    pub(super) in_flight: bool,
+    /// The peer sends no more than what was not read yet.
+    pub(super) half_closed: bool,
+    pub(super) pipeline: Pipeline,
     /// When the connection last did something whole.
     pub(super) since: Instant,
 }
@@ -62,7 +66,8 @@ impl Connection {
             unread: Vec::new(),
             unsent: Vec::new(),
             readable: true,
-            in_flight: false,
+            half_closed: false,
+            pipeline: Pipeline::default(),
             since: now,
         }
     }
@@ -83,7 +88,7 @@ impl Connection {
 
     /// Keeps the beginning of a request until the rest comes; its deadline starts now.
     pub(super) fn keep(&mut self, bytes: &[u8], now: Instant) {
-        if !bytes.is_empty() && self.unread.is_empty() && !self.in_flight {
+        if !bytes.is_empty() && self.unread.is_empty() && self.pipeline.is_empty() {
             self.since = now;
         }
         self.unread.extend_from_slice(bytes);
@@ -115,7 +120,17 @@ impl Connection {
 
     /// Whether it can be closed without anybody missing something.
     pub(super) fn is_idle(&self) -> bool {
-        !self.in_flight && self.unsent.is_empty() && self.unread.is_empty()
+        self.owes_nothing() && self.unread.is_empty()
+    }
+
+    /// Whether every request that was taken is answered, and every reply sent.
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.pipeline.is_empty() && self.unsent.is_empty()
+    }
+
+    /// Whether everything that the peer will ever send was read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.half_closed && !self.readable
     }
 
     /// Tells the peer that this is the end.

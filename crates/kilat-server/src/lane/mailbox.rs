@@ -35,7 +35,7 @@ impl Mail {
     }
 }
 
-/// A lane's mailbox. Holds at most a group and a connection for each seat.
+/// A lane's mailbox. Holds at most a connection for each seat, and a group for each request in flight.
 pub(super) struct Mailbox {
     mail: Mutex<Mail>,
     arrived: Condvar,

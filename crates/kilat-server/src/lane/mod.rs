@@ -7,24 +7,28 @@
 //!             ▼                                        ▼
 //!   one group a round ─▶ engine               the full lane (hyper and the router) takes the
 //!             ▼                               connection over, with the bytes read so far
-//!   one write a reply
+//!   one write for all replies of a group to one connection
 //! ```
 //!
 //! A purchase at full load costs two syscalls here, one read and one write,
-//! and one wake-up of the engine for all requests of a round. Everything
-//! unusual, every mistake included, is the full lane's: it explains, this one
+//! and one wake-up of the engine for all requests of a round; requests that were
+//! sent one behind the other share even those two. Everything unusual, every mistake included, is the full lane's: it explains, this one
 //! only serves. So the contract is written once and the lane can stay small;
 //! tests ask both lanes the same questions.
 //!
 //! Must never know: routes other than the two, error texts, what a sale is.
 
+mod answering;
 mod connection;
 mod door;
 mod event_loop;
 mod mailbox;
+mod pipeline;
+mod placing;
 mod publishing;
 mod reply;
 mod request;
+mod taking;
 mod trip;
 
 use crate::limits::HANDOVERS_MAX;
@@ -118,7 +122,7 @@ impl Lanes {
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("lane-{index}"))
-                    .spawn(move || lane.run())?,
+                    .spawn(move || lane.run_until_stopped())?,
             );
         }
         Ok((Lanes { mailboxes, threads }, taken_over))

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// So that a test that waits for nothing fails instead of hanging.
@@ -66,6 +66,24 @@ impl Connection {
     /// Sends though the peer may have closed.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Sends until the peer takes nothing for a moment; tells how many bytes it took.
+    pub(crate) fn send_until_refused(&mut self, bytes: &[u8]) -> usize {
+        self.stream.set_write_timeout(Some(MOMENT)).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = self.stream.write(&bytes[sent..])
+            && count > 0
+        {
+            sent += count;
+        }
+        self.stream.set_write_timeout(None).unwrap();
+        sent
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub(crate) fn end_sending(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// The same socket, for a thread that sends while this one reads.

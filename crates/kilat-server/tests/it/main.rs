@@ -15,6 +15,7 @@
 //! | `supervisor` | processes that are kept running |
 //! | `gateway` | one address for several replicas that misbehave |
 //! | `docs` | the description: it lists every call, and every reply seen in any of these tests |
+//! | `pipelining` | requests that are sent one behind the other |
 //! | `pages` | the buy page and its visitors |
 //! | `own_orders` | what a visitor has bought or holds |
 //! | `replica` | most of these once more, with a core behind the server |
@@ -38,6 +39,7 @@ mod misuse;
 mod ops;
 mod own_orders;
 mod pages;
+mod pipelining;
 mod replica;
 mod roles;
 mod slow;

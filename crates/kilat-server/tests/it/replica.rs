@@ -5,8 +5,16 @@ use crate::world::BEHIND_A_CORE;
 use std::process::Command;
 
 /// Modules that ask ledger and event log.
-const MODULES: [&str; 7] =
-    ["contract::", "events::", "follow::", "live::", "misuse::", "pages::", "roles::"];
+const MODULES: [&str; 8] = [
+    "contract::",
+    "events::",
+    "follow::",
+    "live::",
+    "misuse::",
+    "pages::",
+    "pipelining::",
+    "roles::",
+];
 
 #[test]
 fn behind_a_core_every_answer_is_the_same() {
