@@ -15,6 +15,8 @@ struct StandIn {
     starts: &'static [&'static str],
     /// Folders that belong to the user.
     folders: &'static [&'static str],
+    /// Folders of this machine that the program reads, in the same place.
+    trees: &'static [&'static str],
     /// Files with their text, below the root.
     files: &'static [(&'static str, &'static str)],
     links: &'static [(&'static str, &'static str)],
@@ -34,12 +36,23 @@ const NGINX_CONFIGURATION: &str = "pid /tmp/nginx.pid;\n\
     include /etc/nginx/conf.d/*.conf;\n\
     }\n";
 
+/// What PostgreSQL's image does when it starts, as far as the file here asks for it.
+const START_POSTGRES: &str = "set -e\n\
+    export PATH=\"$(echo /usr/lib/postgresql/*/bin)\" PGDATA=/var/lib/postgresql/data\n\
+    if [ ! -e $PGDATA/PG_VERSION ]; then\n\
+    initdb --username=$POSTGRES_USER --auth=$POSTGRES_HOST_AUTH_METHOD --no-locale --encoding=UTF8\n\
+    echo \"host all all all $POSTGRES_HOST_AUTH_METHOD\" >> $PGDATA/pg_hba.conf\n\
+    echo \"CREATE DATABASE $POSTGRES_DB;\" | postgres --single -j postgres\n\
+    fi\n\
+    exec postgres -c listen_addresses='*' -c unix_socket_directories=/tmp\n";
+
 const STAND_INS: &[StandIn] = &[
     StandIn {
         name: "nginxinc/nginx-unprivileged:1.28-alpine",
         user: "101",
         starts: &["nginx", "-e", "/dev/stderr", "-g", "daemon off;"],
         folders: &["var/log/nginx"],
+        trees: &[],
         files: &[("etc/nginx/nginx.conf", NGINX_CONFIGURATION)],
         links: &[("bin/wget", "busybox"), ("var/log/nginx/access.log", "/dev/stdout")],
         with_busybox: true,
@@ -49,6 +62,7 @@ const STAND_INS: &[StandIn] = &[
         user: "65534",
         starts: &["prometheus"],
         folders: &["prometheus"],
+        trees: &[],
         files: &[],
         links: &[],
         with_busybox: false,
@@ -58,8 +72,29 @@ const STAND_INS: &[StandIn] = &[
         user: "472",
         starts: &["busybox", "httpd", "-f", "-p", "3000", "-h", "/var/lib/kilat-dashboards"],
         folders: &["var/lib/grafana"],
+        trees: &[],
         files: &[],
         links: &[],
+        with_busybox: true,
+    },
+    StandIn {
+        name: "redis:7.2-alpine",
+        user: "999",
+        starts: &["redis-server"],
+        folders: &["data"],
+        trees: &[],
+        files: &[("etc/passwd", "redis:x:999:999::/data:/sbin/nologin\n")],
+        links: &[],
+        with_busybox: false,
+    },
+    StandIn {
+        name: "postgres:17-alpine",
+        user: "70",
+        starts: &["busybox", "sh", "/start"],
+        folders: &["var/lib/postgresql/data", "var/run/postgresql"],
+        trees: &["/usr/lib/postgresql", "/usr/share/postgresql"],
+        files: &[("etc/passwd", "postgres:x:70:70::/:/bin/sh\n"), ("start", START_POSTGRES)],
+        links: &[("bin/sh", "busybox")],
         with_busybox: true,
     },
 ];
@@ -88,6 +123,9 @@ fn make(image: &StandIn) {
     }
     for path in image.folders {
         std::fs::create_dir_all(root.join(path)).unwrap();
+    }
+    for tree in image.trees {
+        copy_tree(Path::new(tree), root);
     }
     // What is mounted there takes this mode over.
     let everybodys = Permissions::from_mode(0o1777);
@@ -134,6 +172,24 @@ pub(super) fn put_kilat(folder: &Path) {
 fn copy_program(program: &Path, root: &Path) {
     copy(program, root);
     libraries(program).iter().for_each(|library| copy(library, root));
+}
+
+/// A folder and what its programs load.
+fn copy_tree(tree: &Path, root: &Path) {
+    let to = root.join(tree.strip_prefix("/").unwrap());
+    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+    succeed(Command::new("cp").args(["-rL"]).arg(tree).arg(&to));
+    let mut folders = vec![tree.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if ["postgres", "initdb"].iter().any(|name| path.ends_with(name)) {
+                libraries(&path).iter().for_each(|library| copy(library, root));
+            }
+        }
+    }
 }
 
 /// To the same place below `root`.

@@ -8,4 +8,5 @@
 mod containers;
 mod demo;
 mod images;
+mod ledgers;
 mod system;

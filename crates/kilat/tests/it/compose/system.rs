@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Where `cargo xtask compose` says that its engine listens.
 const ENGINE: &str = "KILAT_ENGINE";
 /// Services that ask for more open files than a machine may grant.
-const LIMITED: [&str; 6] = ["core", "web-1", "web-2", "web-3", "nginx", "attack"];
+const LIMITED: [&str; 7] = ["core", "web-1", "web-2", "web-3", "nginx", "attack", "redis"];
 
 /// `docker`, talking to the engine of these tests and to no other.
 pub(super) fn docker(arguments: &[&str]) -> Command {
@@ -30,6 +30,8 @@ fn engine() -> String {
 /// The project in `deploy/compose`; it is removed, data included, when this is dropped.
 pub(super) struct System {
     folder: TempDir,
+    /// The profile of a store and its URL, when the ledger is in one.
+    ledger: Option<(&'static str, &'static str)>,
 }
 
 impl System {
@@ -38,7 +40,7 @@ impl System {
         images::make_stand_ins();
         let folder = tempfile::tempdir().unwrap();
         let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
-        let system = System { folder };
+        let system = System { folder, ledger: None };
         let copy = system.folder.path().join("deploy");
         images::succeed(Command::new("cp").arg("-r").arg(deploy).arg(&copy));
         // The developer's own are left alone.
@@ -51,7 +53,13 @@ impl System {
 
     /// As the guide brings it up.
     pub(super) fn up() -> System {
-        let system = System::prepare();
+        System::up_with(None)
+    }
+
+    /// With the ledger in the store of a profile, at this URL.
+    pub(super) fn up_with(ledger: Option<(&'static str, &'static str)>) -> System {
+        let mut system = System::prepare();
+        system.ledger = ledger;
         let secrets = system.folder.path().join("deploy/make-secrets.sh");
         images::succeed(Command::new("sh").arg(secrets));
         images::succeed(&mut system.compose(&["up", "-d", "--build"]));
@@ -75,12 +83,16 @@ impl System {
             .fold(reader, |reader, (name, value)| reader.with(name, &value))
     }
 
-    fn environment(&self) -> [(&'static str, String); 3] {
-        [
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let store = self.ledger.map(|(profile, url)| {
+            [("COMPOSE_PROFILES", profile.to_owned()), ("KILAT_LEDGER", url.to_owned())]
+        });
+        let own = [
             ("DOCKER_HOST", engine()),
             ("COMPOSE_FILE", "compose.yaml:here.yaml".to_owned()),
             ("KILAT_DOCKERFILE", "deploy/prebuilt.Dockerfile".to_owned()),
-        ]
+        ];
+        own.into_iter().chain(store.into_iter().flatten()).collect()
     }
 
     pub(super) fn compose(&self, arguments: &[&str]) -> Command {

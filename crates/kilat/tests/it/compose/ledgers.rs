@@ -1,0 +1,50 @@
+//! The profiles that keep the ledger in a store: sold from by three replicas, killed, taken down, up again.
+
+use super::images::succeed;
+use super::system::{System, process_of};
+use crate::http;
+use crate::program::wait_for;
+use rustix::process::{Signal, kill_process};
+
+const SHOP: &str = "http://127.0.0.1:80";
+
+/// Units sold in all sales, while the shop answers.
+fn sold() -> Option<u64> {
+    let reply = http::get(SHOP, "/v1/sales").ok().filter(|reply| reply.status == 200)?.json();
+    let sales = reply["sales"].as_array()?;
+    Some(sales.iter().filter_map(|sale| sale["sold"].as_u64()).sum())
+}
+
+fn check(profile: &'static str, ledger: &'static str) {
+    let system = System::up_with(Some((profile, ledger)));
+    wait_for("replicas", || {
+        ["web-1", "web-2", "web-3"].iter().all(|name| system.is_healthy(name)).then_some(())
+    });
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let size = ["--supply=1500", "--orders=2500", "--buyers=64", "--rate=250"];
+    let mut storm = system.storm(&size, log.reopen().unwrap());
+    wait_for("orders", || sold().filter(|sold| *sold > 200));
+    let before = process_of(&system.container(profile)).unwrap();
+    kill_process(before, Signal::KILL).unwrap();
+    wait_for("a store that comes back", || {
+        let now = process_of(&system.container(profile));
+        (now.is_some() && now != Some(before)).then_some(())
+    });
+    let ended = storm.wait();
+    let said = std::fs::read_to_string(log.path()).unwrap();
+    assert!(ended.success() && said.contains("PROVEN: "), "{said}");
+    assert_eq!(sold(), Some(1_500));
+    succeed(&mut system.compose(&["down"]));
+    succeed(&mut system.compose(&["up", "-d"]));
+    wait_for("what was sold", || sold().filter(|sold| *sold == 1_500));
+}
+
+#[test]
+fn a_ledger_in_redis_is_sold_from_killed_and_found_again() {
+    check("redis", "redis://redis:6379");
+}
+
+#[test]
+fn a_ledger_in_postgres_is_sold_from_killed_and_found_again() {
+    check("postgres", "postgres://kilat@postgres/kilat");
+}
