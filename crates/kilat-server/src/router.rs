@@ -125,9 +125,8 @@ pub(crate) fn router(app: &App) -> Router {
     router
         .merge(ops::router(app))
         .fallback(pages::not_found)
-        .method_not_allowed_fallback(|| async { Fault::new(Code::MethodNotAllowed) })
-        .layer(middleware::from_fn(framing::expect_one_meaning))
         .method_not_allowed_fallback(pages::wrong_method)
+        .layer(middleware::from_fn(framing::expect_one_meaning))
         .layer(middleware::from_fn_with_state(app.clone(), headers::stamp))
         .with_state(app.clone())
 }
