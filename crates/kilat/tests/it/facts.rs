@@ -69,6 +69,7 @@ pub(crate) struct Audited {
     pub(crate) supply: u64,
     pub(crate) held: u64,
     pub(crate) sold: u64,
+    is_closed: bool,
     /// Orders by id: units, and whether they are held, sold or neither.
     orders: BTreeMap<String, (u64, Where)>,
 }
@@ -94,11 +95,14 @@ impl Audited {
             "order_placed" => self.place(payload),
             "order_confirmed" => self.turn(payload, Where::Held, Where::Sold),
             "order_cancelled" | "order_expired" => self.turn(payload, Where::Held, Where::Returned),
+            // As an attack does with its own sale in the end.
+            "sale_changed" if payload["state"] == "closed" => self.is_closed = true,
             _ => panic!("no fact that could be: {event}"),
         }
     }
 
     fn place(&mut self, payload: &Value) {
+        assert!(!self.is_closed, "sold after its end: {payload}");
         let units = payload["quantity"].as_u64().unwrap();
         assert!(units <= self.available(), "oversold: {payload}");
         let held = payload["status"] == "held";
