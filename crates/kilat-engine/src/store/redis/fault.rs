@@ -3,6 +3,9 @@
 use crate::store::StoreFault;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+/// What rustls says of a certificate that it does not take.
+const UNTRUSTED: &str = "invalid peer certificate";
+
 /// Whether what failed may have been carried out although nothing came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -27,6 +30,10 @@ pub(super) fn of(error: &RedisError, sent: Sent) -> StoreFault {
         | ErrorKind::NoValidReplicasFoundBySentinel
         | ErrorKind::ClusterConnectionNotFound => StoreFault::Away(said),
         _ if error.is_connection_refusal() => StoreFault::Away(said),
+        // It will not be trusted later either.
+        _ if said.contains(UNTRUSTED) => StoreFault::Refused(format!(
+            "{said}: name the authority's certificate in SSL_CERT_FILE, or give the server another one"
+        )),
         _ => match sent {
             Sent::Nothing => StoreFault::Away(said),
             Sent::Call => StoreFault::Lost(said),
