@@ -36,7 +36,18 @@ pub(crate) enum Captured {
 /// The cargo that runs this program, so that nested builds use the same toolchain.
 pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Expression {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    with_search_path(duct::cmd(cargo, arguments))
+    without_own_names(with_search_path(duct::cmd(cargo, arguments)))
+}
+
+/// Without what the cargo that runs this program has told it of itself. There are build scripts that
+/// look at the same variables: they would run again, and all that depends on them be compiled again,
+/// whenever cargo is called from here after it was called from elsewhere.
+fn without_own_names(expression: Expression) -> Expression {
+    let is_own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    let names = env::vars_os().map(|(name, _)| name);
+    names
+        .filter(|name| name.to_str().is_some_and(is_own))
+        .fold(expression, |expression, name| expression.env_remove(name))
 }
 
 /// Any other program, looked for in [`search_path`].
@@ -141,6 +152,15 @@ fn without_colours(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cargo_has_told_this_program_of_itself_is_told_to_no_other() {
+        assert!(env::var_os("CARGO_PKG_NAME").is_some(), "nothing would be tested");
+        let told = without_own_names(duct::cmd!("env")).read().unwrap();
+        let is_own =
+            |line: &str| line.starts_with("CARGO_PKG_") || line.starts_with("CARGO_MANIFEST_");
+        assert!(!told.lines().any(is_own), "{told}");
+    }
 
     #[test]
     fn colours_are_dropped_and_text_is_kept() {
