@@ -4,6 +4,7 @@
 
 mod bench;
 mod compose;
+mod examples;
 mod process;
 mod report;
 mod schemathesis;

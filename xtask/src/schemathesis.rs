@@ -14,6 +14,7 @@ use duct::ReaderHandle;
 use crate::bench::python;
 use crate::process;
 use crate::steps::Outcome;
+use crate::suites;
 
 /// What is installed, how it is set up, and what it can't know by itself.
 const FOLDER: &str = "xtask/schemathesis";
@@ -34,9 +35,7 @@ pub(crate) fn run_alone() -> Result<bool> {
 /// Builds `kilat`, serves, and lets Schemathesis at it.
 pub(crate) fn run() -> Result<Outcome> {
     let target = MetadataCommand::new().no_deps().exec()?.target_directory.into_std_path_buf();
-    if !process::succeeds(&process::cargo(["build", "--package", "kilat", "--bin", "kilat"]))? {
-        bail!("kilat does not compile");
-    }
+    let kilat = suites::program(&target)?;
     let root = target.join("schemathesis");
     fs::create_dir_all(&root)?;
     let interpreter = match python::environment(&root, "schemathesis", FOLDER) {
@@ -46,7 +45,7 @@ pub(crate) fn run() -> Result<Outcome> {
     let folder = root.join("run");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
-    let server = Server::start(&target.join("debug/kilat"), &folder)?;
+    let server = Server::start(&kilat, &folder)?;
     let seed = env::var(SEED).unwrap_or_else(|_| "1".to_owned());
     let script = fs::canonicalize(FOLDER)?.join("run.py");
     println!("{SEED}={seed} at {}", server.url);

@@ -1,11 +1,12 @@
 //! The test suites: which tests belong to which, and how each is run by cargo-nextest.
 //! Must never know what a test needs from the machine: the steps say that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use duct::Expression;
 
+use crate::examples;
 use crate::process::{self, Shown};
 use crate::setup::{self, Need};
 use crate::steps::{Outcome, Scope};
@@ -30,6 +31,10 @@ pub(crate) enum Suite {
     /// Containers, with a Docker engine.
     Compose,
 }
+
+/// What is built for the suites. Another choice has other features of its dependencies, and with it
+/// nearly everything is compiled once more.
+pub(crate) const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
 const BROWSER: &str = "kind(test) & test(/^browser::/)";
 /// The browser tests that take pictures, of whichever page.
@@ -72,6 +77,13 @@ pub(crate) fn build(scope: Scope) -> Result<bool> {
     process::succeeds(&process::cargo(arguments))
 }
 
+/// The program as the suites run it, built with them; `target` is where cargo builds.
+pub(crate) fn program(target: &Path) -> Result<PathBuf> {
+    let arguments = [&["test", "--no-run", "--test", "it"], &ALL[..]].concat();
+    ensure!(process::succeeds(&process::cargo(arguments))?, "kilat does not compile");
+    Ok(target.join("debug/kilat"))
+}
+
 /// Runs one suite to its end, failures included.
 pub(crate) fn run(suite: Suite, scope: Scope) -> Result<Outcome> {
     let shown = process::show(&command(suite, scope), tally::is_nextest_summary)?;
@@ -99,18 +111,20 @@ pub(crate) fn take_pictures(folder: &Path) -> Result<bool> {
     process::succeeds(&command.env("KILAT_SCREENSHOTS", folder))
 }
 
-/// Runs the examples in the documentation comments.
+/// Runs the examples in the documentation comments, if there may be any.
 pub(crate) fn run_doc_tests() -> Result<Outcome> {
-    let command = process::cargo(["test", "--doc", "--workspace", "--all-features"]);
+    const NONE: &str = "there are no doc tests yet";
+    if !examples::may_exist()? {
+        return Ok(Outcome::NotRun(NONE.to_owned()));
+    }
+    let command = process::cargo([&["test", "--doc"], &ALL[..]].concat());
     let shown = process::show(&command, tally::is_libtest_summary)?;
-    let outcome = judge(shown, tally::libtest_summary, "there are no doc tests yet");
-    Ok(outcome.without_closing_lines())
+    Ok(judge(shown, tally::libtest_summary, NONE).without_closing_lines())
 }
 
 fn nextest<'a>(scope: Scope, more: &[&'a str]) -> Vec<&'a str> {
     let profile = if scope.quick { "default" } else { "ci" };
-    let common = ["nextest", "run", "--workspace", "--all-features"];
-    [&common, &["--profile", profile][..], more].concat()
+    [&["nextest", "run"], &ALL[..], &["--profile", profile], more].concat()
 }
 
 /// The exit code decides, and the closing lines must agree with it.

@@ -27,9 +27,11 @@ mod wrk;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
+use duct::Expression;
 
 use crate::process;
 use crate::setup::{self, Need};
+use crate::suites;
 
 /// How large a run is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,18 +180,17 @@ fn find(name: &str) -> Result<&'static Bench> {
 }
 
 /// A bench target with its own `main` (`harness = false`).
-///
-/// Smoke runs use the profile of the tests: they share its build, and their figures don't count.
 fn cargo_bench(package: &str, target: &str, size: Size) -> Result<bool> {
-    let common = ["bench", "--package", package, "--bench", target];
-    let command = match size {
-        Size::Smoke => {
-            let smoke = ["--profile", "dev", "--", "--smoke"];
-            process::cargo(common.into_iter().chain(smoke))
-        }
-        Size::Real => process::cargo(common),
-    };
-    process::succeeds(&command)
+    process::succeeds(&bench_target(package, target, size))
+}
+
+/// What runs such a target. Smoke runs share the build of the tests, and their figures don't count.
+pub(crate) fn bench_target(package: &str, target: &str, size: Size) -> Expression {
+    let what = ["bench", "--quiet", "--bench", target];
+    process::cargo(match size {
+        Size::Smoke => [&what, &suites::ALL[..], &["--profile", "test", "--", "--smoke"]].concat(),
+        Size::Real => [&what, &["--package", package][..]].concat(),
+    })
 }
 
 #[cfg(test)]

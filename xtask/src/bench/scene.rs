@@ -11,6 +11,7 @@ use cargo_metadata::MetadataCommand;
 
 use super::{Options, Size};
 use crate::process;
+use crate::suites;
 
 /// Set it to measure this binary instead of building one: to compare two versions.
 const KILAT_BINARY: &str = "KILAT_BENCH_BINARY";
@@ -49,6 +50,10 @@ impl Scene {
             kilat: OnceCell::new(),
             generator: OnceCell::new(),
         })
+    }
+
+    pub(super) fn size(&self) -> Size {
+        self.size
     }
 
     pub(super) fn is_smoke(&self) -> bool {
@@ -107,13 +112,16 @@ impl Scene {
         built.as_deref().context("the load generator could not be built")
     }
 
+    /// Builds a program, optimized; at smoke size it is the one that the tests have built.
     fn build(&self, package: &str) -> Result<PathBuf> {
-        let (profile, folder) = self.pick(("release", "release"), ("dev", "debug"));
-        let build = ["build", "--package", package, "--bin", package, "--profile", profile];
+        if self.is_smoke() {
+            return suites::program(&self.target);
+        }
+        let build = ["build", "--package", package, "--bin", package, "--profile", "release"];
         if !process::succeeds(&process::cargo(build))? {
             bail!("{package} does not compile");
         }
-        Ok(self.target.join(folder).join(package))
+        Ok(self.target.join("release").join(package))
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::bench::figure::{Figure, Target};
 use crate::bench::scene::Scene;
 use crate::process;
+use crate::suites;
 
 const TEST: &str = "store::postgres::tests::purchases_a_second";
 
@@ -38,10 +39,10 @@ fn value(line: &str, name: &str) -> Option<f64> {
 }
 
 fn measure(scene: &Scene) -> Result<String> {
-    let profile: &[&str] = scene.pick(&["--release"], &[]);
-    let build = ["test", "--package", "kilat-engine", "--features", "postgres", "--lib"];
+    const REAL: &[&str] = &["--package", "kilat-engine", "--features", "postgres", "--release"];
+    let build = scene.pick(REAL, &suites::ALL);
     let run = ["--", "--nocapture", "--exact", TEST];
-    let mut call = process::cargo([&build[..], profile, &run].concat());
+    let mut call = process::cargo([&["test", "--lib"], build, &run].concat());
     if !scene.is_smoke() {
         call = call.env("KILAT_POSTGRES_BATCHES", "60").env("KILAT_POSTGRES_ROUNDS", "7");
     }

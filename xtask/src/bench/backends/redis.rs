@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::bench::figure::{Figure, Target};
 use crate::bench::scene::Scene;
 use crate::process;
+use crate::suites;
 
 const TESTS: &str = "store::redis::tests::measure::";
 
@@ -76,10 +77,10 @@ fn value(line: &str, name: &str) -> Option<f64> {
 
 fn measure(scene: &Scene, test: &str, (batches, rounds): (u32, u32)) -> Result<Said> {
     let test = format!("{TESTS}{test}");
-    let profile: &[&str] = scene.pick(&["--release"], &[]);
-    let build = ["test", "--package", "kilat-engine", "--features", "redis", "--lib"];
+    const REAL: &[&str] = &["--package", "kilat-engine", "--features", "redis", "--release"];
+    let build = scene.pick(REAL, &suites::ALL);
     let run = ["--", "--nocapture", "--exact", &test];
-    let mut call = process::cargo([&build[..], profile, &run].concat());
+    let mut call = process::cargo([&["test", "--lib"], build, &run].concat());
     if !scene.is_smoke() {
         call = call
             .env("KILAT_REDIS_BATCHES", batches.to_string())

@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 
+use crate::bench::bench_target;
 use crate::bench::figure::{Figure, Target};
 use crate::bench::scene::Scene;
-use crate::process;
 
 const LINES_MIN: f64 = 1_000_000.0;
 /// Part of a check's wall time that its log may take.
@@ -39,11 +39,8 @@ struct Round {
 }
 
 fn round(scene: &Scene) -> Result<Round> {
-    let base = ["bench", "--quiet", "--package", "kilat-client", "--bench", "audit"];
-    let profile: &[&str] = scene.pick(&[], &["--profile", "dev"]);
-    let size: &[&str] = scene.pick(&[], &["--", "--smoke"]);
-    let arguments = base.iter().chain(profile).chain(size).copied();
-    let output = process::cargo(arguments).read().context("the log's benchmark failed")?;
+    let command = bench_target("kilat-client", "audit", scene.size());
+    let output = command.read().context("the log's benchmark failed")?;
     parse(&output).with_context(|| format!("the log's benchmark prints something else: {output}"))
 }
 

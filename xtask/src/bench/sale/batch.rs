@@ -6,6 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+use crate::bench::bench_target;
 use crate::bench::figure::{Figure, Target};
 use crate::bench::kilat::{self, HUGE_SUPPLY, Place};
 use crate::bench::scene::Scene;
@@ -88,11 +89,9 @@ pub(super) fn in_process(scene: &Scene) -> Result<Vec<Figure>> {
         Path::new("crates/kilat-engine/benches/commit.rs").exists(),
         "{PACKAGE} has no bench called `commit` yet"
     );
-    let bench = ["bench", "--quiet", "--package", PACKAGE, "--bench", "commit"];
-    let size: &[&str] = scene.pick(&[], &["--profile", "dev", "--", "--smoke"]);
     let mut samples = Vec::new();
     for _ in 0..scene.pick(3, 1) {
-        let command = process::cargo(bench.iter().chain(size).copied());
+        let command = bench_target(PACKAGE, "commit", scene.size());
         let shown = process::show(&command, |line| orders_per_second(line).is_some())?;
         ensure!(shown.success, "the bench `commit` failed");
         ensure!(!shown.kept.is_empty(), "the bench `commit` printed no `orders_per_second: N`");
