@@ -52,6 +52,9 @@ pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const STREAM_BEHIND_MAX: Duration = Duration::from_millis(500);
 /// Shortest time between two events of a stream; changes within it are folded into one.
 pub const STREAM_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of the live stock that the system keeps for a reader who is slow to take them; it may keep
+/// twice as many. What does not fit is left out, and the newest is sent when there is room again.
+pub const STREAM_UNSENT_BYTES: usize = 16 * 1024;
 /// Most connections on their way from the fast lane to the full lane; one more is told 503 and closed.
 pub const HANDOVERS_MAX: usize = 4_096;
 /// Most orders on a page of a visitor's own; the rest is on the next.

@@ -2,9 +2,11 @@
 
 use super::channel::Channel;
 use super::frame::{self, Frame};
+use crate::limits::STREAM_UNSENT_BYTES;
 use crate::seats::Seat;
 use bytes::{Buf as _, Bytes};
 use mio::net::TcpStream;
+use socket2::SockRef;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
@@ -37,6 +39,8 @@ impl Reader {
         (seat, place): (Seat, OwnedSemaphorePermit),
         channel: usize,
     ) -> Reader {
+        // A larger buffer would only hold older news.
+        let _ = SockRef::from(&stream).set_send_buffer_size(STREAM_UNSENT_BYTES);
         Reader {
             stream: TcpStream::from_std(stream),
             channel,

@@ -7,11 +7,12 @@ use super::html::{self, Page};
 use super::session::Session;
 use super::{assets, check, dashboard, download, rehearsal, sale, sign_in};
 use crate::metrics::RouteSeconds;
+use crate::pages::language::Choice;
 use crate::problem::Fault;
 use crate::state::App;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -117,7 +118,12 @@ async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> 
 /// Whoever looks is sent to sign in; whoever posts is told that nothing was done.
 fn stranger(app: &App, request: &Request) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return html::see(&sign_in::address(request.uri().path()));
+        let mut response = html::see(&sign_in::address(request.uri().path()));
+        // The switch is not forgotten on the way.
+        if let Some(cookie) = Choice::of(request.headers(), request.uri()).cookie() {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        return response;
     }
     let page = Page::new(app, request.headers(), request.uri(), None);
     sign_in::form(&page, StatusCode::UNAUTHORIZED, page.text.signed_out, "/ops")

@@ -246,6 +246,14 @@ fn every_button_of_a_sale_does_what_it_says_once() {
 }
 
 #[test]
+fn the_language_switch_is_not_forgotten_on_the_way_to_sign_in() {
+    let world = World::open();
+    let reply = ask(&world, "GET", "/ops?lang=id", &[ENGLISH], "");
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/ops/sign-in")));
+    assert!(reply.all("set-cookie").any(|cookie| cookie.starts_with("kilat_lang=id;")));
+}
+
+#[test]
 fn a_stream_ends_with_its_session() {
     let world = World::with_sessions_of(Duration::from_secs(2));
     let browser = Browser::signed_in(&world);
