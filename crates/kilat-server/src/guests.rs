@@ -113,10 +113,15 @@ impl Guest {
         self.signs.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether they were asked to leave.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
     /// Ready once they were asked to leave.
-    fn poll_asked(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_asked(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
-        if self.asked.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_asked() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Returns once they were asked to leave.

@@ -9,11 +9,12 @@
 //! Nothing is repeated once a byte of its reply was passed on. Must never know sockets.
 
 use super::forward::{self, Origin};
+use super::lane::Broken;
 use super::limits::{ATTEMPTS_MAX, DOUBT_EVERY, REPLICA_WAIT, REPLY_TIMEOUT};
 use super::pool::{Failed, Lease};
 use super::refusal::{Person, Refusal, X_REQUEST_ID};
 use super::repeat::is_repeatable;
-use super::replicas::{Health, Member, bit};
+use super::replicas::{Health, bit};
 use super::reply::{self, Kept, ReplyBody};
 use super::trip::Trip;
 use super::upload::{Fault, Taken, Upload};
@@ -21,9 +22,11 @@ use super::wire::{REFUSED_METHOD, Refused};
 use super::worker::Worker;
 use crate::metrics;
 use crate::seats::Seat;
+use crate::trace::TRACEPARENT;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use kilat_api::problem::Code;
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -45,7 +48,8 @@ pub(super) async fn answer(
     let (mut head, body) = request.into_parts();
     let mut person = Person::of(&head);
     let (id, parent) = forward::request(&mut head, &client.origin);
-    let trip = Trip::begin(&worker.shared.tracer, &mut head, parent);
+    let (trip, told) = Trip::begin(&worker.shared.tracer, &head.method, head.uri.path(), parent);
+    told.into_iter().for_each(|told| drop(head.headers.insert(TRACEPARENT, told)));
     let relayed = match client.refused.get() {
         Some(reason) if head.method.as_str() == REFUSED_METHOD => Err((*reason).into()),
         _ => match worker.shared.store.take(body, &client.refused).await {
@@ -84,13 +88,11 @@ async fn relay(
     let seat = worker.shared.in_flight.take().ok_or(Refusal::new(Code::Overloaded))?;
     let repeatable = fault.is_none() && is_repeatable(&head);
     let request = Request::from_parts(head, upload);
-    let courier =
-        Courier { worker, trip, repeatable, tried: 0, attempts: 0, patience: None, fault };
-    courier.deliver(request, seat).await
+    Courier { repeatable, fault, ..Courier::new(worker, trip) }.deliver(request, seat).await
 }
 
 /// Carries one request until somebody answers it.
-struct Courier<'a> {
+pub(super) struct Courier<'a> {
     worker: &'a Arc<Worker>,
     trip: &'a Trip,
     repeatable: bool,
@@ -102,6 +104,8 @@ struct Courier<'a> {
     patience: Option<Instant>,
     fault: Option<Fault>,
 }
+
+const TOO_LATE: &str = "the replica did not answer in time";
 
 /// Why an attempt brought no reply.
 enum Setback {
@@ -115,8 +119,52 @@ enum Setback {
     Busy,
 }
 
-impl Courier<'_> {
-    async fn deliver(
+impl<'a> Courier<'a> {
+    /// For a request whose effect is the same however often it arrives.
+    pub(super) fn new(worker: &'a Arc<Worker>, trip: &'a Trip) -> Courier<'a> {
+        Courier {
+            worker,
+            trip,
+            repeatable: true,
+            tried: 0,
+            attempts: 0,
+            patience: None,
+            fault: None,
+        }
+    }
+
+    /// Goes on after `request` was sent to the replica at `index` by another way, which `broke`.
+    pub(super) async fn go_on(
+        mut self,
+        index: usize,
+        broke: Broken,
+        request: Request<Upload>,
+        seat: Seat,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        self.attempts += 1;
+        match broke {
+            Broken::Unsent(kind) => {
+                self.attempts -= 1;
+                self.doubt(index, &kind.into());
+                self.tried |= bit(index);
+            }
+            Broken::Lost(why) => {
+                self.fail(index, &why);
+                self.tried |= bit(index);
+            }
+            Broken::Silent => self.tried |= bit(index),
+            Broken::Leaving => {
+                self.worker.shared.replicas.note(index, Health::Out, &"it is stopping");
+                self.tried |= bit(index);
+            }
+            Broken::Late => return Err(self.lost(TOO_LATE)),
+            Broken::Over => {}
+        }
+        self.worker.shared.figures.repeated();
+        self.deliver(request, seat).await
+    }
+
+    pub(super) async fn deliver(
         mut self,
         mut request: Request<Upload>,
         seat: Seat,
@@ -139,7 +187,7 @@ impl Courier<'_> {
                     return Err(self.lost("the replica failed before it answered"));
                 }
                 (Setback::Busy, _) => return Err(Refusal::new(Code::Overloaded)),
-                (Setback::Late, _) => return Err(self.lost("the replica did not answer in time")),
+                (Setback::Late, _) => return Err(self.lost(TOO_LATE)),
             };
             self.worker.shared.figures.repeated();
         }
@@ -151,7 +199,7 @@ impl Courier<'_> {
     }
 
     /// The next in turn; when there is none, whoever comes back in time.
-    async fn next_replica(&mut self) -> Result<usize, Refusal> {
+    pub(super) async fn next_replica(&mut self) -> Result<usize, Refusal> {
         let shared = &self.worker.shared;
         if let Some(index) = shared.replicas.choose(self.tried) {
             return Ok(index);
@@ -199,7 +247,7 @@ impl Courier<'_> {
             }
         };
         self.trip.end_hop(hop, said(&sent));
-        sent.map_err(|failed| self.note(index, member, failed))
+        sent.map_err(|failed| self.note(index, failed))
     }
 
     /// Whether a replica has become doubtful and another is ready.
@@ -209,16 +257,12 @@ impl Courier<'_> {
     }
 
     /// Takes a replica that failed out, at once: a probe says when it is back.
-    fn note(&mut self, index: usize, member: &Member, failed: Failed) -> Setback {
-        let replicas = &self.worker.shared.replicas;
+    fn note(&mut self, index: usize, failed: Failed) -> Setback {
         match failed {
             Failed::Busy => Setback::Busy,
             Failed::Unsent(request, why) => {
                 self.attempts -= 1;
-                if let Some(health) = health_after(&why) {
-                    replicas.note(index, health, &why);
-                    member.doubt.notify_one();
-                }
+                self.doubt(index, &why);
                 Setback::Unsent(request)
             }
             // The client's doing.
@@ -232,7 +276,16 @@ impl Courier<'_> {
         }
     }
 
-    fn fail(&self, index: usize, why: &hyper::Error) {
+    /// Nothing was sent to a replica that can't be connected to.
+    fn doubt(&self, index: usize, why: &io::Error) {
+        let replicas = &self.worker.shared.replicas;
+        if let Some(health) = health_after(why) {
+            replicas.note(index, health, why);
+            replicas.members()[index].doubt.notify_one();
+        }
+    }
+
+    fn fail(&self, index: usize, why: &dyn Display) {
         let replicas = &self.worker.shared.replicas;
         replicas.note(index, Health::Out, why);
         let member = &replicas.members()[index];

@@ -6,10 +6,7 @@
 use super::refusal::X_REQUEST_ID;
 use crate::ids::RequestId;
 use crate::trace::{self, Parent, TRACEPARENT};
-use hyper::header::{
-    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::request;
 use hyper::{HeaderMap, Version};
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +15,6 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Of a request in HTTP/1.0 that names none.
 const NO_HOST: HeaderValue = HeaderValue::from_static("localhost");
@@ -52,6 +45,29 @@ impl Origin {
             forwarded: value(&forwarded),
         }
     }
+
+    /// Writes the headers that the gateway adds to a request for `host`.
+    pub(super) fn write(&self, out: &mut Vec<u8>, host: &[u8]) {
+        for (name, value) in [
+            (&X_FORWARDED_FOR, self.address.as_bytes()),
+            (&X_FORWARDED_PROTO, self.proto.as_bytes()),
+            (&FORWARDED, self.forwarded.as_bytes()),
+            (&X_FORWARDED_HOST, host),
+        ] {
+            write_header(out, name.as_str(), value);
+        }
+    }
+}
+
+/// Writes one header as a line.
+pub(super) fn write_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    let at = out.len();
+    out.extend_from_slice(name.as_bytes());
+    // As hyper writes it.
+    out[at..].make_ascii_lowercase();
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Makes the head of a request one that a replica may see; tells the id of the exchange and where
@@ -94,37 +110,40 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-fn remove(headers: &mut HeaderMap, goes: fn(&HeaderName) -> bool) {
+fn remove(headers: &mut HeaderMap, goes: fn(&str) -> bool) {
     // Most heads have nothing to remove, and looking costs no allocation.
-    while let Some(name) = headers.keys().find(|name| goes(name)).cloned() {
+    while let Some(name) = headers.keys().find(|name| goes(name.as_str())).cloned() {
         headers.remove(name);
     }
 }
 
 /// Headers between two neighbours (RFC 9110, section 7.6.1). Those that `Connection` names are
 /// among them: a request that names others was refused.
-fn is_of_one_hop(name: &HeaderName) -> bool {
-    match name.as_str().len() {
-        2 => name == TE,
-        7 => name == UPGRADE || name == TRAILER,
-        10 => name == CONNECTION || name == KEEP_ALIVE,
-        14 => name == HTTP2_SETTINGS,
-        16 => name == PROXY_CONNECTION,
-        17 => name == TRANSFER_ENCODING,
-        18 => name == PROXY_AUTHENTICATE,
-        19 => name == PROXY_AUTHORIZATION,
+pub(super) fn is_of_one_hop(name: &str) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    match name.len() {
+        2 => is("te"),
+        7 => is("upgrade") || is("trailer"),
+        10 => is("connection") || is("keep-alive"),
+        14 => is("http2-settings"),
+        16 => is("proxy-connection"),
+        17 => is("transfer-encoding"),
+        18 => is("proxy-authenticate"),
+        19 => is("proxy-authorization"),
         _ => false,
     }
 }
 
 /// The same, and what only a gateway may say: nothing of it is believed from outside.
-fn is_not_for_replicas(name: &HeaderName) -> bool {
-    let text = name.as_str();
+pub(super) fn is_not_for_replicas(name: &str) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    let begins =
+        |start: &str| name.get(..start.len()).is_some_and(|n| n.eq_ignore_ascii_case(start));
     is_of_one_hop(name)
-        || match text.len() {
-            6 => name == EXPECT,
-            9 => name == FORWARDED || name == X_REAL_IP,
-            length => length > 11 && text.starts_with("x-forwarded"),
+        || match name.len() {
+            6 => is("expect"),
+            9 => is("forwarded") || is("x-real-ip"),
+            length => length > 11 && begins("x-forwarded"),
         }
 }
 

@@ -54,6 +54,17 @@ pub const SPARE_CONNECTIONS_MAX: usize = 512;
 pub const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// Longest time that an unused connection is kept; shorter than any replica's.
 pub const SPARE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Largest order that the fast lane takes, head and body; a larger one goes the way of all other
+/// requests.
+pub const LANE_REQUEST_BYTES_MAX: usize = 4 * 1024;
+/// Most headers of such an order.
+pub(super) const LANE_HEADERS_MAX: usize = 24;
+/// Longest time that the fast lane waits for the rest of an order before it lets it go that way, too.
+pub const LANE_PATIENCE: Duration = Duration::from_millis(100);
+/// Orders that are on one connection of the fast lane at a time before another is opened.
+pub const PIPE_DEPTH: usize = 64;
+/// Most such connections to a replica, by each thread; past it they carry more.
+pub const PIPES_MAX: usize = 8;
 /// How often spare connections are looked through.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Most bytes that are read ahead of a reply.
@@ -66,6 +77,8 @@ pub(super) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 const _: () = assert!(KEPT_BODY_BYTES_MAX as u64 <= BODY_BYTES_MAX);
 const _: () = assert!(KEPT_BODY_BYTES_MAX <= KEPT_BYTES_MAX);
+const _: () = assert!(LANE_HEADERS_MAX <= HEADERS_MAX);
+const _: () = assert!(LANE_REQUEST_BYTES_MAX <= HEAD_BYTES_MAX);
 const _: () = assert!(REPLICAS_MAX <= u64::BITS as usize);
 
 /// The limits that an operator can set.

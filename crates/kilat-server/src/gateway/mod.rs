@@ -1,13 +1,17 @@
 //! A gateway in front of several replicas: one address, requests in turn to whoever is ready.
 //!
 //! ```text
-//! accept ─▶ one of the threads ─▶ wire (TLS, only unambiguous requests) ─▶ exchange ─▶ pool ─▶ replica
-//!                                    └─ refused: a reply, then closed        └─ failed: another replica
+//! accept ─▶ one of the threads ─▶ lane (TLS, only orders) ─▶ pipe, with those of others ─▶ replica
+//!                                    │ all else                └─ failed ─────┐
+//!                                    ▼                                        ▼
+//!                                  wire (only unambiguous requests) ─▶ exchange ─▶ pool ─▶ replica
+//!                                    └─ refused: a reply, then closed     └─ failed: another replica
 //! ```
 //!
 //! | module | holds |
 //! |---|---|
 //! | `worker` | a thread: its clients, its connections to replicas |
+//! | `lane` | orders, many of which share a connection to a replica |
 //! | `wire`, `strict` | what may be read as a request |
 //! | `exchange`, `repeat` | whose turn it is, and what may be sent twice |
 //! | `forward`, `upload`, `reply` | heads and bodies on their way through |
@@ -22,6 +26,7 @@ mod admin;
 mod exchange;
 mod figures;
 mod forward;
+mod lane;
 pub mod limits;
 mod pool;
 mod probe;
@@ -44,7 +49,7 @@ use crate::metrics::Metrics;
 use crate::seats::{Seat, Seats};
 use crate::state::{BadNode, is_node_name};
 use crate::trace::Tracer;
-use crate::{StartError, accept, lane};
+use crate::{StartError, accept};
 use admin::Admin;
 use hyper::header::HeaderValue;
 use replicas::Replicas;
@@ -114,7 +119,7 @@ impl Gateway {
         let turn_away = move |mut stream| {
             // Who speaks TLS would take it for noise.
             if is_plain {
-                lane::write_busy(&mut stream, &node);
+                crate::lane::write_busy(&mut stream, &node);
             }
         };
         let seats = shared.connections.clone();

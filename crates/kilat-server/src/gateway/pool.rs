@@ -16,6 +16,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -104,7 +105,7 @@ impl Pool {
     }
 
     /// A place with a replica, in the order of asking.
-    async fn place(&self, index: usize) -> Result<OwnedSemaphorePermit, Failed> {
+    pub(super) async fn place(&self, index: usize) -> Result<OwnedSemaphorePermit, Failed> {
         let places = Arc::clone(&self.places[index]);
         if let Ok(free) = Arc::clone(&places).try_acquire_owned() {
             return Ok(free);
@@ -159,12 +160,7 @@ impl Lease {
 }
 
 async fn connect(replica: &Replica) -> io::Result<SendRequest<Upload>> {
-    let late = || io::Error::from(io::ErrorKind::TimedOut);
-    let connected = timeout(CONNECT_TIMEOUT, replica.connect());
-    let stream = connected.await.map_err(|_| late())??;
-    stream.set_nodelay(true)?;
-    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
-    SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
+    let stream = open(replica).await?;
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(REPLY_BUFFER_BYTES_MAX)
         .handshake(TokioIo::new(stream))
@@ -176,4 +172,18 @@ async fn connect(replica: &Replica) -> io::Result<SendRequest<Upload>> {
         }
     });
     Ok(sender)
+}
+
+/// Opens a connection to a replica.
+///
+/// # Errors
+/// When nobody accepts, or not in time.
+pub(super) async fn open(replica: &Replica) -> io::Result<TcpStream> {
+    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let connected = timeout(CONNECT_TIMEOUT, replica.connect());
+    let stream = connected.await.map_err(|_| late())??;
+    stream.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+    SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
+    Ok(stream)
 }

@@ -258,7 +258,14 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, Place)>, Reason> {
     Ok(Some((length, Framing::of(&request)?.place(&request)?)))
 }
 
-fn check_lines(bytes: &[u8]) -> Result<(), Reason> {
+/// Whether a request whose head, parsed and in bytes, is whole has a body of a plain length.
+pub(super) fn is_plain(request: &httparse::Request<'_, '_>, head: &[u8]) -> bool {
+    let place = || Framing::of(request)?.place(request);
+    check_lines(head).is_ok() && matches!(place(), Ok(Place::Body(_)))
+}
+
+/// Whether all lines, also one that is not whole, end as they must.
+pub(super) fn check_lines(bytes: &[u8]) -> Result<(), Reason> {
     let is_whole = |at: usize| at > 0 && bytes[at - 1] == b'\r';
     if memchr::memchr_iter(b'\n', bytes).all(is_whole) { Ok(()) } else { Err(Reason::BareLineFeed) }
 }
@@ -340,7 +347,7 @@ fn is_target_byte(byte: u8) -> bool {
 }
 
 /// Digits only: no sign, no list, no blank, no zero in front, which others may read as octal.
-fn number(value: &[u8]) -> Option<u64> {
+pub(super) fn number(value: &[u8]) -> Option<u64> {
     let is_short = (1..20).contains(&value.len()) && (value[0] != b'0' || value.len() == 1);
     let is_plain = is_short && value.iter().all(u8::is_ascii_digit);
     let add = |sum: u64, digit: &u8| sum * 10 + u64::from(digit - b'0');

@@ -10,7 +10,6 @@ use super::replicas::Replica;
 use super::upload::Upload;
 use crate::trace::{self, Active, Ended, Parent, TRACEPARENT, Tracer};
 use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use kilat_api::problem::Code;
 use opentelemetry::KeyValue;
@@ -37,17 +36,26 @@ pub(super) struct Hop {
 }
 
 impl Trip {
-    /// Decides whether the way of a request is recorded; whoever is asked next is told.
-    pub(super) fn begin(tracer: &Tracer, head: &mut Parts, parent: Option<Parent>) -> Trip {
+    /// Decides whether the way of a request is recorded; the header tells whoever is asked next, if
+    /// the request itself does not.
+    pub(super) fn begin(
+        tracer: &Tracer,
+        method: &Method,
+        path: &str,
+        parent: Option<Parent>,
+    ) -> (Trip, Option<HeaderValue>) {
         let entered = tracer.enter(parent);
-        if let (None, Some(context)) = (parent, &entered.context) {
-            head.headers.insert(TRACEPARENT, context.header());
-        }
+        let told = entered.context.filter(|_| parent.is_none()).map(|context| context.header());
         let recorded = entered.span.map(|span| {
-            let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+            let (method, path) = (method.clone(), path.to_owned());
             Box::new(Recorded { tracer: tracer.clone(), span, method, path })
         });
-        Trip { context: entered.context, recorded }
+        (Trip { context: entered.context, recorded }, told)
+    }
+
+    /// Whether its way is recorded.
+    pub(super) const fn is_recorded(&self) -> bool {
+        self.recorded.is_some()
     }
 
     /// An attempt begins, after so many others: the replica's spans will be within this one's.

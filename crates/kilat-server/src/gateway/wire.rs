@@ -51,18 +51,27 @@ struct Lingering {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Watches `stream`; why it is not read any further will stand in `refused`.
-    pub(super) fn new(stream: S, refused: Refused, write_timeout: Duration) -> Wire<S> {
-        Wire {
+    /// Watches `stream`, of which some bytes were `read` already; why it is not read any further
+    /// will stand in `refused`.
+    pub(super) fn new(
+        stream: S,
+        read: &[u8],
+        refused: Refused,
+        write_timeout: Duration,
+    ) -> Wire<S> {
+        let mut wire = Wire {
             stream,
             strict: Strict::default(),
-            held: BytesMut::new(),
+            held: BytesMut::from(read),
             good: 0,
             refused,
             write_timeout,
             stalled: None,
             lingering: None,
-        }
+        };
+        let Progress { good, then } = wire.strict.advance(&wire.held);
+        wire.judge(then, good);
+        wire
     }
 
     fn stream(&mut self) -> Pin<&mut S> {
@@ -90,7 +99,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.held.extend_from_slice(&buf.filled()[before + good..]);
             buf.set_filled(before + good);
         }
-        self.judge(then, 0, buf)
+        self.judge(then, 0);
+        self.give(buf);
+        Poll::Ready(Ok(()))
     }
 
     /// Reads behind what is held, the beginning of a head, and looks again.
@@ -107,10 +118,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Poll::Ready(Ok(()));
         }
         let Progress { good, then } = self.strict.advance(&self.held);
-        self.judge(then, good, buf)
+        self.judge(then, good);
+        self.give(buf);
+        Poll::Ready(Ok(()))
     }
 
-    fn judge(&mut self, then: Then, good: usize, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Notes what of the bytes that are held may be passed on.
+    fn judge(&mut self, then: Then, good: usize) {
         self.good = good;
         match then {
             Then::Nothing | Then::PartOfHead => {}
@@ -125,8 +139,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 self.held.truncate(good);
             }
         }
-        self.give(buf);
-        Poll::Ready(Ok(()))
     }
 
     fn watch<T>(

@@ -4,6 +4,7 @@
 use super::exchange::{self, Client};
 use super::figures::Figures;
 use super::forward::Origin;
+use super::lane::{self, Left, Pipes};
 use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, SWEEP_EVERY};
 use super::pool::Pool;
 use super::replicas::Replicas;
@@ -50,6 +51,7 @@ pub(super) struct Shared {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Arc<Pool>,
+    pub(super) pipes: Pipes,
 }
 
 /// A client that was accepted.
@@ -63,7 +65,8 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>, threads: usize) -> Worker {
         let places = shared.limits.replica_busy_max.div_ceil(threads);
         let pool = Arc::new(Pool::new(shared.replicas.members().len(), places));
-        Worker { shared, pool }
+        let pipes = Pipes::new(Arc::clone(&shared.replicas));
+        Worker { shared, pool, pipes }
     }
 
     /// Serves who arrives on this thread until nobody can arrive any more, then ends: what is in
@@ -140,16 +143,21 @@ async fn welcome(
 async fn serve<S>(
     worker: &Arc<Worker>,
     peer: SocketAddr,
-    stream: S,
+    mut stream: S,
     guest: &Arc<Guest>,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let origin = Origin::new(peer, worker.shared.tls.is_some());
+    let left = lane::Client { worker, origin: &origin, guest }.serve(&mut stream).await?;
+    let Left::Else(read) = left else {
+        return Ok(());
+    };
     let limits = &worker.shared.limits;
     let refused = Refused::default();
-    let wire = Wire::new(stream, Arc::clone(&refused), limits.write_timeout);
-    let origin = Origin::new(peer, worker.shared.tls.is_some());
+    let wire = Wire::new(stream, &read, Arc::clone(&refused), limits.write_timeout);
+    drop(read);
     let client = Arc::new(Client { origin, refused });
     let service = service_fn(|request| {
         guest.stir();

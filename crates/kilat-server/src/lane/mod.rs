@@ -29,6 +29,7 @@ mod publishing;
 mod reply;
 mod request;
 mod taking;
+pub(crate) mod request;
 mod trip;
 
 use crate::limits::HANDOVERS_MAX;

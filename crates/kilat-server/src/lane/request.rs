@@ -21,7 +21,7 @@ const PUBLISH_PATH: &str = "/publish";
 const HOT_STARTS: [&[u8]; 2] = [b"POST /v1/sales/", b"POST /publish "];
 
 /// What the bytes at the start of a buffer are.
-pub(super) enum Seen<'a> {
+pub(crate) enum Seen<'a> {
     /// The beginning of a request; more must come.
     Partial,
     /// A whole order.
@@ -33,29 +33,29 @@ pub(super) enum Seen<'a> {
 }
 
 /// A whole, valid order.
-pub(super) struct HotOrder<'a> {
-    pub(super) sale: &'a str,
-    pub(super) key: &'a str,
-    pub(super) authorization: Option<&'a [u8]>,
-    pub(super) request_id: Option<&'a str>,
-    pub(super) traceparent: Option<&'a [u8]>,
-    pub(super) request: OrderRequest<'a>,
+pub(crate) struct HotOrder<'a> {
+    pub(crate) sale: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) authorization: Option<&'a [u8]>,
+    pub(crate) request_id: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a [u8]>,
+    pub(crate) request: OrderRequest<'a>,
     /// Bytes of the request, head and body.
-    pub(super) length: usize,
+    pub(crate) length: usize,
 }
 
 /// A whole request to publish one JSON object, which nobody has looked into yet.
-pub(super) struct HotEvent<'a> {
-    pub(super) authorization: Option<&'a [u8]>,
-    pub(super) request_id: Option<&'a str>,
-    pub(super) traceparent: Option<&'a [u8]>,
-    pub(super) body: &'a [u8],
+pub(crate) struct HotEvent<'a> {
+    pub(crate) authorization: Option<&'a [u8]>,
+    pub(crate) request_id: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a [u8]>,
+    pub(crate) body: &'a [u8],
     /// Bytes of the request, head and body.
-    pub(super) length: usize,
+    pub(crate) length: usize,
 }
 
 /// Looks at the start of `buffer`.
-pub(super) fn look(buffer: &[u8]) -> Seen<'_> {
+pub(crate) fn look(buffer: &[u8]) -> Seen<'_> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(buffer) {
@@ -74,7 +74,12 @@ fn could_be_hot(buffer: &[u8]) -> bool {
     buffer.len() <= HEAD_BYTES_MAX && HOT_STARTS.iter().any(begins)
 }
 
-fn read_whole<'a>(request: &httparse::Request<'_, 'a>, buffer: &'a [u8], head: usize) -> Seen<'a> {
+/// Looks at `buffer`, which begins with the `head` bytes of this request.
+pub(crate) fn read_whole<'a>(
+    request: &httparse::Request<'_, 'a>,
+    buffer: &'a [u8],
+    head: usize,
+) -> Seen<'a> {
     let Some(known) = Known::collect(request) else {
         return Seen::Other;
     };

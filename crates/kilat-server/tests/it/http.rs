@@ -82,6 +82,7 @@ impl Connection {
     }
 
     /// Tells the peer that nothing more will be sent.
+    /// Ends sending; what comes can still be read.
     pub(crate) fn end_sending(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }

@@ -270,6 +270,33 @@ fn answer(stream: &mut TcpStream, state: &State, path: &str, body_length: usize)
             send(stream, b"3\r\nabc\r\n")?;
             send(stream, b"3\r\ndef\r\n0\r\n\r\n")
         }
+        "/v1/sales/wait/orders" => {
+            state.wait_for_permit("/v1/sales/wait/orders")?;
+            send(stream, &whole(state, "201 Created", body_length.to_string().as_bytes()))
+        }
+        "/v1/sales/die/orders" => None,
+        "/v1/sales/garbage/orders" => send(stream, b"201 Created\r\n\r\n"),
+        "/v1/sales/half/orders" => {
+            let reply = whole(state, "201 Created", &[b'x'; 100]);
+            send(stream, &reply[..reply.len() - 50])?;
+            None
+        }
+        "/v1/sales/twice/orders" => send(stream, &whole(state, "201 Created", b"twice").repeat(2)),
+        "/v1/sales/other/orders" => {
+            let length = "x-request-id: another\r\ncontent-length: 2\r\n\r\n{}";
+            send(stream, format!("HTTP/1.1 201 Created\r\n{length}").as_bytes())
+        }
+        "/v1/sales/chunked/orders" => {
+            let head = "HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n";
+            send(stream, head.as_bytes())?;
+            send(stream, b"3\r\nabc\r\n0\r\n\r\n")
+        }
+        "/v1/sales/last/orders" => {
+            let length = "connection: close\r\ncontent-length: 4\r\n\r\nlast";
+            send(stream, format!("HTTP/1.1 201 Created\r\n{length}").as_bytes())?;
+            None
+        }
+        "/v1/sales/large/orders" => send(stream, &whole(state, "201 Created", &[b'x'; 60_000])),
         "/no-content" => send(
             stream,
             b"HTTP/1.1 204 No Content\r\nx-request-id: its-own\r\nkeep-alive: timeout=5\r\n\r\n",

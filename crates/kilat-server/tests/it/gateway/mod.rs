@@ -6,11 +6,13 @@
 //! | `relay` | whose turn it is, and what changes on the way |
 //! | `failover` | replicas that die, stop, hang or leave: who notices, what is repeated |
 //! | `smuggling` | bytes that two readers could read in two ways |
+//! | `lane` | orders, many of which share a connection to a replica |
 //! | `slow` | clients that are slow, large or many, and the end of a gateway |
 //! | `tls` | clients that speak TLS |
 
 mod failover;
 mod fake;
+mod lane;
 mod relay;
 mod slow;
 mod smuggling;

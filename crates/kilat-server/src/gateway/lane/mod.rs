@@ -1,0 +1,260 @@
+//! The fast lane of the gateway: orders, the one request that storms.
+//!
+//! ```text
+//! client ─▶ is it exactly one small order with a key? ─▶ pipe, with those of others ─▶ replica
+//!              │ no                                        └─ broken: `exchange` goes on
+//!              ▼
+//!    hyper takes the client over, with the bytes read so far
+//! ```
+//!
+//! An order costs one read and one write with its client, and a share of a read and a write with
+//! its replica. Everything else, all that is wrong included, goes the way of all requests, and so
+//! does an order whose replica failed. So what is refused, repeated and limited is written once.
+//!
+//! Must never know other requests, or how a replica is chosen.
+
+mod order;
+mod pipe;
+mod reply;
+
+pub(super) use pipe::{Broken, Pipes};
+
+use super::exchange::Courier;
+use super::forward::{self, Origin};
+use super::limits::{LANE_PATIENCE, LANE_REQUEST_BYTES_MAX};
+use super::refusal::{Refusal, X_REQUEST_ID};
+use super::reply::ReplyBody;
+use super::trip::Trip;
+use super::upload::Upload;
+use super::worker::Worker;
+use crate::guests::Guest;
+use crate::ids::RequestId;
+use crate::metrics;
+use hyper::header::HeaderValue;
+use hyper::{Method, Request, Response};
+use kilat_api::problem::Code;
+use order::{Order, Seen};
+use reply::{Reply, id_value};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+/// How a client left the lane.
+pub(super) enum Left {
+    /// The connection is over.
+    Gone,
+    /// Something else came: all that was read and not answered.
+    Else(Vec<u8>),
+}
+
+/// A client in the lane.
+pub(super) struct Client<'a> {
+    pub(super) worker: &'a Arc<Worker>,
+    pub(super) origin: &'a Origin,
+    pub(super) guest: &'a Guest,
+}
+
+/// What a client did.
+enum Did {
+    /// It sent more.
+    More,
+    /// It sent nothing more, for so long as it may or for ever.
+    NoMore,
+    /// It was asked to leave before.
+    Leave,
+}
+
+impl Client<'_> {
+    /// Serves orders on `stream` until something else comes.
+    ///
+    /// # Errors
+    /// When the client is gone, or takes nothing.
+    pub(super) async fn serve<S>(&self, stream: &mut S) -> io::Result<Left>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let limits = &self.worker.shared.limits;
+        let mut alarm = Box::pin(sleep(limits.header_timeout));
+        let mut unread = Vec::new();
+        // Until when the rest of an order is waited for.
+        let mut rest_until = None;
+        loop {
+            match order::look(&unread) {
+                Seen::Order(order) => {
+                    rest_until = None;
+                    let length = order.length;
+                    if self.exchange(stream, &order).await? {
+                        return stream.shutdown().await.map(|()| Left::Gone);
+                    }
+                    unread.drain(..length);
+                }
+                Seen::Partial => {
+                    let now = Instant::now();
+                    let until = if unread.is_empty() {
+                        // Who is silent has no buffer.
+                        unread = Vec::new();
+                        now + limits.header_timeout
+                    } else {
+                        *rest_until.get_or_insert(now + LANE_PATIENCE)
+                    };
+                    match self.read(stream, &mut unread, &mut alarm, until).await? {
+                        Did::More => {}
+                        Did::NoMore | Did::Leave if unread.is_empty() => return Ok(Left::Gone),
+                        Did::NoMore | Did::Leave => return Ok(Left::Else(unread)),
+                    }
+                }
+                Seen::Other => return Ok(Left::Else(unread)),
+            }
+        }
+    }
+
+    /// Answers an order; `true` when the connection is over then.
+    async fn exchange<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        order: &Order<'_>,
+    ) -> io::Result<bool> {
+        self.guest.stir();
+        let Some(mut reply) = self.answer(order).await else {
+            return Ok(true);
+        };
+        if self.guest.is_asked() {
+            reply.close();
+        }
+        self.send(stream, &reply).await?;
+        self.guest.stir();
+        Ok(reply.closes)
+    }
+
+    /// Reads once, waiting at most `until` then.
+    async fn read<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+        into: &mut Vec<u8>,
+        alarm: &mut Pin<Box<Sleep>>,
+        until: Instant,
+    ) -> io::Result<Did> {
+        // An alarm that rings too early is set again then, and not for each request.
+        if alarm.deadline() > until || alarm.is_elapsed() {
+            alarm.as_mut().reset(until);
+        }
+        poll_fn(|cx| {
+            if self.guest.poll_asked(cx).is_ready() {
+                return Poll::Ready(Ok(Did::Leave));
+            }
+            let mut scratch = [MaybeUninit::uninit(); LANE_REQUEST_BYTES_MAX];
+            let mut buf = ReadBuf::uninit(&mut scratch[into.len()..]);
+            if let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(cx, &mut buf) {
+                into.extend_from_slice(buf.filled());
+                let did = if buf.filled().is_empty() { Did::NoMore } else { Did::More };
+                return Poll::Ready(read.map(|()| did));
+            }
+            while alarm.as_mut().poll(cx).is_ready() {
+                if Instant::now() >= until {
+                    return Poll::Ready(Ok(Did::NoMore));
+                }
+                alarm.as_mut().reset(until);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The reply to an order; `None` when it can't be sent.
+    async fn answer(&self, order: &Order<'_>) -> Option<Reply> {
+        let since = std::time::Instant::now();
+        let shared = &self.worker.shared;
+        let id = RequestId::of(order.request_id);
+        let (trip, told) = Trip::begin(&shared.tracer, &Method::POST, order.target, order.parent);
+        let reply = match self.relay(order, id.as_str(), &trip, told).await {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                shared.figures.refused(refusal.code());
+                let id = id_value(id.as_str());
+                trip.log_refusal(refusal.code(), &id);
+                let mut reply = refusal.reply(&shared.node);
+                reply.headers_mut().insert(X_REQUEST_ID, id);
+                Box::pin(Reply::of(reply)).await
+            }
+        }?;
+        metrics::gateway_replied(reply.status, since);
+        if trip.is_recorded() {
+            trip.end(&id_value(id.as_str()), reply.status);
+        }
+        Some(reply)
+    }
+
+    /// Sends the order to the replica whose turn it is.
+    async fn relay(
+        &self,
+        order: &Order<'_>,
+        id: &str,
+        trip: &Trip,
+        told: Option<HeaderValue>,
+    ) -> Result<Option<Reply>, Refusal> {
+        let Worker { shared, pool, pipes } = &**self.worker;
+        let seat = shared.in_flight.take().ok_or(Refusal::new(Code::Overloaded))?;
+        let mut courier = Courier::new(self.worker, trip);
+        if trip.is_recorded() {
+            // Its spans are those of all requests.
+            let request = self.request(order, id, told)?;
+            return self.receive(Box::pin(courier.deliver(request, seat)), id).await;
+        }
+        let index = courier.next_replica().await?;
+        let place = pool.place(index).await.map_err(|_| Refusal::new(Code::Overloaded))?;
+        let write = |out: &mut Vec<u8>| order.write(out, self.origin, id, told.as_ref());
+        // Whoever answers is gone only at the end of all.
+        let outcome = pipes.send(index, id, write).await.unwrap_or(Err(Broken::Over));
+        drop(place);
+        match outcome {
+            Ok(reply) => {
+                shared.replicas.members()[index].figures.replied(reply.status);
+                Ok(Some(reply))
+            }
+            Err(broken) => {
+                let request = self.request(order, id, told)?;
+                self.receive(Box::pin(courier.go_on(index, broken, request, seat)), id).await
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        order: &Order<'_>,
+        id: &str,
+        told: Option<HeaderValue>,
+    ) -> Result<Request<Upload>, Refusal> {
+        order.to_request(self.origin, id, told).ok_or(Refusal::new(Code::Internal))
+    }
+
+    /// The reply that came by the way of all requests; none when it ended early.
+    async fn receive(
+        &self,
+        delivered: Pin<Box<impl Future<Output = Result<Response<ReplyBody>, Refusal>>>>,
+        id: &str,
+    ) -> Result<Option<Reply>, Refusal> {
+        let mut reply = delivered.await?;
+        forward::reply(reply.headers_mut(), &id_value(id));
+        Ok(Box::pin(Reply::of(reply)).await)
+    }
+
+    /// Sends all of a reply, however slowly it is taken.
+    async fn send<S: AsyncWrite + Unpin>(&self, stream: &mut S, reply: &Reply) -> io::Result<()> {
+        let write_timeout = self.worker.shared.limits.write_timeout;
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let mut rest = reply.bytes();
+        while !rest.is_empty() {
+            let sent = timeout(write_timeout, stream.write(rest)).await.map_err(late)??;
+            if sent == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            rest = &rest[sent..];
+        }
+        timeout(write_timeout, stream.flush()).await.map_err(late)?
+    }
+}
