@@ -12,8 +12,8 @@
 //!
 //! A purchase at full load costs two syscalls here, one read and one write,
 //! and one wake-up of the engine for all requests of a round; requests that were
-//! sent one behind the other share even those two. Everything unusual, every mistake included, is the full lane's: it explains, this one
-//! only serves. So the contract is written once and the lane can stay small;
+//! sent one behind the other share even those two. Everything unusual, every
+//! mistake included, is the full lane's: it explains, this one only serves. So the contract is written once and the lane can stay small;
 //! tests ask both lanes the same questions.
 //!
 //! Must never know: routes other than the two, error texts, what a sale is.
@@ -27,9 +27,8 @@ mod pipeline;
 mod placing;
 mod publishing;
 mod reply;
-mod request;
-mod taking;
 pub(crate) mod request;
+mod taking;
 mod trip;
 
 use crate::limits::HANDOVERS_MAX;

@@ -81,8 +81,7 @@ impl Connection {
         sent
     }
 
-    /// Tells the peer that nothing more will be sent.
-    /// Ends sending; what comes can still be read.
+    /// Tells the peer that nothing more will be sent; what comes can still be read.
     pub(crate) fn end_sending(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
