@@ -177,7 +177,7 @@ impl Client<'_> {
                 shared.figures.refused(refusal.code());
                 let id = id_value(id.as_str());
                 trip.log_refusal(refusal.code(), &id);
-                let mut reply = refusal.reply(&shared.node);
+                let mut reply = refusal.reply(&shared.node, None);
                 reply.headers_mut().insert(X_REQUEST_ID, id);
                 Box::pin(Reply::of(reply)).await
             }
