@@ -75,7 +75,7 @@ mod tests {
     /// Answers requests in this order, and tells what could be sent after each.
     fn sent(answers: &[u64]) -> Vec<String> {
         let mut pipeline = Pipeline::default();
-        answers.iter().for_each(|_| drop(pipeline.begin(Kind::Order)));
+        answers.iter().for_each(|_| _ = pipeline.begin(Kind::Order));
         let sent = answers.iter().map(|number| {
             let mut out = b"before ".to_vec();
             let start = out.len();
