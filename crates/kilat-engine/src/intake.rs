@@ -166,6 +166,12 @@ impl<W: Queued> Intake<W> {
         self.lock().suspended = Some(why);
     }
 
+    /// Why nothing would be queued now, if so.
+    pub(crate) fn refusal(&self) -> Option<Unavailable> {
+        let state = self.lock();
+        if state.closed { Some(Unavailable::ShuttingDown) } else { state.suspended }
+    }
+
     pub(crate) fn resume(&self) {
         self.lock().suspended = None;
     }

@@ -1,7 +1,7 @@
 //! Whether the process lives, and whether it can take an order now; and its figures.
 
 use crate::limits::PROBE_TIMEOUT;
-use crate::problem::Fault;
+use crate::problem::{self, Fault};
 use crate::reply;
 use crate::state::App;
 use axum::extract::State;
@@ -56,6 +56,10 @@ pub(crate) async fn live() -> Response {
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Fault> {
     if app.is_leaving() {
         return Err(Code::ShuttingDown.into());
+    }
+    if let Some(why) = app.events.refusal() {
+        let why = Problem::new(problem::unavailable(why));
+        return Err(why.with_detail("the event log can't be reached").into());
     }
     let health = Health { status: "ok", node: &app.node, version: env!("CARGO_PKG_VERSION") };
     match tokio::time::timeout(PROBE_TIMEOUT, probe(&app)).await {

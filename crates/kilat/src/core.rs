@@ -138,6 +138,7 @@ fn start_admin(
         lanes: LaneOptions { threads: 0, ..LaneOptions::default() },
         tracer: Tracer::default(),
         operations: Operations {
+            is_alone: false,
             console: Some(ConsoleLink::Here(console)),
             is_silent: true,
             url: format!("http://{}", listener.local_addr().map_err(Failure::failed)?),

@@ -115,23 +115,22 @@ impl Backend {
         }
     }
 
-    /// Where the operator's pages get their figures; nowhere when no process holds the state. In a
-    /// runtime.
-    fn console(&self, settings: &Settings, secrets: &Secrets) -> Option<ConsoleLink> {
-        Some(match self {
-            Backend::Here(engine) => {
+    /// Where the operator's pages get their figures. When no process holds the state, each has a console
+    /// of its own. In a runtime.
+    fn console(&self, settings: &Settings, secrets: &Secrets) -> ConsoleLink {
+        match self {
+            Backend::Here(_) | Backend::Stores(..) => {
                 let options = ConsoleOptions {
                     supervisor: None,
                     own_node: None,
                     admin_token: secrets.admin_token.clone(),
                     folder: settings.data.join(RUNS_FOLDER),
                 };
-                let (handle, events) = (engine.handle().clone(), engine.events().clone());
+                let (handle, events) = (self.handle().clone(), self.events().clone());
                 ConsoleLink::Here(Console::start(options, handle, events))
             }
             Backend::Core(remote) | Backend::Store(_, remote) => ConsoleLink::Core(remote.asker()),
-            Backend::Stores(..) => return None,
-        })
+        }
     }
 
     fn secrets(&self, settings: &Settings) -> Result<Secrets, Failure> {
@@ -215,7 +214,8 @@ async fn serve(
     let (handle, events) = (backend.handle().clone(), backend.events().clone());
     let lookups = lookup::start_beside(doors.lookups, &handle, limits, lang)?;
     let operations = Operations {
-        console: backend.console(&settings, &secrets),
+        console: Some(backend.console(&settings, &secrets)),
+        is_alone: matches!(backend, Backend::Stores(..)),
         is_silent: false,
         url: own_url(doors.http.local_addr()),
         lookups: lookups.as_ref().map(|lookups| own_url(Ok(lookups.local_addr()))),

@@ -106,6 +106,13 @@ impl Events {
         result.await.unwrap_or(Err(Unavailable::Failed))
     }
 
+    /// Why a publication would be refused at once, as far as is known here without asking: who keeps
+    /// the log in another process or a store looks for it about twice a second.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Unavailable> {
+        self.intake.refusal()
+    }
+
     pub(crate) fn put(&self, work: Work) {
         self.intake.put_or_refuse(work);
     }

@@ -23,6 +23,7 @@ struct DashboardPage<'a> {
     sales: Vec<SaleRow>,
     nodes: Vec<Node>,
     reached: bool,
+    is_alone: bool,
     rehearsal: Option<RunView>,
 }
 
@@ -83,7 +84,9 @@ pub(super) async fn page(
     let (nodes, reached) = app.ops.feed.nodes();
     let sales = feed::sales(&app).into_iter().map(|sale| SaleRow::new(sale, &page)).collect();
     let (rehearsal, _) = app.ops.feed.runs();
-    page.reply(&DashboardPage { page: &page, sales, nodes, reached, rehearsal }, StatusCode::OK)
+    let is_alone = app.ops.is_alone;
+    let shown = DashboardPage { page: &page, sales, nodes, reached, is_alone, rehearsal };
+    page.reply(&shown, StatusCode::OK)
 }
 
 /// The figures, once a second.

@@ -46,6 +46,8 @@ use tries::Tries;
 pub struct Operations {
     /// The way to the console; without one there are no figures.
     pub console: Option<ConsoleLink>,
+    /// The console hears of no other process, though others work on the same state.
+    pub is_alone: bool,
     /// The console tells the figures of this process itself.
     pub is_silent: bool,
     /// Where this server is reached from its own machine: `http://…`. Rehearsals go there.
@@ -61,6 +63,7 @@ pub(crate) struct Ops {
     pub(crate) feed: Feed,
     sessions: SessionKey,
     tries: Tries,
+    is_alone: bool,
     is_silent: bool,
     url: String,
     lookups: Option<String>,
@@ -79,6 +82,7 @@ impl Ops {
                 given.session.unwrap_or(session::SESSION),
             ),
             tries: Tries::default(),
+            is_alone: given.is_alone,
             is_silent: given.is_silent,
             url: given.url,
             lookups: given.lookups,

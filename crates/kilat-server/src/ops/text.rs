@@ -43,6 +43,7 @@ texts! {
     waiting "Menunggu data…" "Waiting for figures…";
     lost "Sambungan terputus, mencoba lagi…" "Connection lost, trying again…";
     unreachable "Konsol tidak terjangkau. Angka di bawah mungkin sudah lama." "The console can't be reached. The figures below may be old.";
+    alone "Angka permintaan, latihan, dan pemeriksaan di sini hanya milik proses ini; stok, pesanan, dan event milik semua proses." "Figures of requests, rehearsals and checks here are those of this process only; stock, orders and events are those of all processes.";
     no_script "Angka langsung dan grafik memerlukan JavaScript. Tabel dan tombol bekerja tanpanya; muat ulang untuk memperbarui." "Live figures and charts need JavaScript. Tables and buttons work without it; reload to bring them up to date.";
     per_second "Permintaan per detik" "Requests per second";
     peak "tertinggi" "peak";

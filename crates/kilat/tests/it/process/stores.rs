@@ -3,6 +3,7 @@
 use super::clock::library;
 use crate::facts;
 use crate::http::{self, Reply};
+use crate::operator::Operator;
 use crate::program::{ADMIN, Server, kilat, stderr, wait_for};
 use crate::storm::Storm;
 use postgres::Cluster;
@@ -18,6 +19,8 @@ const SECRET: &str = "fedcba9876543210fedcba9876543210";
 /// A server for the ledger, and for the events too unless there is a core for them.
 pub(crate) struct Place {
     pub(crate) cluster: Cluster,
+    /// For the events, if they have one of their own.
+    log: Option<Cluster>,
     core: Option<Server>,
     /// Where the events are.
     url: String,
@@ -28,7 +31,13 @@ impl Place {
     pub(crate) fn alone() -> Place {
         let (cluster, folder) = (Cluster::start(), tempfile::tempdir().unwrap());
         let url = cluster.url();
-        Place { cluster, core: None, url, _folder: folder }
+        Place { cluster, log: None, core: None, url, _folder: folder }
+    }
+
+    fn with_two_databases() -> Place {
+        let log = Cluster::start();
+        let url = log.url();
+        Place { log: Some(log), url, ..Place::alone() }
     }
 
     fn with_a_core() -> Place {
@@ -42,7 +51,8 @@ impl Place {
         ]));
         assert!(core.next_line().contains("--ledger core://"));
         let url = format!("core://{}", data.join("core.sock").display());
-        Place { cluster: Cluster::start(), core: Some(core), url, _folder: folder }
+        let core = Some(core);
+        Place { cluster: Cluster::start(), log: None, core, url, _folder: folder }
     }
 
     pub(crate) fn command(&self, listen: &str, node: &str) -> Command {
@@ -132,7 +142,9 @@ fn what_is_missing_is_named_before_anything_is_touched() {
         (&["--events", "core:///x"][..], false, "KILAT_SECRET"),
         (&["--events", "redis://u:secret@localhost"][..], true, "Redis keeps no event log"),
     ] {
+        let listen = ["--listen", "127.0.0.1:0", "--lookup-listen", "none"];
         let mut command = kilat(["serve", "--ledger", ledger]);
+        command.args(listen);
         command.args(arguments).env("KILAT_ADMIN_TOKEN", ADMIN);
         if secrets {
             command.env("KILAT_SECRET", SECRET);
@@ -176,6 +188,48 @@ fn while_the_database_stands_still_all_is_refused_with_a_time_to_come_again() {
     let stored = server.get("/stats").json()["total_unique_events_processed"].as_u64();
     assert_eq!((sold, stored), (Some(1), Some(1)));
     facts::check(&server, "s");
+    server.stop();
+}
+
+/// Nobody who buys waits for the event log, but a process without it can't do all of its work.
+#[test]
+fn a_server_whose_events_are_in_a_database_that_is_away_says_that_it_is_not_ready() {
+    let mut place = Place::with_two_databases();
+    let server = place.serve("one");
+    server.make_sale("s", 10, 60);
+    assert_eq!(server.get("/readyz").status, 200);
+    let log = place.log.as_mut().unwrap();
+    log.kill();
+    let told = wait_for("a reason", || {
+        let reply = server.get("/readyz");
+        (reply.status == 503).then_some(reply)
+    });
+    let reason = told.json();
+    assert_eq!(reason["code"], "core_unreachable", "{reason}");
+    assert_eq!(reason["detail"], "the event log can't be reached", "{reason}");
+    assert!(told.header("retry-after").is_some());
+    assert_eq!(server.order("s", "a", ORDER).status, 201);
+    place.log.as_mut().unwrap().resume();
+    wait_for("readiness", || (server.get("/readyz").status == 200).then_some(()));
+    assert_eq!(publish(&server, "a").status, 200);
+    facts::check(&server, "s");
+    server.stop();
+}
+
+/// No other process has a console: each shows its own figures and says so.
+#[test]
+fn with_all_in_a_database_each_server_has_a_console_of_its_own() {
+    let place = Place::alone();
+    let server = place.serve("one");
+    server.make_sale("s", 10, 60);
+    let operator = Operator::sign_in(&server.url);
+    let fields = "key=first&sale=s&buyers=20&rate=20&seconds=10";
+    assert_eq!(operator.post(&server.url, "/ops", "/ops/rehearsals", fields).status, 303);
+    let page = wait_for("the proof", || {
+        let page = operator.get(&server.url, "/ops").text().to_owned();
+        page.contains("data-run=\"first\" data-state=\"done\"").then_some(page)
+    });
+    assert!(page.contains("id=\"alone\"") && !page.contains("id=\"unreachable\""), "{page}");
     server.stop();
 }
 
