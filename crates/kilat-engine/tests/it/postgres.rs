@@ -38,6 +38,18 @@ impl Cluster {
         Cluster::start_on(&[], &["standby.signal"])
     }
 
+    /// A standby of this server, which it streams its log to.
+    pub(crate) fn follower(&self) -> Cluster {
+        let directory = TempDir::with_prefix("kilat-pg-").unwrap();
+        own(directory.path());
+        let mut copy = as_user("pg_basebackup");
+        copy.arg("-h").arg(self.directory.path()).args(["-U", "kilat", "-R", "-c", "fast", "-D"]);
+        run(copy.arg(directory.path().join("data")));
+        let mut cluster = Cluster { server: None, settings: Vec::new(), directory };
+        cluster.resume();
+        cluster
+    }
+
     fn start_on(settings: &[&str], files: &[&str]) -> Cluster {
         let directory = TempDir::with_prefix("kilat-pg-").unwrap();
         own(directory.path());

@@ -23,9 +23,9 @@ const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schem
 /// What every connection sets for itself. Statements and sessions end on the server too, so that a
 /// process that is stopped or cut off holds neither a lock nor the lease. Plans never depend on
 /// what the statistics say at the moment: each statement is made for its indexes.
-const SESSION: &str = "SET statement_timeout = '3s'; SET idle_session_timeout = '15s'; \
-    SET idle_in_transaction_session_timeout = '5s'; SET tcp_keepalives_idle = 5; \
-    SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
+const SESSION: &str = "SET client_min_messages = warning; SET statement_timeout = '3s'; \
+    SET idle_session_timeout = '15s'; SET idle_in_transaction_session_timeout = '5s'; \
+    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
     SET default_transaction_isolation = 'read committed'; SET search_path = pg_catalog; \
     SET jit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
 

@@ -12,6 +12,7 @@
 //! | `redis_decr` | what does the oldest flash sale in Redis keep, a plain `DECR`? |
 //! | `redis_failover` | what is kept, and what is lost, when a replica takes a primary's place? |
 //! | `redis_stripes` | is a sale that is split over a cluster sold exactly, whatever moves? |
+//! | `standby` | what is kept, and what is lost, when a standby takes a primary's place? |
 //! | `world` | a server, an event log, and processes that work with both |
 
 #[cfg(feature = "postgres")]
@@ -34,5 +35,7 @@ mod redis_failover;
 mod redis_stripes;
 #[cfg(feature = "postgres")]
 mod refusals;
+#[cfg(feature = "postgres")]
+mod standby;
 #[cfg(feature = "postgres")]
 mod world;
