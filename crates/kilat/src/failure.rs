@@ -22,6 +22,11 @@ impl Failure {
         Failure { message: message.to_string(), code: 1 }
     }
 
+    /// At the start: whoever restarts processes should try this one again when waiting may help.
+    pub(crate) fn at_start(may_pass: bool, why: impl fmt::Display) -> Failure {
+        if may_pass { Failure::failed(why) } else { Failure::usage(why) }
+    }
+
     /// Says why on stderr.
     pub(crate) fn report(&self) -> ExitCode {
         // Where nobody can be told, the exit code still says it.

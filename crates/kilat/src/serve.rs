@@ -84,8 +84,7 @@ impl Backend {
     fn open(settings: &Settings) -> Result<Backend, Failure> {
         match (&settings.core, &settings.store, &settings.event_store) {
             (_, Some(store), Some(log)) => {
-                let options = StoreOptions { stripes: 1, ..store_options(log, settings) };
-                let log = EventStore::connect(options).map_err(failure)?;
+                let log = EventStore::connect(store_options(log, settings)).map_err(failure)?;
                 let store = connect(store, settings, log.events())?;
                 Ok(Backend::Stores(Box::new(store), Box::new(log)))
             }
@@ -168,12 +167,12 @@ fn join(core: &CoreAddress, settings: &Settings) -> Result<Remote, Failure> {
         name: settings.node.clone(),
         patience: CORE_PATIENCE,
     });
-    // Whoever restarts processes should try this one again when waiting may help.
-    remote.map_err(|why| if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) })
+    remote.map_err(|why| Failure::at_start(why.may_pass(), why))
 }
 
 fn connect(store: &StoreAddress, settings: &Settings, events: &Events) -> Result<Store, Failure> {
-    Store::connect(store_options(store, settings), events).map_err(failure)
+    let stripes = settings.ledger_stripes;
+    Store::connect(store_options(store, settings), stripes, events).map_err(failure)
 }
 
 fn store_options(store: &StoreAddress, settings: &Settings) -> StoreOptions {
@@ -182,13 +181,11 @@ fn store_options(store: &StoreAddress, settings: &Settings) -> StoreOptions {
         name: settings.node.clone(),
         patience: STORE_PATIENCE,
         may_lose: settings.ledger_may_lose,
-        stripes: settings.ledger_stripes,
     }
 }
 
-/// Whoever restarts processes should try this one again when waiting may help.
 fn failure(why: StoreError) -> Failure {
-    if why.may_pass() { Failure::failed(why) } else { Failure::usage(why) }
+    Failure::at_start(why.may_pass(), why)
 }
 
 /// The sockets to serve.

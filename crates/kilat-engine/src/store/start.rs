@@ -35,9 +35,6 @@ pub struct StoreOptions {
     /// Work also with a store that can lose what was acknowledged when it crashes. Otherwise such
     /// a store is refused.
     pub may_lose: bool,
-    /// Parts that the stock of a new sale is split into, 1 to [`STRIPES_MAX`](crate::STRIPES_MAX); only Redis has more
-    /// than 1.
-    pub stripes: u16,
 }
 
 /// A ledger that another engine keeps. Dropping it ends the connections as [`Store::stop`] does.
@@ -57,7 +54,8 @@ const RELAY: &str = "store-relay";
 
 impl Store {
     /// Connects, brings the store's schema up to date, and keeps the connections from then on.
-    /// The sales' facts go to `events`.
+    /// The sales' facts go to `events`. The stock of a new sale is split into as many `stripes`, 1 to
+    /// [`STRIPES_MAX`](crate::STRIPES_MAX); only Redis has more than 1.
     ///
     /// # Errors
     /// [`StoreError`], each with what to do.
@@ -65,10 +63,14 @@ impl Store {
         all(feature = "postgres", feature = "redis"),
         expect(clippy::needless_pass_by_value, reason = "without a driver the address goes back")
     )]
-    pub fn connect(options: StoreOptions, events: &Events) -> Result<Store, StoreError> {
+    pub fn connect(
+        options: StoreOptions,
+        stripes: u16,
+        events: &Events,
+    ) -> Result<Store, StoreError> {
         match &options.address {
             #[cfg(feature = "postgres")]
-            StoreAddress::Postgres(_) if options.stripes != 1 => {
+            StoreAddress::Postgres(_) if stripes != 1 => {
                 let why = "PostgreSQL has no stripes: leave out --ledger-stripes".to_owned();
                 Err(StoreError::of(options.address.clone(), &StoreFault::Refused(why)))
             }
@@ -84,7 +86,7 @@ impl Store {
             #[cfg(feature = "redis")]
             StoreAddress::Redis(url) => {
                 let store = RedisOptions::new(url, &options.name, options.may_lose)
-                    .and_then(|store| store.with_stripes(options.stripes))
+                    .and_then(|store| store.with_stripes(stripes))
                     .map_err(|fault| StoreError::of(options.address.clone(), &fault))?;
                 Store::start::<Redis>(store, &options, events.clone())
             }

@@ -1,5 +1,6 @@
 //! Every caller gets one answer, whatever happens.
 
+use crate::in_stripes;
 use crate::node::{Backend, Way as _, everywhere};
 use crate::sale::{SALE, confirm, create, ordered, place, refused};
 use kilat_engine::{OrderStatus, Outcome, Page, Refusal, Unavailable};
@@ -64,6 +65,7 @@ async fn a_page_of_orders_goes_on_where_the_last_one_ended(backend: Backend) {
         after = last.order.sequence;
         seen.extend(orders.into_iter().map(|o| o.customer));
     }
+    let seen = in_stripes::in_order(&node, seen);
     assert_eq!(seen, (0..25).map(|n| format!("buyer-{n:02}")).collect::<Vec<_>>());
 }
 

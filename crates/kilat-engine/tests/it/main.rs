@@ -7,6 +7,7 @@
 //! | `conformance` | does every backend do so, with all that can be asked of it? |
 //! | `replica` | does a replica keep its word when its core or the network does not? |
 //! | `strangers` | does a core keep its own when somebody else comes? |
+//! | `in_stripes` | where may a sale in stripes differ? |
 //! | `restart` | is what was acknowledged there again after any stop? |
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
@@ -14,6 +15,7 @@
 mod answers;
 mod conformance;
 mod events;
+mod in_stripes;
 mod node;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -4,6 +4,8 @@
 #[cfg(feature = "postgres")]
 use crate::postgres::Cluster;
 #[cfg(feature = "redis")]
+use crate::redis_fleet::Fleet;
+#[cfg(feature = "redis")]
 use crate::redis_server::{DURABLE, RedisServer};
 use crate::sale::{create, open};
 use kilat_engine::{
@@ -12,7 +14,11 @@ use kilat_engine::{
 };
 #[cfg(any(feature = "postgres", feature = "redis"))]
 use kilat_engine::{StoreAddress, StoreOptions};
+#[cfg(feature = "redis")]
+use std::cell::RefCell;
 use std::path::Path;
+#[cfg(feature = "redis")]
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Long enough for anything that will happen, so that a test that waits in vain fails.
@@ -40,6 +46,19 @@ macro_rules! everywhere {
             $(#[tokio::test] async fn $test() {
                 super::$test(crate::node::Backend::Redis).await;
             })+
+
+            // One cluster for all of them: to make one takes longer than they do.
+            #[tokio::test]
+            async fn in_a_cluster() {
+                let cluster = crate::node::Backend::cluster(1);
+                $(println!(stringify!($test)); super::$test(cluster.clone()).await;)+
+            }
+
+            #[tokio::test]
+            async fn in_stripes() {
+                let cluster = crate::node::Backend::cluster(crate::node::STRIPES);
+                $(println!(stringify!($test)); super::$test(cluster.clone()).await;)+
+            }
         }
     };
 }
@@ -71,8 +90,12 @@ impl Way for Remote {
     }
 }
 
+/// Of a sale, where it has more than one.
+#[cfg(feature = "redis")]
+pub(crate) const STRIPES: u16 = 6;
+
 /// Where ledger and event log are.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Backend {
     /// In this process.
     Here,
@@ -84,6 +107,9 @@ pub(crate) enum Backend {
     /// The ledger in Redis, the event log behind a core.
     #[cfg(feature = "redis")]
     Redis,
+    /// The same in a cluster of three primaries and three replicas; new sales have so many stripes.
+    #[cfg(feature = "redis")]
+    Cluster(Rc<RefCell<Fleet>>, u16),
 }
 
 /// A backend that runs, in a directory of its own.
@@ -109,6 +135,8 @@ enum Server {
     Postgres(Cluster),
     #[cfg(feature = "redis")]
     Redis(RedisServer),
+    #[cfg(feature = "redis")]
+    Cluster(Rc<RefCell<Fleet>>),
 }
 
 impl Server {
@@ -123,6 +151,8 @@ impl Server {
             }
             #[cfg(feature = "redis")]
             Server::Redis(ref mut server) => server.crash(),
+            #[cfg(feature = "redis")]
+            Server::Cluster(ref fleet) => fleet.borrow_mut().crash(),
         }
     }
 }
@@ -136,15 +166,35 @@ struct Served {
 impl Backend {
     pub(crate) fn open(self) -> Node {
         let directory = tempfile::tempdir().unwrap();
-        let served = self.needs_engine().then(|| Served::start(directory.path(), self));
-        let behind_a_core = self.needs_engine() && self != Backend::Here;
+        let served = self.needs_engine().then(|| Served::start(directory.path(), &self));
+        let behind_a_core = self.needs_engine() && !self.is_here();
         let remote = behind_a_core.then(|| replica(&socket(directory.path())));
         let ledger = self.ledger(directory.path(), remote.as_ref().map(Remote::events));
         Node { ledger, remote, served, directory, backend: self }
     }
 
+    /// A cluster that keeps what it acknowledged when all of it crashes.
+    #[cfg(feature = "redis")]
+    pub(crate) fn cluster(stripes: u16) -> Backend {
+        let settings = [DURABLE, &["--cluster-replica-no-failover", "yes"]].concat();
+        Backend::Cluster(Rc::new(RefCell::new(Fleet::cluster_with(1, &settings))), stripes)
+    }
+
+    fn is_here(&self) -> bool {
+        matches!(self, Backend::Here)
+    }
+
+    /// Whether a sale's stock is split.
+    pub(crate) fn is_striped(&self) -> bool {
+        match self {
+            #[cfg(feature = "redis")]
+            Backend::Cluster(_, stripes) => *stripes > 1,
+            _ => false,
+        }
+    }
+
     /// Whether something is in a data directory.
-    fn needs_engine(self) -> bool {
+    fn needs_engine(&self) -> bool {
         match self {
             #[cfg(feature = "postgres")]
             Backend::Postgres => false,
@@ -153,7 +203,7 @@ impl Backend {
     }
 
     /// The store that has the ledger, if one has.
-    fn ledger(self, directory: &Path, events: Option<&Events>) -> Option<Ledger> {
+    fn ledger(&self, directory: &Path, events: Option<&Events>) -> Option<Ledger> {
         // A server of PostgreSQL makes a directory of its own.
         let _ = directory;
         match (self, events) {
@@ -168,6 +218,13 @@ impl Backend {
                 let server = RedisServer::start(directory, DURABLE);
                 let store = Some(store(server.url().parse().unwrap(), events));
                 Some(Ledger { store, ..Ledger::on(Server::Redis(server)) })
+            }
+            #[cfg(feature = "redis")]
+            (Backend::Cluster(fleet, stripes), Some(events)) => {
+                fleet.borrow().clear();
+                let address = fleet.borrow().url().parse().unwrap();
+                let store = Some(store_with(address, true, *stripes, events));
+                Some(Ledger { store, ..Ledger::on(Server::Cluster(Rc::clone(fleet))) })
             }
             _ => None,
         }
@@ -196,7 +253,7 @@ impl Ledger {
                 self.log = Some(log);
             }
             #[cfg(feature = "redis")]
-            Server::Redis(_) => {}
+            Server::Redis(_) | Server::Cluster(_) => {}
         }
     }
 
@@ -216,9 +273,9 @@ impl Ledger {
 }
 
 impl Served {
-    fn start(directory: &Path, backend: Backend) -> Served {
+    fn start(directory: &Path, backend: &Backend) -> Served {
         let engine = open(&directory.join("data"));
-        let core = (backend != Backend::Here).then(|| core(&engine, &socket(directory)));
+        let core = (!backend.is_here()).then(|| core(&engine, &socket(directory)));
         Served { engine, core }
     }
 
@@ -231,11 +288,15 @@ impl Served {
 }
 
 impl Node {
+    pub(crate) fn is_striped(&self) -> bool {
+        self.backend.is_striped()
+    }
+
     /// Stops the ledger and starts it again; replicas stay.
     pub(crate) fn restart(&mut self) {
         if let Some(served) = self.served.take() {
             served.stop();
-            self.served = Some(Served::start(self.directory.path(), self.backend));
+            self.served = Some(Served::start(self.directory.path(), &self.backend));
         }
         if let Some(ledger) = &mut self.ledger {
             ledger.restart();
@@ -307,16 +368,21 @@ pub(crate) fn options(core: &CoreAddress) -> RemoteOptions {
 #[cfg(feature = "postgres")]
 pub(crate) fn log(address: StoreAddress) -> EventStore {
     let name = "test".to_owned();
-    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false, stripes: 1 };
+    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false };
     EventStore::connect(options).unwrap()
 }
 
 /// A process that works on the store at `address`.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) fn store(address: StoreAddress, events: &Events) -> Store {
+    store_with(address, false, 1, events)
+}
+
+#[cfg(any(feature = "postgres", feature = "redis"))]
+fn store_with(address: StoreAddress, may_lose: bool, stripes: u16, events: &Events) -> Store {
     let name = "test".to_owned();
-    let options = StoreOptions { address, name, patience: PATIENCE, may_lose: false, stripes: 1 };
-    Store::connect(options, events).unwrap()
+    let options = StoreOptions { address, name, patience: PATIENCE, may_lose };
+    Store::connect(options, stripes, events).unwrap()
 }
 
 /// A replica of the core at `address`.

@@ -33,7 +33,10 @@ impl Fleet {
             let (port, bus) = (port.to_string(), bus.to_string());
             let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
             let own = ["--port", &port, "--cluster-port", &bus];
-            let settings = [&cluster[..], &own, more].concat();
+            let at_once = ["--repl-diskless-sync-delay", "0"];
+            // Else a primary that lost its last slot copies whoever has it now.
+            let stays = ["--cluster-allow-replica-migration", "no"];
+            let settings = [&cluster[..], &own, &at_once, &stays, more].concat();
             start(&directory, &port, &settings)
         });
         let servers: Vec<RedisServer> = servers.collect();
@@ -45,19 +48,65 @@ impl Fleet {
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
         let url = format!("redis+cluster://{}", addresses.join(","));
         let fleet = Fleet { servers, ports: ports.to_vec(), url, _directory: directory };
+        fleet.come_together();
+        fleet
+    }
+
+    /// Waits until all of a cluster know each other.
+    fn come_together(&self) {
         let is_whole = |port: &u16| {
-            let said = fleet.ask(*port, &["CLUSTER", "INFO"]);
-            let known = format!("cluster_known_nodes:{count}");
+            let said = self.ask(*port, &["CLUSTER", "INFO"]);
+            let known = format!("cluster_known_nodes:{}", self.ports.len());
             said.contains("cluster_state:ok") && said.contains(&known)
         };
-        wait_for(|| fleet.ports.iter().all(is_whole));
+        wait_for(|| self.ports.iter().all(is_whole));
         // A replica that does not copy yet can't take over.
         let copies = |port: &u16| {
-            let said = fleet.ask(*port, &["ROLE"]);
+            let said = self.ask(*port, &["ROLE"]);
             said.starts_with("master") || said.contains("connected")
         };
-        wait_for(|| fleet.ports.iter().all(copies));
-        fleet
+        wait_for(|| self.ports.iter().all(copies));
+    }
+
+    /// All servers of a cluster end as in a crash, and start on what they left.
+    pub(crate) fn crash(&mut self) {
+        self.servers.iter_mut().for_each(RedisServer::kill);
+        self.servers.iter_mut().for_each(RedisServer::resume);
+        self.come_together();
+    }
+
+    /// Forgets all keys.
+    pub(crate) fn clear(&self) {
+        let primaries = |number: &usize| self.server(*number, &["ROLE"]).starts_with("master");
+        (0..self.ports.len()).filter(primaries).for_each(|number| {
+            assert_eq!(self.server(number, &["FLUSHALL"]), "OK");
+        });
+    }
+
+    /// The primary that has this key.
+    pub(crate) fn primary_of(&self, key: &str) -> usize {
+        let is_there = |number: &usize| {
+            self.server(*number, &["ROLE"]).starts_with("master")
+                && self.server(*number, &["EXISTS", key]) == "1"
+        };
+        (0..self.ports.len()).find(is_there).unwrap()
+    }
+
+    /// The replica of this primary, once it has all that the primary has.
+    pub(crate) fn replica_of(&self, primary: usize) -> usize {
+        let port = self.ports[primary].to_string();
+        let copies = |number: &usize| {
+            let said = self.server(*number, &["ROLE"]);
+            said.starts_with("slave") && said.contains(&port)
+        };
+        let replica = (0..self.ports.len()).find(copies).unwrap();
+        let offset = |number| {
+            let said = self.server(number, &["INFO", "replication"]);
+            let field = said.lines().find_map(|line| line.strip_prefix("master_repl_offset:"));
+            field.map(|offset| offset.trim().to_owned())
+        };
+        wait_for(|| offset(replica) == offset(primary));
+        replica
     }
 
     /// A primary, a replica of it, and a sentinel that puts the replica in its place.

@@ -52,6 +52,11 @@ impl RedisServer {
     /// Kills the server as a crash would, and starts it on what it left.
     pub(crate) fn crash(&mut self) {
         self.kill();
+        self.resume();
+    }
+
+    /// Starts it on what it left.
+    pub(crate) fn resume(&mut self) {
         self.process = run(&self.directory, &self.settings);
     }
 

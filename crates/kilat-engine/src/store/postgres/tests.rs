@@ -109,9 +109,8 @@ fn replicas(stores: &[Store], sale: &str) -> f64 {
 
 fn connect(cluster: &Cluster, engine: &Engine) -> Store {
     let (address, patience) = (cluster.url().parse().unwrap(), Duration::from_secs(10));
-    let options =
-        StoreOptions { address, name: "measure".to_owned(), patience, may_lose: false, stripes: 1 };
-    Store::connect(options, engine.events()).unwrap()
+    let options = StoreOptions { address, name: "measure".to_owned(), patience, may_lose: false };
+    Store::connect(options, 1, engine.events()).unwrap()
 }
 
 fn event_log(directory: &Path) -> Engine {

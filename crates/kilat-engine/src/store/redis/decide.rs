@@ -22,6 +22,13 @@ impl Redis {
         }
         let (mut first, mut then) = (Vec::new(), Vec::new());
         for group in groups {
+            match self.meet_once(group.sale) {
+                Err(StoreFault::Full(_)) => {
+                    group.refuse_as_full(&mut decided);
+                    continue;
+                }
+                met => met?,
+            }
             match self.sales.stripes(group.sale) {
                 1 => first.push(group),
                 stripes => {
@@ -73,12 +80,19 @@ impl Redis {
             });
             match (read, &failed) {
                 (Ok(()), _) => stands = true,
+                // Other servers have space.
+                (Err(StoreFault::Full(_)), _) if !group.commands.is_empty() => {
+                    group.refuse_as_full(decided);
+                    stands = true;
+                }
                 (Err(_), Some(StoreFault::Lost(_))) => {}
                 (Err(fault), _) => failed = Some(fault),
             }
         }
         match failed {
             None => Ok(()),
+            // Only what is due could not be recorded there; what was recorded elsewhere is no half.
+            Some(StoreFault::Full(why)) => Err(StoreFault::Full(why)),
             Some(fault) if stands => Err(halfway(fault)),
             Some(fault) => Err(fault),
         }
@@ -160,6 +174,18 @@ impl Redis {
                 Ok(())
             }
             Err(_) => Err(StoreFault::Full("there are as many sales as can be".to_owned())),
+        }
+    }
+}
+
+impl Group<'_> {
+    /// The server that has these is out of space and did nothing, whatever others did.
+    pub(super) fn refuse_as_full(&self, decided: &mut Decided) {
+        for index in &self.commands {
+            let outcome = &mut decided.outcomes[*index];
+            if !matches!(outcome, Outcome::Order { .. }) {
+                *outcome = Outcome::Refused(Refusal::Full);
+            }
         }
     }
 }

@@ -32,12 +32,19 @@ pub(super) struct State {
     pub(super) taken: u64,
     /// Changes that the leader has made, and that a stripe has heard of.
     pub(super) epoch: u64,
+    /// Grows with every process that comes to the sale, and so over each failover.
+    pub(super) era: u64,
 }
 
 impl State {
-    /// Grows with every change of the state.
+    /// Grows with every change of the state, but for what a failover takes back.
     pub(super) fn version(&self) -> u64 {
         [self.given, self.taken, self.epoch].into_iter().fold(self.sequence, u64::saturating_add)
+    }
+
+    /// Whether it is not older than another one of the same stripe.
+    pub(super) fn follows(&self, other: &State) -> bool {
+        (self.era, self.version()) >= (other.era, other.version())
     }
 }
 
@@ -93,7 +100,8 @@ impl<'a> Answer<'a> {
         let switch = switch(self.u8()?)?;
         let next_due = Some(self.time()?).filter(|due| due.as_millis() >= 0);
         let (opens_at, closes_at) = (self.time_option()?, self.time_option()?);
-        let (given, taken, epoch) = (self.u64()?, self.u64()?, self.u64()?);
+        let (given, taken) = (self.u64()?, self.u64()?);
+        let (epoch, era) = (self.u64()?, self.u64()?);
         Ok(Some(State {
             number,
             sequence,
@@ -105,6 +113,7 @@ impl<'a> Answer<'a> {
             given,
             taken,
             epoch,
+            era,
         }))
     }
 

@@ -122,6 +122,10 @@ impl Redis {
 
     /// A sale whose figures belong together: no unit moved between two readings of its stripes.
     pub(super) fn settled(&mut self, sale: &str) -> Result<Option<Sale>, StoreFault> {
+        match self.meet_once(sale) {
+            Ok(()) | Err(StoreFault::Full(_)) => {}
+            Err(fault) => return Err(fault),
+        }
         for _ in 0..SETTLED_TRIES {
             let before = match self.expired(sale) {
                 // What is due can't be recorded; everything can still be read.
@@ -133,7 +137,7 @@ impl Redis {
                 self.spread(sale)?;
                 continue;
             }
-            if before.in_transit() > 0 {
+            if !before.is_even() {
                 match self.finish(sale) {
                     // They are counted as in transit until there is space again.
                     Ok(()) | Err(StoreFault::Full(_)) => {}

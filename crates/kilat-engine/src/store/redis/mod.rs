@@ -11,7 +11,7 @@
 //! | `look` | states of sales |
 //! | `outbox` | facts on their way to the event log |
 //! | `sales` | the sales that this connection knows of |
-//! | `stripes`, `transfers` | sales whose stock is split over slots |
+//! | `stripes`, `transfers`, `books` | sales whose stock is split over slots |
 //!
 //! Each sale is a ledger of its own whose keys share a hash slot; a sale in stripes is one ledger a
 //! stripe, between which units move. Whatever a batch asks of it is
@@ -22,6 +22,7 @@
 //! one of them takes over, what was acknowledged last is gone. So it is never called lossless.
 
 mod address;
+mod books;
 mod calls;
 mod decide;
 mod decode;
@@ -118,6 +119,8 @@ pub(crate) struct Redis {
     next_facts: usize,
     /// The versions of a sale's stripes when nothing was left in any of them.
     empty_at: HashMap<String, Vec<u64>>,
+    /// The era of sales in stripes that this connection has met.
+    met: HashMap<String, u64>,
     lease_holder: String,
 }
 
@@ -143,6 +146,7 @@ impl LedgerStore for Redis {
             handed_out: Vec::new(),
             next_facts: 0,
             empty_at: HashMap::new(),
+            met: HashMap::new(),
             lease_holder,
         };
         redis.invoke(Entry::Probe, PROBE_KEY.as_bytes(), |_| {})?;

@@ -120,7 +120,7 @@ impl Sales {
         let states = seen.entry(sale.to_owned()).or_default();
         states.resize(known.keys.len(), None);
         let newest = &mut states[index];
-        if newest.is_none_or(|newest| state.version() >= newest.version()) {
+        if newest.is_none_or(|newest| state.follows(&newest)) {
             *newest = Some(state);
         }
         states[0]?;
@@ -128,14 +128,14 @@ impl Sales {
         Some(one_by_one(terms, &states))
     }
 
-    /// Sales whose stripes are not all there, do not all know the leader's latest change, or have
-    /// units in transit; and whether they all know it.
+    /// Sales whose stripes are not all there, do not all know the leader's latest change, or whose
+    /// books differ; and whether they all know it.
     pub(super) fn unsettled(&self) -> Vec<(String, bool)> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |(id, states): (&String, &Vec<Option<State>>)| {
             let states = Stripes(states.clone());
             let agrees = states.agree();
-            (!agrees || states.in_transit() > 0).then(|| (id.clone(), agrees))
+            (!agrees || !states.is_even()).then(|| (id.clone(), agrees))
         };
         seen.iter().filter_map(of).collect()
     }

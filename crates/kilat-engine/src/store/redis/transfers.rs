@@ -1,15 +1,16 @@
 //! Sales whose stock is split: units go where buyers are, and changes to every stripe.
 //!
-//! A transfer has three steps, each of which has an effect once, whoever takes it and however often:
-//! one stripe gives units away and remembers to whom, the other one takes them, the first forgets.
-//! A process that dies between two leaves units in transit, which whoever looks next brings home.
+//! A transfer has two steps: one stripe gives units away and adds them to what it ever gave to the other,
+//! which takes what it has not received of this yet. A process that dies between the two leaves units in
+//! transit, which whoever looks next brings home. How both ends are kept equal is in `books`.
 //!
 //! *Invariant:* a caller is told that a sale is sold out only when there was an instant during their
 //! request at which all stripes together had fewer units than asked, and none was in transit: two
 //! readings of all stripes, between which none of them changed.
 
+use super::books::{self, Told};
 use super::decide::halfway;
-use super::script::{Entry, strings};
+use super::script::Entry;
 use super::{Command, Decided, Group, Outcome, Redis, Refusal, State, StoreFault, fault, stripes};
 use kilat_ledger::{SaleSwitch, Time};
 use redis::Cmd;
@@ -48,7 +49,7 @@ impl Stripes {
         self.0.iter().flatten().map(State::version).collect()
     }
 
-    fn available(&self) -> Vec<u64> {
+    pub(super) fn available(&self) -> Vec<u64> {
         let of = |state: &Option<State>| state.map_or(0, |state| state.counters.available);
         self.0.iter().map(of).collect()
     }
@@ -61,6 +62,13 @@ impl Stripes {
             .flatten()
             .fold((0, 0), |(given, taken), state| (given + state.given, taken + state.taken));
         u64::saturating_sub(given, taken)
+    }
+
+    /// Whether all that was given was taken, and no more.
+    pub(super) fn is_even(&self) -> bool {
+        let moves = self.moves();
+        let sum = |of: fn(&(u64, u64)) -> u64| moves.iter().map(of).sum::<u64>();
+        sum(|(given, _)| *given) == sum(|(_, taken)| *taken)
     }
 
     /// Whether each stripe is there and knows the leader's latest change.
@@ -96,6 +104,7 @@ impl Redis {
             }
             if stands || is_new {
                 self.spread(group.sale)?;
+                self.meet_once(group.sale)?;
             }
             if is_new {
                 self.level(group.sale)?;
@@ -123,6 +132,7 @@ impl Redis {
                 cmd.arg(limit.map_or(String::new(), |limit| limit.to_string())).arg(hold);
                 cmd.arg(leader.epoch).arg(switch(leader.switch));
                 cmd.arg(schedule(leader.opens_at)).arg(schedule(leader.closes_at));
+                cmd.arg(self.era(sale));
                 (key, cmd)
             })
             .collect();
@@ -142,65 +152,48 @@ impl Redis {
         Ok(())
     }
 
-    /// Moves up to `units`, or brings home what was already on its way. Returns how many arrived.
+    /// Moves up to `units`. Returns how many arrived for certain.
     fn transfer(&mut self, sale: &str, from: u16, to: u16, units: u64) -> Result<u64, StoreFault> {
-        let giver = self.sales.key(sale, from);
-        let told = strings(self.invoke(Entry::Give, &giver, |cmd| {
-            cmd.arg(to).arg(units);
-        })?)?;
-        match told.first() {
-            Some(transfer) => self.bring_home(sale, from, to, transfer),
-            None => Ok(0),
-        }
+        let given = match self.in_era(sale, Entry::Give, from, to, units)? {
+            // What was given before is where it belongs now.
+            Told::OtherEra => {
+                self.meet(sale)?;
+                self.in_era(sale, Entry::Give, from, to, units)?
+            }
+            told => told,
+        };
+        let Told::Books(books) = given else { return Ok(0) };
+        let (ever, units) = books::given(&books)?;
+        Ok(if self.bring_home(sale, from, to, ever)? { units } else { 0 })
     }
 
-    fn bring_home(
+    /// Has one stripe take all that another one ever gave to it. `false` when a new era began: what was
+    /// given may be forgotten, and what is not was taken by whoever began it.
+    pub(super) fn bring_home(
         &mut self,
         sale: &str,
         from: u16,
         to: u16,
-        transfer: &[u8],
-    ) -> Result<u64, StoreFault> {
-        let (giver, taker) = (self.sales.key(sale, from), self.sales.key(sale, to));
-        let take = |redis: &mut Redis| {
-            redis.invoke(Entry::Take, &taker, |cmd| {
-                cmd.arg(from).arg(transfer);
-            })
-        };
-        if strings(take(self)?)?.is_empty() {
-            self.spread(sale)?;
-            if strings(take(self)?)?.is_empty() {
-                return Err(fault::unexpected("a stripe that can take"));
+        ever: u64,
+    ) -> Result<bool, StoreFault> {
+        for _ in 0..2 {
+            match self.in_era(sale, Entry::Take, to, from, ever)? {
+                Told::Books(_) => return Ok(true),
+                Told::OtherEra => {
+                    self.meet(sale)?;
+                    return Ok(false);
+                }
+                Told::Nothing => self.spread(sale).map(drop)?,
             }
         }
-        self.invoke(Entry::Forget, &giver, |cmd| {
-            cmd.arg(to).arg(transfer);
-        })?;
-        let units = transfer.last_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        Ok(units)
-    }
-
-    /// Brings home what is in transit, whoever sent it.
-    pub(super) fn finish(&mut self, sale: &str) -> Result<(), StoreFault> {
-        for from in stripes::numbers(self.sales.stripes(sale)) {
-            let key = self.sales.key(sale, from);
-            let found = strings(self.invoke(Entry::UnderWay, &key, |_| {})?)?;
-            for pair in found.chunks_exact(2) {
-                let to = std::str::from_utf8(&pair[0]).ok().and_then(|to| to.parse().ok());
-                let to = to.ok_or_else(|| fault::unexpected("a stripe's number"))?;
-                self.bring_home(sale, from, to, &pair[1])?;
-            }
-        }
-        Ok(())
+        Err(fault::unexpected("a stripe that can take"))
     }
 
     /// Goes on with what another process may have left half done.
     pub(super) fn mend(&mut self) -> Result<(), StoreFault> {
         for (sale, agrees) in self.sales.unsettled() {
-            if !agrees {
-                self.spread(&sale)?;
-            }
-            match self.finish(&sale) {
+            let spread = if agrees { Ok(true) } else { self.spread(&sale) };
+            match spread.and_then(|_| self.finish(&sale)) {
                 // They are counted as in transit until there is space again.
                 Ok(()) | Err(StoreFault::Full(_)) => {}
                 Err(fault) => return Err(fault),
@@ -244,7 +237,14 @@ impl Redis {
             refused.retain(|group| !group.commands.is_empty());
             let mut again = Vec::new();
             for of_sale in refused.chunk_by(|a, b| a.sale == b.sale) {
-                again.extend(self.gather(of_sale, commands)?);
+                match self.gather(of_sale, commands) {
+                    Ok(served) => again.extend(served),
+                    // Nothing was done for those who need units that can't be moved.
+                    Err(StoreFault::Full(_)) => {
+                        of_sale.iter().for_each(|group| group.refuse_as_full(decided));
+                    }
+                    Err(fault) => return Err(fault),
+                }
             }
             if again.is_empty() {
                 return Ok(());
@@ -305,7 +305,7 @@ impl Redis {
     }
 
     /// Takes units from the richest stripes until this one has as many as wanted.
-    fn pull(
+    pub(super) fn pull(
         &mut self,
         sale: &str,
         stripe: u16,

@@ -85,7 +85,7 @@ impl Place {
     fn refused(&self, url: &str, says: &str) {
         let (name, patience) = ("test".to_owned(), Duration::ZERO);
         let address = url.parse().unwrap();
-        let options = StoreOptions { address, name, patience, may_lose: false, stripes: 1 };
+        let options = StoreOptions { address, name, patience, may_lose: false };
         let Err(why) = EventStore::connect(options) else { panic!("taken: {url}") };
         assert!(matches!(why, StoreError::Refused { .. }), "{why}");
         assert!(why.to_string().contains(says), "{why}");

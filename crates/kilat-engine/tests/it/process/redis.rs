@@ -293,8 +293,8 @@ fn refusal(settings: &[&str], commands: &[&[&str]], user: &str, may_lose: bool) 
     let engine = open(&directory.path().join("data"));
     let address = format!("{}{user}", server.url()).parse().unwrap();
     let patience = Duration::ZERO;
-    let options = StoreOptions { address, name: "test".into(), patience, may_lose, stripes: 1 };
-    let said = match Store::connect(options, engine.events()) {
+    let options = StoreOptions { address, name: "test".into(), patience, may_lose };
+    let said = match Store::connect(options, 1, engine.events()) {
         Ok(store) => {
             store.stop();
             "taken".to_owned()

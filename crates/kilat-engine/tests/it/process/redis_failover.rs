@@ -4,8 +4,8 @@ use crate::node::{PATIENCE, core, replica, socket};
 use crate::redis_fleet::Fleet;
 use crate::sale::{open, ordered};
 use kilat_engine::{
-    Change, Core, Engine, Handle, OrderId, OrderText, Orders, Outcome, Remote, SaleTerms, Store,
-    StoreError, StoreOptions, Unavailable,
+    Change, Core, Engine, Handle, OrderId, OrderText, Orders, Outcome, Refusal, Remote, SaleTerms,
+    Store, StoreError, StoreOptions, Unavailable,
 };
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -92,9 +92,8 @@ pub(super) fn connect(
     stripes: u16,
 ) -> Result<Store, StoreError> {
     let address = fleet.url().parse().unwrap();
-    let options =
-        StoreOptions { address, name: "test".into(), patience: PATIENCE, may_lose, stripes };
-    Store::connect(options, remote.events())
+    let options = StoreOptions { address, name: "test".into(), patience: PATIENCE, may_lose };
+    Store::connect(options, stripes, remote.events())
 }
 
 #[tokio::test]
@@ -136,6 +135,41 @@ async fn sales_of_a_cluster_are_sold_wherever_they_are() {
         })
     });
     tokio::time::timeout(PATIENCE, all).await.unwrap().unwrap();
+}
+
+/// One batch for sales on three servers, one of which is out of memory.
+#[tokio::test]
+async fn without_memory_on_one_server_the_sales_of_the_others_are_sold() {
+    let world = World::start(Fleet::cluster(0));
+    let sales: Vec<String> = (0..12).map(|n| format!("sale-{n}")).collect();
+    for sale in &sales {
+        world.create(sale, 5).await;
+    }
+    let full = world.fleet.primary_of("{kilat:sale-0}:s");
+    assert_eq!(world.fleet.server(full, &["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    let group = |first: u128| {
+        let mut orders = Orders::default();
+        for (bits, sale) in (first..).zip(&sales) {
+            let text = OrderText { sale, customer: "c", key: "k" };
+            orders.push(world.handle().hasher(), OrderId::from_bits(bits), &text, 1, false);
+        }
+        orders
+    };
+    let first = world.handle().place_all(group(1)).await.unwrap();
+    for (sale, told) in sales.iter().zip(first.outcomes()) {
+        let key = format!("{{kilat:{sale}}}:s");
+        let is_full = world.fleet.primary_of(&key) == full;
+        let refused = *told == Outcome::Refused(Refusal::Full);
+        assert!(is_full == refused && refused != ordered(*told).is_some(), "{sale}: {told:?}");
+    }
+    assert_eq!(first.outcomes()[0], Outcome::Refused(Refusal::Full));
+    assert_eq!(world.fleet.server(full, &["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    let again = world.handle().place_all(group(100)).await.unwrap();
+    for (told, then) in first.outcomes().iter().zip(again.outcomes()) {
+        let replayed = ordered(*then).map(|(_, replayed)| replayed);
+        assert_eq!(replayed, Some(ordered(*told).is_some()), "half done: {told:?}, then {then:?}");
+    }
+    assert!(world.handle().sales().await.unwrap().iter().all(|sale| sale.counters.sold == 1));
 }
 
 /// With three primaries and three replicas. How many acknowledged orders a failover loses is

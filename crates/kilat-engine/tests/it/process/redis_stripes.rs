@@ -8,6 +8,7 @@ use kilat_engine::{
     Change, Handle, OrderId, OrderText, Orders, Outcome, Refusal, SaleChange, SaleSwitch, Store,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -179,4 +180,132 @@ async fn a_primary_with_stripes_is_killed() {
     );
     assert_eq!(sale.counters.available, 0);
     assert!(won.len() >= 300 || lost > 0, "units are stranded: {sale:?}");
+}
+
+/// Ids of [`surely_take`].
+static IDS: AtomicU64 = AtomicU64::new(0);
+
+/// One order of as many units, placed until there is an answer.
+async fn surely_take(handle: &Handle, customer: &str, key: &str, quantity: u32) -> Outcome {
+    let started = Instant::now();
+    loop {
+        let mut orders = Orders::default();
+        let text = OrderText { sale: "hot", customer, key };
+        let id = OrderId::from_bits((7 << 120) + u128::from(IDS.fetch_add(1, Ordering::Relaxed)));
+        orders.push(handle.hasher(), id, &text, quantity, false);
+        match handle.place_all(orders).await {
+            Ok(placed) => return placed.outcomes()[0],
+            Err(why) => assert!(started.elapsed() < PATIENCE, "{why}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A customer of another stripe than the leader's, who has bought a unit, and how many were sold so far.
+async fn far_buyer(handle: &Handle) -> (String, u64) {
+    for n in 0..20 {
+        let name = format!("buyer-{n}");
+        match surely_take(handle, &name, "one", 1).await {
+            Outcome::Order { order, .. } if order.sequence >> 40 != 1 => return (name, n + 1),
+            Outcome::Order { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("all are the leader's");
+}
+
+/// The primary whose stripe is not the leader's and has sold something.
+fn primary_of_buyer(fleet: &Fleet, leader: usize) -> usize {
+    let sold = |number: usize| {
+        let keys = fleet.server(number, &["KEYS", "{kilat:hot/*}:s"]);
+        fleet.server(number, &["HGET", keys.lines().next().unwrap(), "sold"])
+    };
+    let is_primary = |number: &usize| fleet.server(*number, &["ROLE"]).starts_with("master");
+    let mut others = (0..6).filter(|number| *number != leader && is_primary(number));
+    others.find(|number| sold(*number) == "1").unwrap()
+}
+
+/// Units go from the leader's stripe to a buyer's, and the primary of one of the two is replaced by a
+/// replica that has not heard of it: one half of the transfers is lost.
+async fn lose_a_half(of_giver: bool) {
+    let mut world = World::of_stripes(3, Fleet::cluster(1));
+    world.create("hot", 300).await;
+    let handle = world.handle().clone();
+    let (buyer, before) = far_buyer(&handle).await;
+    let leader = world.fleet.primary_of("{kilat:hot}:s");
+    let lagging = if of_giver { leader } else { primary_of_buyer(&world.fleet, leader) };
+    let replica = world.fleet.replica_of(lagging);
+    world.fleet.servers[replica].signal("STOP");
+    world.fleet.server(lagging, &["CLIENT", "KILL", "TYPE", "replica"]);
+    let much = surely_take(&handle, &buyer, "much", 250).await;
+    assert!(matches!(much, Outcome::Order { .. }), "{much:?}");
+    world.fleet.servers[lagging].kill();
+    world.fleet.servers[replica].signal("CONT");
+    // Everybody who was told of an order finds it, or buys anew.
+    let again = surely_take(&handle, &buyer, "much", 250).await;
+    let won = storm(&[handle], 0..200).await.len();
+    let sale = settled(&world).await;
+    println!(
+        "a primary was killed whose replica lacked {} of transfers: the order of 250 units was {}, \
+         {before} units before it, {won} after it, {} sold of {}, in transit {}, balanced: {}",
+        if of_giver { "what it gave" } else { "what it took" },
+        if matches!(again, Outcome::Order { replayed: true, .. }) { "kept" } else { "lost" },
+        sale.counters.sold,
+        sale.counters.supply,
+        sale.in_transit,
+        sale.balanced(),
+    );
+    assert_eq!(sale.counters.sold, 300);
+    assert_eq!((sale.counters.available, sale.in_transit, sale.balanced()), (0, 0, true));
+    let kept = matches!(again, Outcome::Order { replayed: true, .. });
+    assert_eq!(kept, of_giver, "{again:?}");
+}
+
+#[tokio::test]
+async fn a_failover_that_loses_what_a_stripe_gave_makes_no_units() {
+    lose_a_half(true).await;
+}
+
+#[tokio::test]
+async fn a_failover_that_loses_what_a_stripe_took_strands_none() {
+    lose_a_half(false).await;
+}
+
+/// One server is out of memory: its part of the customers is told so, the others buy.
+#[tokio::test]
+async fn without_memory_on_one_server_the_others_sell() {
+    let world = World::of_stripes(3, Fleet::cluster(0));
+    world.create("hot", 90).await;
+    let handle = world.handle().clone();
+    let full = world.fleet.primary_of("{kilat:hot}:s");
+    assert_eq!(world.fleet.server(full, &["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    let group = |first: u128| {
+        let mut orders = Orders::default();
+        for n in 0..60_u128 {
+            let name = format!("customer-{n}");
+            let text = OrderText { sale: "hot", customer: &name, key: "k" };
+            orders.push(handle.hasher(), OrderId::from_bits(first + n), &text, 1, false);
+        }
+        orders
+    };
+    let placed = handle.place_all(group(1)).await.unwrap();
+    let is_full = |outcome: &Outcome| *outcome == Outcome::Refused(Refusal::Full);
+    let told = placed.outcomes();
+    let refused = told.iter().filter(|outcome| is_full(outcome)).count();
+    assert!((5..55).contains(&refused), "{told:?}");
+    assert!(told.iter().all(|told| is_full(told) || ordered(*told).is_some()), "{told:?}");
+    let sale = settled(&world).await;
+    assert_eq!((sale.counters.sold, sale.balanced()), (60 - refused as u64, true));
+    // Units would have to come from there: nobody knows whether it is sold out.
+    let much = surely_take(&handle, "customer-0", "much", 89).await;
+    assert_eq!(much, Outcome::Refused(Refusal::Full));
+    assert_eq!(world.fleet.server(full, &["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    let again = handle.place_all(group(1 << 64)).await.unwrap();
+    for (first, second) in told.iter().zip(again.outcomes()) {
+        let replayed = ordered(*second).map(|(_, replayed)| replayed);
+        assert_eq!(replayed, Some(!is_full(first)), "half done: {first:?}, then {second:?}");
+    }
+    let won = storm(&[handle], 1_000..1_050).await.len();
+    let sale = settled(&world).await;
+    assert_eq!((won, sale.counters.sold, sale.balanced()), (30, 90, true));
 }

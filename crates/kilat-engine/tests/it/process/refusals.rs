@@ -24,9 +24,8 @@ impl Place {
 
     fn connect(&self, url: &str, may_lose: bool) -> Result<Store, StoreError> {
         let (name, patience) = ("test".to_owned(), Duration::ZERO);
-        let options =
-            StoreOptions { address: url.parse().unwrap(), name, patience, may_lose, stripes: 1 };
-        Store::connect(options, self.engine.events())
+        let options = StoreOptions { address: url.parse().unwrap(), name, patience, may_lose };
+        Store::connect(options, 1, self.engine.events())
     }
 
     fn refused(&self, url: &str, says: &str) {
@@ -79,7 +78,7 @@ fn an_event_log_is_refused_for_the_same_reasons() {
     let connect = |url: &str, may_lose| {
         let (name, patience) = ("test".to_owned(), Duration::ZERO);
         let address = url.parse().unwrap();
-        EventStore::connect(StoreOptions { address, name, patience, may_lose, stripes: 1 })
+        EventStore::connect(StoreOptions { address, name, patience, may_lose })
     };
     let url = place.cluster.url();
     let Err(why) = connect(&url, false) else { panic!("taken") };

@@ -145,7 +145,8 @@ local function create(s, now, stripes, head, terms, supply, limit, hold, opens, 
   s.supply = tonumber(supply)
   s.available, s.held, s.sold, s.cancelled, s.expired = s.supply, 0, 0, 0, 0
   s.sequence, s.log_end, s.moved, s.moved_to = 0, 0, 0, 0
-  s.stripe, s.stripes, s.given, s.taken, s.epoch = stripes > 1 and 1 or 0, stripes, 0, 0, 0
+  s.stripe, s.stripes = stripes > 1 and 1 or 0, stripes
+  s.given, s.taken, s.epoch, s.era = 0, 0, 0, 0
   append(s, now, CREATED, NO_STATUS, terms)
   return char(1)
 end

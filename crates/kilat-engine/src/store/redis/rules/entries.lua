@@ -198,8 +198,8 @@ local function register(keys, args)
   return {tonumber(number), tonumber(redis.call('HGET', keys[2], args[1]) or 1)}
 end
 
--- Key: a stripe that is not the leader. Arguments: number, stripe, stripes, limit, hold, and the
--- leader's epoch, switch and schedule. Makes the stripe, or brings it up to a later epoch.
+-- Key: a stripe that is not the leader. Arguments: number, stripe, stripes, limit, hold, the
+-- leader's epoch, switch and schedule, and the era for a new one. Makes the stripe, or brings it up to a later epoch.
 local function join(keys, args)
   find_libraries()
   local s = load_sale(keys[1])
@@ -211,7 +211,7 @@ local function join(keys, args)
       'available', 0, 'held', 0, 'sold', 0, 'cancelled', 0, 'expired', 0, 'sequence', 0,
       'clock', clock(), 'end', 1, 'format', FORMAT_STRIPED, 'number', args[1], 'limit', args[4],
       'hold', args[5], 'moved', 0, 'moved_to', 1, 'stripe', args[2], 'stripes', args[3],
-      'given', 0, 'taken', 0, 'epoch', epoch)
+      'given', 0, 'taken', 0, 'epoch', epoch, 'era', args[10])
   else
     must_have(s, tonumber(args[3]))
     if epoch > s.epoch then
@@ -221,57 +221,76 @@ local function join(keys, args)
   return {describe(load_sale(keys[1]))}
 end
 
--- Key: a stripe. Arguments: the stripe that needs units, and how many. Answers with the transfer
--- that is under way to it, number and units: the one from before if there still is one.
+-- Key: a stripe. Arguments: the least era and epoch that it is to be in. Answers with its era, its epoch and
+-- its books: field, units, field, units, …
+local function meet(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  if not s.exists then return {} end
+  local era, epoch = math.max(s.era, tonumber(args[1])), math.max(s.epoch, tonumber(args[2]))
+  if era > s.era or epoch > s.epoch then
+    redis.call('HSET', keys[1] .. ':s', 'era', era, 'epoch', epoch)
+  end
+  local books = redis.call('HGETALL', keys[1] .. ':t')
+  insert(books, 1, string.format('%.0f', era))
+  insert(books, 2, string.format('%.0f', epoch))
+  return books
+end
+
+local OTHER_ERA = {'era'}
+
+local function booked(s, field)
+  return tonumber(redis.call('HGET', s.key .. ':t', field) or 0)
+end
+
+-- Gives away as many of these units as there are. Returns what was ever given to that stripe.
+local function hand_over(s, to, units)
+  local field = 'g' .. to
+  local given = booked(s, field)
+  units = math.min(units, s.available)
+  if units <= 0 then return {} end
+  -- The first write is one that Redis refuses when memory runs out.
+  redis.call('HSET', s.key .. ':t', field, given + units)
+  redis.call('HSET', s.key .. ':s', 'available', s.available - units, 'given', s.given + units)
+  return {string.format('%.0f', given + units), string.format('%.0f', units)}
+end
+
+-- Key: a stripe. Arguments: the era, the stripe that needs units, and how many. Answers with what was ever
+-- given to that stripe and how much of it now, or with nothing when there is nothing left to give.
 local function give(keys, args)
   find_libraries()
   local s = load_sale(keys[1])
   if not s.exists then return {} end
-  local under_way = redis.call('HGET', keys[1] .. ':t', 'o' .. args[1])
-  if under_way then return {under_way} end
-  local units = math.min(tonumber(args[2]), s.available)
-  if units <= 0 then return {} end
-  local number = tonumber(redis.call('HGET', keys[1] .. ':t', 'n' .. args[1]) or 0) + 1
-  under_way = pack('<I8I8', number, units)
-  -- The first write is one that Redis refuses when memory runs out.
-  redis.call('HSET', keys[1] .. ':t', 'o' .. args[1], under_way, 'n' .. args[1], number)
-  redis.call('HSET', keys[1] .. ':s', 'available', s.available - units, 'given', s.given + units)
-  return {under_way}
+  if s.era ~= tonumber(args[1]) then return OTHER_ERA end
+  return hand_over(s, args[2], tonumber(args[3]))
 end
 
--- Key: a stripe. Arguments: the stripe that gave, and the transfer. Takes its units, once.
+-- Key: a stripe. Arguments: the era, another stripe, and what that one ever received from here. Takes from
+-- the stock what this stripe has forgotten that it gave, as far as it goes. Answers as `give`.
+local function own_up(keys, args)
+  find_libraries()
+  local s = load_sale(keys[1])
+  if not s.exists then return {} end
+  if s.era ~= tonumber(args[1]) then return OTHER_ERA end
+  local given = booked(s, 'g' .. args[2])
+  local told = hand_over(s, args[2], tonumber(args[3]) - given)
+  return #told > 0 and told or {string.format('%.0f', given), '0'}
+end
+
+-- Key: a stripe. Arguments: the era, the stripe that gave, and what it ever gave. Takes what of this has
+-- not been taken yet.
 local function take(keys, args)
   find_libraries()
   local s = load_sale(keys[1])
   if not s.exists then return {} end
-  local number, units = read('<I8I8', args[2])
-  local known = tonumber(redis.call('HGET', keys[1] .. ':t', 'i' .. args[1]) or 0)
-  if number > known then
-    redis.call('HSET', keys[1] .. ':t', 'i' .. args[1], number)
-    redis.call('HSET', keys[1] .. ':s', 'available', s.available + units, 'taken', s.taken + units)
+  if s.era ~= tonumber(args[1]) then return OTHER_ERA end
+  local field = 'r' .. args[2]
+  local units = tonumber(args[3]) - booked(s, field)
+  if units > 0 then
+    redis.call('HSET', s.key .. ':t', field, args[3])
+    redis.call('HSET', s.key .. ':s', 'available', s.available + units, 'taken', s.taken + units)
   end
   return {'1'}
-end
-
--- Key: the stripe that gave. Arguments: the stripe that took, and the transfer. Forgets it.
-local function forget(keys, args)
-  local key, field = keys[1] .. ':t', 'o' .. args[1]
-  if redis.call('HGET', key, field) == args[2] then redis.call('HDEL', key, field) end
-  return {'1'}
-end
-
--- Key: a stripe. Answers with the transfers under way from it: stripe, transfer, stripe, transfer, …
-local function under_way(keys)
-  find_libraries()
-  local found = {}
-  local all = redis.call('HGETALL', keys[1] .. ':t')
-  for n = 1, #all, 2 do
-    if sub(all[n], 1, 1) == 'o' then
-      insert(found, sub(all[n], 2))
-      insert(found, all[n + 1])
-    end
-  end
-  return found
 end
 
 -- Key: the lease. Arguments: who wants it, and for how many milliseconds. 1 if they have it now.

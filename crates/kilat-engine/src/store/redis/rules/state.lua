@@ -12,12 +12,15 @@
 --   {S}:a    hash    key of a change -> what was asked
 --   {S}:l:N  string  the facts, in sequence: a log cut into chunks
 --   {S}:m    string  place of each MARK_EVERYth fact
---   {S}:t    hash    transfers: 'o' stripe -> number and units of the one under way to it, 'n' stripe ->
---                    number of the last one to it, 'i' stripe -> number of the last one taken from it
+--   {S}:t    hash    the books of transfers: 'g' stripe -> units ever given to it, 'r' stripe -> units ever
+--                    received from it
 --
 -- A sale may be split into stripes, each a {S} of its own; the first is the leader. It has the sale's
 -- supply and changes, and its format is one that versions without stripes refuse. Units move
--- between stripes by transfers: given away by one, taken by the other, forgotten by the first.
+-- between stripes by transfers: given away by one, taken by the other. What one has given more than the
+-- other has received is in transit. Both only know sums, so that either can be brought up to the other
+-- when a failover lost its half. A transfer counts in its era only: whoever comes to a sale anew begins
+-- the next one, so that halves from before can't arrive later.
 --
 -- A place is where a record begins in the log, as 6 bytes, the greatest first. A record is
 -- [status u8][place of the customer's next order, 0 for none][instant u48][length u16][fact as in
@@ -28,7 +31,7 @@ local byte, char, sub, concat, insert, pack, read
 
 local FORMAT = '1'
 -- Of a sale in stripes.
-local FORMAT_STRIPED = '2'
+local FORMAT_STRIPED = '3'
 local CHUNK = 8388608
 local MARK_EVERY = 256
 local EXPIRIES_MAX = 8192
@@ -79,7 +82,7 @@ end
 local STATE = {
   'format', 'number', 'limit', 'hold', 'opens', 'closes', 'switch', 'supply', 'available', 'held',
   'sold', 'cancelled', 'expired', 'sequence', 'clock', 'end', 'moved', 'moved_to', 'stripe', 'stripes',
-  'given', 'taken', 'epoch',
+  'given', 'taken', 'epoch', 'era',
 }
 
 local function find_libraries()
@@ -97,7 +100,8 @@ local function load_sale(key)
   local f = redis.call('HMGET', key .. ':s', unpack(STATE))
   if not f[1] then return s end
   if f[1] ~= FORMAT and f[1] ~= FORMAT_STRIPED then
-    error({err = 'KILATFORMAT ' .. key .. ' has format ' .. f[1] .. ', this version reads ' .. FORMAT})
+    error({err = 'KILATFORMAT ' .. key .. ' has format ' .. f[1] .. ', this version of Kilat reads ' ..
+      FORMAT .. ' and ' .. FORMAT_STRIPED .. ': use the version that wrote it, or a later one'})
   end
   s.exists = true
   s.number = tonumber(f[2])
@@ -111,6 +115,7 @@ local function load_sale(key)
   s.moved, s.moved_to = tonumber(f[17]), tonumber(f[18])
   s.stripe, s.stripes = tonumber(f[19]) or 0, tonumber(f[20]) or 1
   s.given, s.taken, s.epoch = tonumber(f[21]) or 0, tonumber(f[22]) or 0, tonumber(f[23]) or 0
+  s.era = tonumber(f[24]) or 0
   s.changes_len = nil
   return s
 end
@@ -129,7 +134,7 @@ local function describe(s)
   return pack('<I4I8I8I8I8I8I8I8Bi8', s.number, s.sequence, s.supply, s.available, s.held, s.sold,
     s.cancelled, s.expired, s.switch, next_due(s))
     .. pack('B', #s.opens) .. s.opens .. pack('B', #s.closes) .. s.closes
-    .. pack('<I8I8I8', s.given, s.taken, s.epoch)
+    .. pack('<I8I8I8I8', s.given, s.taken, s.epoch, s.era)
 end
 
 -- Records ------------------------------------------------------------------------------------------

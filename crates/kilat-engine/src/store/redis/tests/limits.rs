@@ -102,8 +102,8 @@ fn two_versions_of_the_rules_work_side_by_side() {
     assert!(libraries.contains("int(2)"), "{libraries}");
     // What a version before stripes says of a striped sale, and what this one says of a later one.
     let format: String = shop.ask(&["HGET", "{kilat:s}:s", "format"]);
-    assert_eq!(format, "2");
-    let _: () = shop.ask(&["HSET", "{kilat:s}:s", "format", "3"]);
+    assert_eq!(format, "3");
+    let _: () = shop.ask(&["HSET", "{kilat:s}:s", "format", "4"]);
     let fault = shop.redis.sale("s").unwrap_err();
     assert!(fault.to_string().contains("KILATFORMAT"), "{fault}");
 }

@@ -119,8 +119,8 @@ fn event_log(directory: &std::path::Path) -> Engine {
 fn connect(url: &str, stripes: usize, engine: &Engine) -> Store {
     let (address, patience) = (url.parse().unwrap(), Duration::from_secs(10));
     let (name, stripes) = ("measure".to_owned(), u16::try_from(stripes).unwrap());
-    let options = StoreOptions { address, name, patience, may_lose: true, stripes };
-    Store::connect(options, engine.events()).unwrap()
+    let options = StoreOptions { address, name, patience, may_lose: true };
+    Store::connect(options, stripes, engine.events()).unwrap()
 }
 
 fn make(redis: &mut Redis, sale: &str) {
