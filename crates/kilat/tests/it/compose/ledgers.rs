@@ -1,4 +1,4 @@
-//! The profiles that keep the ledger in a store: sold from by three replicas, killed, taken down, up again.
+//! The profiles that keep the ledger in a store, which is sold from by three replicas, killed, removed and made again.
 
 use super::images::succeed;
 use super::system::{System, process_of};
@@ -8,21 +8,24 @@ use rustix::process::{Signal, kill_process};
 
 const SHOP: &str = "http://127.0.0.1:80";
 
-/// Units sold in all sales, while the shop answers.
+/// Units sold in the one sale, as the store says, while it answers.
 fn sold() -> Option<u64> {
-    let reply = http::get(SHOP, "/v1/sales").ok().filter(|reply| reply.status == 200)?.json();
-    let sales = reply["sales"].as_array()?;
-    Some(sales.iter().filter_map(|sale| sale["sold"].as_u64()).sum())
+    let ask = |path: &str| {
+        let reply = http::get(SHOP, path).ok().filter(|reply| reply.status == 200)?;
+        Some(reply.json())
+    };
+    let sales = ask("/v1/sales")?;
+    let sale = sales["sales"][0]["id"].as_str()?;
+    ask(&format!("/v1/sales/{sale}/audit"))?["sold"].as_u64()
 }
 
 fn check(profile: &'static str, ledger: &'static str) {
-    let system = System::up_with(Some((profile, ledger)));
+    let system = System::with_ledger(profile, ledger);
     wait_for("replicas", || {
         ["web-1", "web-2", "web-3"].iter().all(|name| system.is_healthy(name)).then_some(())
     });
     let log = tempfile::NamedTempFile::new().unwrap();
-    let size =
-        ["--supply=1000", "--orders=1500", "--buyers=64", "--rate=200", "--per-customer=0"];
+    let size = ["--supply=1000", "--orders=1500", "--buyers=64", "--rate=250", "--per-customer=0"];
     let mut storm = system.storm(&size, log.reopen().unwrap());
     wait_for("orders", || sold().filter(|sold| *sold > 200));
     let before = process_of(&system.container(profile)).unwrap();
@@ -35,8 +38,9 @@ fn check(profile: &'static str, ledger: &'static str) {
     let said = std::fs::read_to_string(log.path()).unwrap();
     assert!(ended.success() && said.contains("PROVEN: "), "{said}");
     assert_eq!(sold(), Some(1_000));
-    succeed(&mut system.compose(&["down"]));
-    succeed(&mut system.compose(&["up", "-d"]));
+    // A new container, at another address, finds what is in the volume.
+    succeed(&mut system.compose(&["rm", "-s", "-f", profile]));
+    succeed(&mut system.compose(&["up", "-d", profile]));
     wait_for("what was sold", || sold().filter(|sold| *sold == 1_000));
 }
 

@@ -53,17 +53,22 @@ impl System {
 
     /// As the guide brings it up.
     pub(super) fn up() -> System {
-        System::up_with(None)
+        System::prepare().bring_up(&[])
     }
 
-    /// With the ledger in the store of a profile, at this URL.
-    pub(super) fn up_with(ledger: Option<(&'static str, &'static str)>) -> System {
+    /// The shop, without what watches it, with the ledger in the store of a profile, at this URL.
+    pub(super) fn with_ledger(profile: &'static str, url: &'static str) -> System {
         let mut system = System::prepare();
-        system.ledger = ledger;
-        let secrets = system.folder.path().join("deploy/make-secrets.sh");
+        system.ledger = Some((profile, url));
+        system.bring_up(&["nginx", profile])
+    }
+
+    fn bring_up(self, services: &[&str]) -> System {
+        let secrets = self.folder.path().join("deploy/make-secrets.sh");
         images::succeed(Command::new("sh").arg(secrets));
-        images::succeed(&mut system.compose(&["up", "-d", "--build"]));
-        system
+        let up = ["up", "-d", "--build"];
+        images::succeed(&mut self.compose(&[&up[..], services].concat()));
+        self
     }
 
     /// What the image is made of.
