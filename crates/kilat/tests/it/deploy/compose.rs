@@ -151,9 +151,35 @@ fn kilat_is_started_as_it_can_be_started() {
         for service in ours {
             // An entry point of its own begins with the program.
             let own = service.get("entrypoint").map(|words| texts(words).split_off(1));
-            check_command(&own.unwrap_or_else(|| texts(&service["command"])));
+            let words = own.unwrap_or_else(|| texts(&service["command"]));
+            check_command(&words.iter().map(|word| by_default(word)).collect::<Vec<_>>());
+            for ledger in ledgers(path) {
+                let with = words
+                    .iter()
+                    .map(|word| if *word == by_default(word) { word } else { &*ledger });
+                check_command(&with.collect::<Vec<_>>());
+            }
         }
     }
+}
+
+/// What compose makes of `${NAME:-default}` when there is no `NAME`.
+fn by_default(word: &str) -> &str {
+    let inner = word.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inner.and_then(|inner| inner.split_once(":-")).map_or(word, |(_, default)| default)
+}
+
+/// The ledgers with which a file says that it can be brought up.
+fn ledgers(path: &str) -> Vec<String> {
+    let file = read(path);
+    let words = file.split_whitespace().filter_map(|word| word.strip_prefix("KILAT_LEDGER="));
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_file_names_the_ledgers_of_its_profiles() {
+    assert_eq!(ledgers("compose/compose.yaml").len(), 2);
+    assert_eq!(by_default("${KILAT_LEDGER:-core://core:7070}"), "core://core:7070");
 }
 
 #[test]
