@@ -19,12 +19,38 @@ pub const AMOUNT_CHARS_MAX: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// Decimal string, such as `24999000` or `19.90`.
+    /// Decimal string, such as `24999000` or `19.90`: no more decimals than the currency has, and no
+    /// separators of thousands.
     #[schema(value_type = schema::Amount)]
     pub amount: String,
     /// ISO 4217 code, such as `IDR`.
     #[schema(value_type = schema::Currency)]
     pub currency: String,
+}
+
+impl Price {
+    /// Most decimals that an amount in `currency` may have: the minor units of ISO 4217. `None` where
+    /// there are none to count, as for gold, and for what is no currency.
+    #[must_use]
+    pub fn decimals_max(currency: &str) -> Option<usize> {
+        iso_currency::Currency::from_code(currency)?.exponent().map(usize::from)
+    }
+
+    /// What is wrong with the amount. `1.500` rupiah is one and a half to a program and fifteen hundred
+    /// to who wrote it, so it is neither.
+    fn fault(&self) -> Option<String> {
+        if !is_amount(&self.amount) {
+            return Some("must be a decimal such as \"19.90\"".to_owned());
+        }
+        let most = Price::decimals_max(&self.currency)?;
+        let (_, decimals) = self.amount.split_once('.')?;
+        (decimals.len() > most).then(|| {
+            let currency = &self.currency;
+            format!(
+                "must have at most {most} decimals in {currency}, and no separators of thousands"
+            )
+        })
+    }
 }
 
 /// Body of `POST /v1/sales`.
@@ -90,11 +116,8 @@ impl Validate for SaleRequest {
             "sku",
             printable(text::SKU_CHARS_MAX),
         );
-        require(
-            is_amount(&self.price.amount),
-            "price.amount",
-            "must be a decimal such as \"19.90\"".to_owned(),
-        );
+        let amount = self.price.fault();
+        require(amount.is_none(), "price.amount", amount.unwrap_or_default());
         require(
             iso_currency::Currency::from_code(&self.price.currency).is_some(),
             "price.currency",
@@ -323,6 +346,34 @@ mod tests {
         check(r#"{"opens_at":"2026-11-21T09:00:00"}"#, &["opens_at"]);
         check(r#"{"discount":1}"#, &["discount"]);
         check(r#"{"price":{"amount":"1","currency":"IDR","tax":1}}"#, &["price.tax"]);
+    }
+
+    #[test]
+    fn a_price_has_no_more_decimals_than_its_currency() {
+        let table = [
+            ("24999000", "IDR", true),
+            ("24999000.50", "IDR", true),
+            ("1.500", "IDR", false),
+            ("19.9", "USD", true),
+            ("19.90", "USD", true),
+            ("19.999", "USD", false),
+            ("1500", "JPY", true),
+            ("1500.0", "JPY", false),
+            ("1.500", "KWD", true),
+            ("1.5000", "KWD", false),
+            ("0.0321507", "XAU", true),
+        ];
+        for (amount, currency, is_one) in table {
+            let fields: &[&str] = if is_one { &[] } else { &["price.amount"] };
+            let price = serde_json::json!({"price": {"amount": amount, "currency": currency}});
+            check(&price.to_string(), fields);
+        }
+        let price = sale(r#"{"price":{"amount":"1.500","currency":"IDR"}}"#);
+        let problem = decode::<SaleRequest>(price.as_bytes()).unwrap_err();
+        assert_eq!(
+            problem.errors[0].message,
+            "must have at most 2 decimals in IDR, and no separators of thousands"
+        );
     }
 
     #[test]

@@ -52,7 +52,9 @@ fields! {
     /// A stock keeping unit.
     Sku => text(text::SKU_CHARS_MAX, &printable_pattern()).examples(["IPHONE-17-PRO-MAX"]).build();
     /// A decimal.
-    Amount => text(AMOUNT_CHARS_MAX, "^[0-9]+(\\.[0-9]+)?$").examples(["24999000"]).build();
+    Amount => text(AMOUNT_CHARS_MAX, "^[0-9]+(\\.[0-9]+)?$")
+        .description(Some("No more decimals than the currency has (ISO 4217), and no separators of thousands."))
+        .examples(["24999000"]).build();
     /// A currency of ISO 4217.
     Currency => string().description(Some("ISO 4217 code.")).enum_values(Some(currencies()))
         .examples(["IDR"]).build();
