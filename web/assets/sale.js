@@ -24,11 +24,14 @@
     return left >= 3600 ? `${two(hours)}:${minutes}` : minutes;
   }
 
-  // Moments in the reader's own time.
+  // Moments in the reader's own time, which is named: the reader may not know it.
+  const inZone = new Intl.DateTimeFormat(language, {
+    day: "numeric", month: "long", year: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
+  });
   function localize(time) {
     const moment = new Date(time.dateTime);
     if (!Number.isNaN(moment.getTime())) {
-      time.textContent = moment.toLocaleString(language, { dateStyle: "long", timeStyle: "short" });
+      time.textContent = inZone.format(moment);
     }
   }
   document.querySelectorAll("time[datetime]").forEach(localize);
@@ -156,8 +159,9 @@
     level.max = Math.max(stock.supply, 1);
     level.value = stock.available;
     sale.dataset.state = stock.state;
+    const shown = stock.state === "sold_out" && stock.held > 0 ? "all_held" : stock.state;
     for (const part of sale.querySelectorAll("[data-when]")) {
-      part.hidden = part.dataset.when !== stock.state;
+      part.hidden = part.dataset.when !== shown;
     }
   }
 

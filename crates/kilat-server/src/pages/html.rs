@@ -46,6 +46,8 @@ pub(super) struct SaleCard {
     pub(super) per_customer: Option<String>,
     pub(super) hold: String,
     pub(super) state: &'static str,
+    /// What of the page belongs to it.
+    shown: &'static str,
     /// Milliseconds since the Unix epoch, for the countdown.
     pub(super) opens_millis: i64,
     pub(super) opens_at: String,
@@ -68,6 +70,7 @@ impl SaleCard {
             per_customer: sale.terms.per_customer.map(|most| units(most.into())),
             hold: when::duration(sale.terms.hold_seconds, language),
             state: state(sale.state(now)),
+            shown: if all_held(sale, now) { "all_held" } else { state(sale.state(now)) },
             opens_millis: sale.opens_at.map_or(0, Time::as_millis),
             opens_at: sale.opens_at.map(|time| timestamp(time).to_string()).unwrap_or_default(),
             opens_text: sale.opens_at.map(|time| when::moment(time, language)).unwrap_or_default(),
@@ -85,9 +88,9 @@ impl SaleCard {
         }
     }
 
-    /// Attribute that hides what belongs to another state.
-    fn hidden_unless(&self, state: &str) -> &'static str {
-        if self.state == state { "" } else { "hidden" }
+    /// Attribute that hides what belongs to something else than `part`.
+    fn hidden_unless(&self, part: &str) -> &'static str {
+        if self.shown == part { "" } else { "hidden" }
     }
 }
 
@@ -122,6 +125,11 @@ impl OrderCard {
             expires_text: expires.map(|at| when::moment(at, choice.language)).unwrap_or_default(),
         }
     }
+}
+
+/// Whether nothing is left but holds, of which some may come back.
+pub(super) fn all_held(sale: &Sale, now: Time) -> bool {
+    sale.state(now) == SaleState::SoldOut && sale.counters.held > 0
 }
 
 const fn state(state: SaleState) -> &'static str {

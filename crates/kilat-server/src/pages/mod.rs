@@ -65,7 +65,7 @@ fn fault_page(app: &App, headers: &HeaderMap, uri: &Uri, fault: &Fault) -> Respo
         return ask_again(app, headers, uri, fault.code(), &[]);
     }
     message(app, headers, uri, status(fault.code()), |text| {
-        (text.failed_title, text.refusal(fault.code()))
+        (text.refusal_title(fault.code()), text.refusal(fault.code()))
     })
 }
 

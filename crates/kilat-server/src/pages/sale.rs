@@ -94,6 +94,10 @@ async fn buy_page(
     let now = app.now();
     let own = own_orders(app, sale, &visitor).await;
     let refused = form::refused(uri);
+    let why = |code| match code {
+        Code::SoldOut if html::all_held(sale, now) => choice.text().all_held,
+        code => choice.text().refusal(code),
+    };
     let latest = |status| own.iter().rev().find(|order| order.status == status);
     let card = |order: &Order| OrderCard::new(order, &sale.terms.id, &choice);
     let page = BuyPage {
@@ -101,14 +105,14 @@ async fn buy_page(
         sale: SaleCard::new(sale, now, &choice),
         others: sales
             .iter()
-            .filter(|other| other.number != sale.number)
+            .filter(|other| other.number != sale.number && other.state(now) != SaleState::Closed)
             .map(|other| &other.terms)
             .collect(),
         held: latest(OrderStatus::Held).map(card),
         bought: latest(OrderStatus::Confirmed).map(card),
         at_limit: at_limit(sale, &own),
         told_limit: refused == Some(Code::LimitReached),
-        refused: refused.map(|code| choice.text().refusal(code)).or_else(|| cut_off(app, &choice)),
+        refused: refused.map(why).or_else(|| cut_off(app, &choice)),
         key: ids::hex(ids::random_bits()),
     };
     html::page(&page, StatusCode::OK, &choice, Some(visitor))

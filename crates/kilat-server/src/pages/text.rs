@@ -18,6 +18,7 @@ pub(super) struct Text {
     pub(super) scheduled: &'static str,
     pub(super) paused: &'static str,
     pub(super) sold_out: &'static str,
+    pub(super) all_held: &'static str,
     pub(super) closed: &'static str,
     pub(super) served_by: &'static str,
     pub(super) other_sales: &'static str,
@@ -74,6 +75,7 @@ pub(super) struct Text {
     pub(super) no_cookie: &'static str,
     pub(super) no_such_sale: &'static str,
     pub(super) no_such_order: &'static str,
+    pub(super) no_such_order_title: &'static str,
     pub(super) not_found_title: &'static str,
     pub(super) not_found: &'static str,
     pub(super) no_sale_title: &'static str,
@@ -108,6 +110,15 @@ impl Text {
             | Code::UnsupportedMediaType
             | Code::RequestTimeout => self.bad_form,
             _ => self.broken,
+        }
+    }
+
+    /// What stands above why something was not done.
+    pub(super) fn refusal_title(&self, code: Code) -> &'static str {
+        match code {
+            Code::OrderNotFound => self.no_such_order_title,
+            Code::SaleNotFound => self.not_found_title,
+            _ => self.failed_title,
         }
     }
 
@@ -156,6 +167,7 @@ pub(super) static INDONESIAN: Text = Text {
     scheduled: "Penjualan belum dibuka.",
     paused: "Penjualan dijeda sebentar. Tetap di sini.",
     sold_out: "Maaf, stok sudah habis.",
+    all_held: "Semua unit sedang ditahan; bisa tersedia lagi.",
     closed: "Penjualan telah ditutup.",
     served_by: "Dilayani oleh Node",
     other_sales: "Penjualan lain",
@@ -211,7 +223,8 @@ pub(super) static INDONESIAN: Text = Text {
     broken: "Terjadi kesalahan di server. Coba lagi dengan formulir yang sama: pesanan tidak akan ganda.",
     no_cookie: "Kami belum mengenali peramban Anda. Izinkan cookie, kembali ke halaman penjualan, lalu coba lagi.",
     no_such_sale: "Penjualan itu tidak ada.",
-    no_such_order: "Pesanan itu tidak ada, atau bukan milik Anda.",
+    no_such_order: "Pesanan itu tidak ada, atau bukan milik Anda. Buka dengan peramban yang dipakai saat membeli.",
+    no_such_order_title: "Pesanan tidak ditemukan",
     not_found_title: "Tidak ditemukan",
     not_found: "Halaman itu tidak ada.",
     no_sale_title: "Belum ada penjualan",
@@ -232,6 +245,7 @@ pub(super) static ENGLISH: Text = Text {
     scheduled: "The sale has not opened yet.",
     paused: "The sale is paused for a moment. Stay here.",
     sold_out: "Sorry, it is sold out.",
+    all_held: "All units are held right now; some may come back.",
     closed: "The sale is closed.",
     served_by: "Served by node",
     other_sales: "Other sales",
@@ -287,7 +301,8 @@ pub(super) static ENGLISH: Text = Text {
     broken: "Something went wrong on the server. Try again with the same form: there will be no second order.",
     no_cookie: "We don't know your browser yet. Allow cookies, go back to the sale and try again.",
     no_such_sale: "There is no such sale.",
-    no_such_order: "There is no such order, or it is not yours.",
+    no_such_order: "There is no such order, or it is not yours. Open it with the browser that bought it.",
+    no_such_order_title: "Order not found",
     not_found_title: "Not found",
     not_found: "There is no such page.",
     no_sale_title: "No sale yet",

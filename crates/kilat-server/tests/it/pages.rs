@@ -137,6 +137,48 @@ fn rehearsals_are_not_offered_to_visitors() {
 }
 
 #[test]
+fn other_sales_are_those_where_something_can_still_be_bought() {
+    let world = World::open();
+    world.make_sale(&[]);
+    for (id, opens) in [("open", "null"), ("later", "\"2999-01-01T00:00:00Z\""), ("over", "null")] {
+        let (id_is, opens_at) = (format!("\"id\":\"{id}\""), format!("\"opens_at\":{opens}"));
+        world.make_sale(&[("\"id\":\"s\"", &id_is), ("\"opens_at\":null", &opens_at)]);
+    }
+    let links = |page: &Reply| {
+        ["open", "later", "over"].map(|id| page.text().contains(&format!("href=\"/s/{id}\"")))
+    };
+    assert_eq!(links(&world.get("/s/s")), [true, true, true]);
+    let closed = world.admin("PATCH", "/v1/sales/over", "close", r#"{"state":"closed"}"#);
+    assert_eq!(closed.status, 200);
+    assert_eq!(links(&world.get("/s/s")), [true, true, false]);
+    check_page(&world.get("/s/over"), 200, &[r#"<p data-when="closed" >"#]);
+}
+
+#[test]
+fn units_that_are_only_held_may_come_back_and_the_page_says_so() {
+    let world = World::open();
+    world.make_sale(&[(r#""supply":10"#, r#""supply":1"#)]);
+    let order = world.hold("budi", "a").json()["order"].as_str().unwrap().to_owned();
+    let all_held = "Semua unit sedang ditahan; bisa tersedia lagi.";
+    let held = format!(r#"<p data-when="all_held" >{all_held}</p>"#);
+    check_page(&world.get("/s/s"), 200, &[&held, r#"<p data-when="sold_out" hidden>"#]);
+    let alert = format!("role=\"alert\">{all_held}");
+    check_page(&world.get("/s/s?refused=sold_out"), 200, &[&alert]);
+    let confirm = format!("/v1/sales/s/orders/{order}/confirm");
+    let headers = [("content-type", "application/json")];
+    assert_eq!(world.call("POST", &confirm, &headers, "").status, 200);
+    check_page(
+        &world.get("/s/s?refused=sold_out"),
+        200,
+        &[
+            r#"<p data-when="sold_out" >"#,
+            r#"<p data-when="all_held" hidden>"#,
+            "role=\"alert\">Maaf, stok sudah habis.",
+        ],
+    );
+}
+
+#[test]
 fn a_purchase_leads_to_a_receipt_that_only_its_buyer_sees() {
     let world = World::open();
     world.make_sale(&[]);
@@ -146,8 +188,12 @@ fn a_purchase_leads_to_a_receipt_that_only_its_buyer_sees() {
     let place = bought.header("location").unwrap().to_owned();
     let order = place.strip_prefix("/s/s/orders/").expect("a receipt");
     check_page(&visitor.see(&world, &place), 200, &[order, "Terkonfirmasi", "Dilayani oleh Node"]);
-    check_page(&Visitor::arrive(&world).see(&world, &place), 404, &["bukan milik Anda"]);
-    check_page(&world.get(&place), 404, &["bukan milik Anda"]);
+    let stranger = [
+        "<h1>Pesanan tidak ditemukan</h1>",
+        "Pesanan itu tidak ada, atau bukan milik Anda. Buka dengan peramban yang dipakai saat membeli.",
+    ];
+    check_page(&Visitor::arrive(&world).see(&world, &place), 404, &stranger);
+    check_page(&world.get(&place), 404, &stranger);
     for _ in 0..2 {
         assert_eq!(
             visitor.buy(&world).header("location"),

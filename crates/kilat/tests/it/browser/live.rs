@@ -82,6 +82,9 @@ fn a_sale_opens_while_the_page_is_open() {
     assert!(!browser.is_shown("#buy"));
     change(&server, "moved", &format!(r#"{{"opens_at":"{}"}}"#, seconds(3 * 86_400)));
     browser.wait_for("#clock", |left| left.starts_with("2 hari 23:59"));
+    let at = browser.text("#opens");
+    let zone = at.rsplit(' ').next().unwrap_or_default();
+    assert!(zone.starts_with(char::is_alphabetic), "the zone is named: {at}");
     change(&server, "soon", &format!(r#"{{"opens_at":"{}"}}"#, seconds(2)));
     browser.wait_until_shown("#buy", true);
     assert!(is_still_open(&browser), "the button came without a reload");
