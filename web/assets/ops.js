@@ -159,8 +159,9 @@
     old("check-result", tick.check);
   };
 
+  const fact = (kind) => document.body.getAttribute(`data-fact-${kind}`) || kind.replace(/_/g, " ");
   const happenings = (tick) => {
-    rows("orders", tick.orders.map((one) => [cell(clock.format(one.at)), cell(one.topic.replace(/^sale\./, ""), "clip"), cell(`${one.kind.replace(/_/g, " ")}${one.quantity > 1 ? ` × ${one.quantity}` : ""}`), cell(one.customer || one.order, "clip")]), 4);
+    rows("orders", tick.orders.map((one) => [cell(clock.format(one.at)), cell(one.topic.replace(/^sale\./, ""), "clip"), cell(`${fact(one.kind)}${one.quantity > 1 ? ` × ${one.quantity}` : ""}`), cell(one.customer || one.order, "clip")]), 4);
     rows("events", tick.events.map((one) => [cell(clock.format(one.at)), cell(one.topic, "clip"), cell(one.id, "clip")]), 3);
   };
 

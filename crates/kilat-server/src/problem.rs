@@ -28,6 +28,11 @@ impl Fault {
     pub(crate) fn code(&self) -> Code {
         self.0.code
     }
+
+    /// The fields that are to blame.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.0.errors.iter().map(|fault| fault.field.as_str())
+    }
 }
 
 impl From<Problem> for Fault {

@@ -30,7 +30,7 @@ struct DashboardPage<'a> {
 impl DashboardPage<'_> {
     /// The sales that can be rehearsed.
     fn originals(&self) -> impl Iterator<Item = &SaleRow> {
-        self.sales.iter().filter(|row| !row.is_rehearsal)
+        self.sales.iter().filter(|row| !row.is_rehearsal && !row.is_closed())
     }
 }
 

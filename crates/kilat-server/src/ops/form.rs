@@ -72,6 +72,11 @@ impl Fields {
         Ok(Fields(fields))
     }
 
+    /// A field, without the space around it.
+    pub(super) fn look(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.trim())
+    }
+
     /// Takes a field out, without the space around it.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         let place = self.0.iter().position(|(field, _)| field == name)?;

@@ -8,6 +8,7 @@
 //! They work without scripts; scripts add live figures. Must never touch the ledger's thread but as
 //! any caller does: by a command. Why it is so is in ADR 15.
 
+mod amount;
 mod assets;
 mod beat;
 mod check;
@@ -27,6 +28,7 @@ mod session;
 mod sign_in;
 mod text;
 mod tries;
+mod typed;
 
 pub use console::{Console, ConsoleOptions};
 pub use link::ConsoleLink;

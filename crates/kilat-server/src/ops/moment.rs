@@ -24,6 +24,11 @@ pub(super) fn zone(value: &str) -> Option<&'static Zone> {
     ZONES.iter().find(|zone| zone.value == value)
 }
 
+/// Whether a field holds an instant, in whichever zone.
+pub(super) fn is_instant(field: &str) -> bool {
+    field.parse::<DateTime>().is_ok()
+}
+
 impl Zone {
     fn rules(&self) -> TimeZone {
         TimeZone::fixed(Offset::constant(self.hours))

@@ -2,11 +2,13 @@
 //!
 //! Each change goes the way of an admin call: validated by the contract, decided by the ledger.
 
+use super::amount;
 use super::dashboard::SaleRow;
 use super::form::Fields;
 use super::html::{self, Page};
 use super::moment::{self, ZONES, Zone};
 use super::session::Session;
+use super::typed::{Typed, closing};
 use crate::body::malformed;
 use crate::path::Names;
 use crate::problem::Fault;
@@ -21,7 +23,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use kilat_api::audit::Audit;
 use kilat_api::body::check;
-use kilat_api::problem::Code;
+use kilat_api::problem::{Code, FieldFault, Problem};
 use kilat_api::sale::{Price, SaleChange, SaleReply, SaleRequest, SaleSwitch};
 use kilat_engine::{Change, Outcome};
 
@@ -140,8 +142,14 @@ struct NewSalePage<'a> {
 
 impl NewSalePage<'_> {
     /// What a field must be, when it is not.
-    fn wrong(&self, field: &str) -> &'static str {
-        if self.draft.is_wrong(field) { self.page.text.field(field) } else { "" }
+    fn wrong(&self, field: &str) -> String {
+        let (draft, text) = (self.draft, self.page.text);
+        match field {
+            "amount" => amount::advice(&draft.amount, &draft.currency, text),
+            _ => closing(field, &draft.closes_at, text)
+                .unwrap_or_else(|| text.field(field))
+                .to_owned(),
+        }
     }
 }
 
@@ -206,12 +214,24 @@ struct SalePage<'a> {
     row: SaleRow,
     audit: Audit,
     zones: &'static [Zone],
-    opens_at: String,
-    closes_at: String,
+    typed: Typed,
     opens_text: String,
     closes_text: String,
     done: Option<&'static str>,
     refused: Option<&'static str>,
+}
+
+impl SalePage<'_> {
+    /// What a field must be, when it is not.
+    fn wrong(&self, field: &str) -> Option<&'static str> {
+        let faults = self.typed.faults(self.page.text);
+        faults.iter().find(|(name, ..)| *name == field).map(|(_, _, said)| *said)
+    }
+
+    /// Whether the form has chosen `zone`.
+    fn is_chosen(&self, zone: &Zone) -> bool {
+        self.typed.zone.as_deref() == Some(zone.value)
+    }
 }
 
 pub(super) async fn page(
@@ -239,23 +259,24 @@ async fn show_sale(
     page: &Page,
     names: &Names,
     done: Option<&'static str>,
-    refused: Option<Code>,
+    refused: Option<(Code, Typed)>,
 ) -> Result<Response, Fault> {
     let sale = app.handle.current(names.sale()?).await?.ok_or(Code::SaleNotFound)?;
     let reply: SaleReply = show::sale(&sale, app.now());
     let zone = &ZONES[0];
     let tell = |at: Option<Timestamp>| at.map(|at| zone.tell(at)).unwrap_or_default();
-    let status = refused.and_then(|code| StatusCode::from_u16(code.status()).ok());
+    let (code, typed) = refused.unzip();
+    let status = code.and_then(|code| StatusCode::from_u16(code.status()).ok());
+    let typed = typed.unwrap_or_default();
     let template = SalePage {
-        opens_at: zone.write(reply.opens_at),
-        closes_at: zone.write(reply.closes_at),
+        typed: typed.or_schedule(zone.write(reply.opens_at), zone.write(reply.closes_at)),
         opens_text: tell(reply.opens_at),
         closes_text: tell(reply.closes_at),
         audit: show::audit(&sale),
         row: SaleRow::new(reply, page),
         zones: &ZONES,
         done,
-        refused: refused.map(|code| page.text.refusal(code)),
+        refused: code.map(|code| page.text.refusal(code)),
         page,
     };
     Ok(page.reply(&template, status.unwrap_or(StatusCode::OK)))
@@ -271,14 +292,20 @@ pub(super) async fn change(
     body: Body,
 ) -> Response {
     let page = Page::new(&app, &headers, &uri, Some(&session));
-    let fault = match carry_out(&app, &session, &names, &headers, body).await {
+    let fields = match Fields::of_session(&app, &session, &headers, body).await {
+        Ok(fields) => fields,
+        Err(fault) => return page.refuse(&fault),
+    };
+    let typed = Typed::of(&fields);
+    let fault = match carry_out(&app, &names, fields).await {
         Ok(place) => return html::see(&place),
         Err(fault) => fault,
     };
     // What is wrong with the sale is said on its page; what is wrong with the form, alone.
     let code = fault.code();
     if matches!(code, Code::Closed | Code::Invalid | Code::KeyReused)
-        && let Ok(response) = show_sale(&app, &page, &names, None, Some(code)).await
+        && let Ok(response) =
+            show_sale(&app, &page, &names, None, Some((code, typed.blamed(&fault)))).await
     {
         return response;
     }
@@ -286,14 +313,7 @@ pub(super) async fn change(
 }
 
 /// Where to go once it is done.
-async fn carry_out(
-    app: &App,
-    session: &Session,
-    names: &Names,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<String, Fault> {
-    let mut fields = Fields::of_session(app, session, headers, body).await?;
+async fn carry_out(app: &App, names: &Names, mut fields: Fields) -> Result<String, Fault> {
     let sale = names.sale()?.to_owned();
     let (key, from) = (fields.key()?, fields.take("from"));
     let wanted = wanted(&mut fields)?;
@@ -321,7 +341,10 @@ fn wanted(fields: &mut Fields) -> Result<SaleChange, Fault> {
         "close" if fields.take("sure").as_deref() == Some("yes") => Ok(state(SaleSwitch::Closed)),
         "close" => Err(malformed("closing needs the box to be ticked".to_owned())),
         "restock" => {
-            let units = fields.need("units")?.parse().map_err(|_| Code::Invalid)?;
+            let units = fields
+                .need("units")?
+                .parse()
+                .map_err(|_| unreadable(vec!["add_supply".to_owned()]))?;
             Ok(SaleChange { add_supply: Some(units), ..SaleChange::default() })
         }
         "schedule" => schedule(fields),
@@ -336,7 +359,13 @@ fn schedule(fields: &mut Fields) -> Result<SaleChange, Fault> {
     let opens_at = instant("opens_at", zone, &fields.need("opens_at")?, &mut wrong);
     let closes_at = instant("closes_at", zone, &fields.need("closes_at")?, &mut wrong);
     if !wrong.is_empty() {
-        return Err(Code::Invalid.into());
+        return Err(unreadable(wrong));
     }
     Ok(SaleChange { opens_at: Some(opens_at), closes_at: Some(closes_at), ..SaleChange::default() })
+}
+
+/// Fields that can't be read as what they should be.
+fn unreadable(fields: Vec<String>) -> Fault {
+    let faults = fields.into_iter().map(|field| FieldFault::new(field, "can't be read"));
+    Problem::invalid(faults.collect()).into()
 }

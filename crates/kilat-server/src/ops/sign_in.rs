@@ -94,7 +94,7 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<(String, Str
 
 fn told_to_wait(page: &Page, wait: Duration, to: &str) -> Response {
     let seconds = wait.as_secs() + 1;
-    let said = format!("{} {seconds}", page.text.token_wait);
+    let said = page.text.token_wait.replace("{}", &seconds.to_string());
     let mut response = form(page, StatusCode::TOO_MANY_REQUESTS, &said, to);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response

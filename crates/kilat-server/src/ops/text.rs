@@ -35,7 +35,7 @@ texts! {
     token "Token admin" "Admin token";
     token_hint "Ada di berkas admin-token dalam direktori data, atau KILAT_ADMIN_TOKEN." "In the file admin-token of the data directory, or KILAT_ADMIN_TOKEN.";
     token_wrong "Token itu salah." "That token is wrong.";
-    token_wait "Terlalu banyak token yang salah. Coba lagi dalam beberapa detik:" "Too many wrong tokens. Try again in, seconds:";
+    token_wait "Terlalu banyak token yang salah. Coba lagi dalam {} detik." "Too many wrong tokens. Try again in {} seconds.";
     token_none "Server ini tidak punya token admin, jadi tidak ada yang bisa masuk." "This server has no admin token, so nobody can sign in.";
     signed_out "Sesi Anda sudah berakhir. Masuk lagi untuk melanjutkan; tidak ada yang berubah." "Your session is over. Sign in again to go on; nothing was changed.";
     // The dashboard.
@@ -166,6 +166,7 @@ texts! {
     title "Judul" "Title";
     sku "SKU" "SKU";
     amount "Harga" "Price";
+    amount_hint "Tanpa pemisah ribuan: 24999000. Titik hanya untuk desimal: 19.90." "Without separators of thousands: 24999000. A point is for decimals only: 19.90.";
     currency "Mata uang" "Currency";
     per_customer "Maksimal per pembeli" "Most per buyer";
     per_customer_hint "Kosongkan jika tanpa batas." "Leave empty for no limit.";
@@ -227,6 +228,13 @@ texts! {
     what "Apa" "What";
     customer "Pembeli" "Customer";
     topic "Topik" "Topic";
+    // What happened to sales and orders.
+    fact_order_placed "pesanan dibuat" "order placed";
+    fact_order_confirmed "pesanan dikonfirmasi" "order confirmed";
+    fact_order_cancelled "pesanan dibatalkan" "order cancelled";
+    fact_order_expired "pesanan kedaluwarsa" "order expired";
+    fact_sale_created "penjualan dibuat" "sale created";
+    fact_sale_changed "penjualan diubah" "sale changed";
     // Refusals.
     not_found_title "Tidak ditemukan" "Not found";
     not_found "Halaman itu tidak ada." "There is no such page.";
@@ -247,8 +255,12 @@ texts! {
     field_id "1 sampai 64 karakter: a–z, 0–9, dan tanda hubung, tidak diawali tanda hubung" "1 to 64 characters a–z, 0–9 and hyphens, not starting with a hyphen";
     field_text "wajib diisi dengan karakter yang bisa dicetak" "must be filled in with printable characters";
     field_amount "angka seperti 24999000 atau 19.90" "a number such as 24999000 or 19.90";
+    field_amount_plain "Tulis {} tanpa pemisah." "Write {}, without separators.";
+    field_amount_decimals "paling banyak {} angka desimal untuk {currency}" "at most {} decimals for {currency}";
+    field_amount_whole "bilangan bulat untuk {currency}" "a whole number for {currency}";
     field_currency "kode ISO 4217 seperti IDR" "an ISO 4217 code such as IDR";
     field_number "bilangan bulat dalam batas" "a whole number within the limits";
+    field_units "bilangan bulat dari 1 sampai 1.000.000.000.000" "a whole number from 1 to 1,000,000,000,000";
     field_time "tanggal dan jam" "a date and time";
     field_order "harus sesudah waktu buka" "must be after the opening";
 }
@@ -294,6 +306,7 @@ impl Text {
             "title" | "sku" => self.field_text,
             "amount" => self.field_amount,
             "currency" => self.field_currency,
+            "units" => self.field_units,
             "opens_at" => self.field_time,
             "closes_at" => self.field_order,
             _ => self.field_number,

@@ -37,6 +37,7 @@ mod live;
 mod lookups;
 mod misuse;
 mod ops;
+mod ops_words;
 mod own_orders;
 mod pages;
 mod pipelining;

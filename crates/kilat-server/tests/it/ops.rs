@@ -124,7 +124,8 @@ fn wrong_tokens_are_limited_and_the_page_says_for_how_long() {
         assert_eq!(reply.status, 429, "{token}");
         let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=61).contains(&wait), "{wait}");
-        assert!(reply.text().contains("Too many wrong tokens"), "{token}");
+        let said = format!("Too many wrong tokens. Try again in {wait} seconds.");
+        assert!(reply.text().contains(&said), "{token}: {}", reply.text());
     }
 }
 
