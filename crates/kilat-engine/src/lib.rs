@@ -71,6 +71,7 @@ pub use kilat_eventlog::{
     Content, Counters as EventCounters, ForgetRule, NewEvent, Page as EventPage, Publication,
     PushError, StoredEvent, TopicCount, Verdict, Verified as EventsVerified,
 };
+pub use kilat_journal::DirectoryError;
 use kilat_journal::ReserveError;
 pub use kilat_ledger::{
     Counters, Order, OrderId, OrderStatus, Outcome, Refusal, SaleChange, SaleState, SaleSwitch,

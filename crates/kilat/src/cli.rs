@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "kilat", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// Language of messages: flag, then KILAT_LANG, then LANG.
+    /// Language of messages: flag, then KILAT_LANG, then LC_ALL, LC_MESSAGES, LANG.
     #[arg(long, global = true, value_enum, env = "KILAT_LANG", hide_env_values = true)]
     pub(crate) lang: Option<LangArg>,
     /// What to do.

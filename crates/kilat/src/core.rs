@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// [`Failure`] with exit code 2 when it can't start as asked.
 pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let (print_config, demo_sale) = (args.print_config, args.demo_sale);
-    let settings = Settings::of_core(args)?;
+    let settings = Settings::of_core(args, lang)?;
     let address = settings.core_listen()?;
     if print_config {
         print(&settings.print()?)?;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: CoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let admin = settings.core_admin.map(|at| listen::listen(at, "--admin", lang)).transpose()?;
     let tracer = settings.traces.start("kilat-core", &settings.node)?;
     // Its lock makes sure that the socket in the data directory is nobody else's.
-    let engine = open(&settings.data)?;
+    let engine = open(&settings.data, lang)?;
     let runtime = runtime(&settings)?;
     if demo_sale {
         runtime.block_on(demo::ensure(engine.handle()))?;

@@ -72,7 +72,7 @@ pub(crate) fn run(args: GatewayArgs, lang: Lang) -> Result<ExitCode, Failure> {
         let text = say!(lang, "gateway.too_many", given = given, most = REPLICAS_MAX);
         return Err(Failure::usage(text));
     }
-    args.traces.check()?;
+    args.traces.check(lang)?;
     let tls = args.tls(lang)?;
     logging::start(&args.log, args.log_json)?;
     let doors = Doors::open(&args, lang)?;

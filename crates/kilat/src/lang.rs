@@ -1,4 +1,4 @@
-//! Which language people are spoken to in: flag, then `KILAT_LANG`, then `LANG`.
+//! Which language people are spoken to in: flag, then `KILAT_LANG`, then the system's.
 
 use crate::cli::LangArg;
 use clap::ValueEnum as _;
@@ -31,13 +31,16 @@ pub(crate) fn choose(asked: Option<LangArg>) -> Lang {
     match asked {
         Some(LangArg::Id) => Lang::Indonesian,
         Some(LangArg::En) => Lang::English,
-        None => of_the_system(std::env::var("LANG").ok().as_deref()),
+        None => of_the_system(|name| std::env::var(name).ok()),
     }
 }
 
-/// A system that names neither language is most likely a server: English.
-fn of_the_system(tag: Option<&str>) -> Lang {
-    tag.and_then(Lang::from_tag).unwrap_or(Lang::English)
+/// What POSIX says messages are in: the first of these that is set and not empty. A system that
+/// names neither language is most likely a server: English.
+fn of_the_system(value_of: impl Fn(&str) -> Option<String>) -> Lang {
+    let mut set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(value_of);
+    let tag = set.find(|tag| !tag.is_empty());
+    tag.as_deref().and_then(Lang::from_tag).unwrap_or(Lang::English)
 }
 
 #[cfg(test)]
@@ -47,13 +50,21 @@ mod tests {
     #[test]
     fn the_flag_wins_over_the_system() {
         assert_eq!(choose(Some(LangArg::Id)), Lang::Indonesian);
-        for (tag, lang) in [
-            (Some("id_ID.UTF-8"), Lang::Indonesian),
-            (Some("en_GB.UTF-8"), Lang::English),
-            (Some("C"), Lang::English),
-            (None, Lang::English),
+        for (set, lang) in [
+            (&[("LANG", "id_ID.UTF-8")][..], Lang::Indonesian),
+            (&[("LANG", "en_GB.UTF-8")], Lang::English),
+            (&[("LANG", "C")], Lang::English),
+            (&[], Lang::English),
+            (&[("LC_ALL", "id_ID.UTF-8"), ("LANG", "C")], Lang::Indonesian),
+            (&[("LC_ALL", "C"), ("LC_MESSAGES", "id_ID"), ("LANG", "id_ID")], Lang::English),
+            (&[("LC_MESSAGES", "id_ID"), ("LANG", "en_US")], Lang::Indonesian),
+            (&[("LC_ALL", ""), ("LC_MESSAGES", ""), ("LANG", "id_ID")], Lang::Indonesian),
         ] {
-            assert_eq!(of_the_system(tag), lang, "{tag:?}");
+            let value_of = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(of_the_system(value_of), lang, "{set:?}");
         }
     }
 }

@@ -76,7 +76,13 @@ pub(crate) fn unusable(
 }
 
 /// The name of the Kilat that answers there, if one does.
-fn kilat_at(mut address: SocketAddr) -> Option<String> {
+fn kilat_at(address: SocketAddr) -> Option<String> {
+    let reply = ask(address, "/livez")?;
+    reply.headers().get("x-kilat-node")?.to_str().ok().map(str::to_owned)
+}
+
+/// What whoever has an address of this machine answers, if it is soon.
+pub(crate) fn ask(mut address: SocketAddr, path: &str) -> Option<ureq::http::Response<ureq::Body>> {
     if address.ip().is_unspecified() {
         let (four, six) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
         address.set_ip(if address.is_ipv4() { four } else { six });
@@ -87,6 +93,5 @@ fn kilat_at(mut address: SocketAddr) -> Option<String> {
         .max_redirects(0)
         .proxy(None)
         .build();
-    let reply = ureq::Agent::new_with_config(asking).get(format!("http://{address}/livez")).call();
-    reply.ok()?.headers().get("x-kilat-node")?.to_str().ok().map(str::to_owned)
+    ureq::Agent::new_with_config(asking).get(format!("http://{address}{path}")).call().ok()
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::lang::{Lang, say};
-use crate::listen::{bind, cannot_listen, listen};
+use crate::listen::{self, bind, cannot_listen};
 use crate::logging;
 use crate::output::{print, tell};
 use crate::serve::{DRAIN, StopSignals};
@@ -15,7 +15,7 @@ use kilat_server::lookup::{
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -124,13 +124,31 @@ pub(crate) fn run(args: &LookupArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let options =
         Options { dataset, delay: args.delay, rehearsal, seed: args.seed, live: None, limits };
     let address = args.address();
-    let listener = listen(address, "--listen", lang)?;
+    let listener = listen_alone(address, lang)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(half_of_the_cores())
         .enable_all()
         .build()
         .map_err(|e| Failure::failed(say!(lang, "lookup.no_threads", error = e)))?;
     runtime.block_on(serve(listener, options, lang))
+}
+
+/// Whoever asks for lookups most often wants those that a `kilat up` serves there already.
+fn listen_alone(address: SocketAddr, lang: Lang) -> Result<TcpListener, Failure> {
+    bind(address, false).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse if are_at(address) => {
+            Failure::usage(say!(lang, "lookup.there_already", address = address))
+        }
+        _ => cannot_listen(address, "--listen", &error, lang),
+    })
+}
+
+/// Whether lookups answer there. It asks for nothing, which draws no delay and no trouble.
+fn are_at(address: SocketAddr) -> bool {
+    let profile = Profile::Stock;
+    let asked = listen::ask(address, profile.path());
+    let said = asked.and_then(|mut reply| reply.body_mut().read_to_string().ok());
+    said.is_some_and(|said| said.contains(profile.parameter()) && said.starts_with('{'))
 }
 
 async fn serve(listener: TcpListener, options: Options, lang: Lang) -> Result<ExitCode, Failure> {

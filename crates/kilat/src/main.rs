@@ -11,6 +11,7 @@ mod check;
 mod cli;
 mod core;
 mod demo;
+mod directory;
 mod events;
 mod failure;
 mod files;

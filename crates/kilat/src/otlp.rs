@@ -4,6 +4,7 @@
 //! Kilat joins whatever its surroundings have set up. Without an address nothing is traced.
 
 use crate::failure::Failure;
+use crate::lang::{Lang, say};
 use clap::Args;
 use kilat_server::{Sampler, Tracer};
 use opentelemetry::{Key, KeyValue};
@@ -50,20 +51,17 @@ impl TraceArgs {
     ///
     /// # Errors
     /// [`Failure::usage`] that names the setting.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self, lang: Lang) -> Result<(), Failure> {
         if let Some(ratio) = self.trace_ratio
             && !(0.0..=1.0).contains(&ratio)
         {
-            return Err(Failure::usage(format!(
-                "trace_ratio is {ratio} and must be from 0 to 1, for example 0.01"
-            )));
+            return Err(Failure::usage(say!(lang, "settings.trace_ratio", ratio = ratio)));
         }
         match &self.otlp {
-            Some(url) if !is_http(url) => Err(Failure::usage(format!(
-                "otlp is \"{}\" and must be the address of an OpenTelemetry collector, for example \
-                 http://127.0.0.1:4318",
-                url.escape_default()
-            ))),
+            Some(url) if !is_http(url) => {
+                let refused = say!(lang, "settings.otlp", url = url.escape_default());
+                Err(Failure::usage(refused))
+            }
             _ => Ok(()),
         }
     }
@@ -227,8 +225,9 @@ mod tests {
 
     #[test]
     fn an_address_is_one_of_http() {
-        let check =
-            |otlp: &str| TraceArgs { otlp: Some(otlp.into()), ..Default::default() }.check();
+        let check = |otlp: &str| {
+            TraceArgs { otlp: Some(otlp.into()), ..Default::default() }.check(Lang::English)
+        };
         for good in ["http://127.0.0.1:4318", "https://collector.example/otlp/", "http://[::1]:1"] {
             assert!(check(good).is_ok(), "{good}");
         }
@@ -252,7 +251,7 @@ mod tests {
             [(0.0, true), (1.0, true), (-0.1, false), (1.1, false), (f64::NAN, false)]
         {
             let args = TraceArgs { trace_ratio: Some(ratio), ..Default::default() };
-            assert_eq!(args.check().is_ok(), is_good, "{ratio}");
+            assert_eq!(args.check(Lang::English).is_ok(), is_good, "{ratio}");
         }
     }
 

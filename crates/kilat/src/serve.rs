@@ -1,6 +1,7 @@
 //! `kilat serve`: an engine, a server in front of it, and their end.
 
 use crate::cli::ServeArgs;
+use crate::directory;
 use crate::failure::Failure;
 use crate::lang::{Lang, say};
 use crate::listen::listen;
@@ -10,8 +11,8 @@ use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{files, logging, lookup, otlp};
 use kilat_engine::{
-    CoreAddress, Engine, EventStore, Events, Handle, Remote, RemoteOptions, Store, StoreAddress,
-    StoreError, StoreOptions,
+    CoreAddress, Engine, EventStore, Events, Handle, Remote, RemoteOptions, StartError, Store,
+    StoreAddress, StoreError, StoreOptions,
 };
 use kilat_server::lookup::Lookups;
 use kilat_server::ops::{Console, ConsoleLink, ConsoleOptions, Operations};
@@ -41,7 +42,7 @@ const JOURNAL_FAILED: i32 = 1;
 /// [`Failure`] with exit code 2 when it can't start as asked.
 pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let print_config = args.print_config;
-    let settings = Settings::resolve(args)?;
+    let settings = Settings::resolve(args, lang)?;
     if print_config {
         print(&settings.print()?)?;
         return Ok(ExitCode::SUCCESS);
@@ -54,7 +55,7 @@ pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let doors =
         Doors { http, lookups: settings.lookup_listen.listen(settings.lookup_shared, lang)? };
     let tracer = settings.traces.start("kilat-server", &settings.node)?;
-    let backend = Backend::open(&settings)?;
+    let backend = Backend::open(&settings, lang)?;
     let ended = runtime(&settings)?.block_on(serve(settings, doors, backend, tracer.clone(), lang));
     otlp::flush(&tracer);
     ended
@@ -81,14 +82,14 @@ enum Backend {
 }
 
 impl Backend {
-    fn open(settings: &Settings) -> Result<Backend, Failure> {
+    fn open(settings: &Settings, lang: Lang) -> Result<Backend, Failure> {
         match (&settings.core, &settings.store, &settings.event_store) {
             (_, Some(store), Some(log)) => {
                 let log = EventStore::connect(store_options(log, settings)).map_err(failure)?;
                 let store = connect(store, settings, log.events())?;
                 Ok(Backend::Stores(Box::new(store), Box::new(log)))
             }
-            (None, ..) => open(&settings.data).map(Box::new).map(Backend::Here),
+            (None, ..) => open(&settings.data, lang).map(Box::new).map(Backend::Here),
             (Some(core), None, _) => join(core, settings).map(Box::new).map(Backend::Core),
             (Some(core), Some(store), None) => {
                 let remote = join(core, settings)?;
@@ -276,10 +277,10 @@ async fn drain(server: Server, lookups: Option<Lookups>) {
 }
 
 /// Opens the data directory and says what recovery found.
-pub(crate) fn open(data: &Path) -> Result<Engine, Failure> {
+pub(crate) fn open(data: &Path, lang: Lang) -> Result<Engine, Failure> {
     memory::in_large_pages();
     let options = kilat_engine::Options::new(data.to_owned(), Box::new(|why| end_at_once(&why)));
-    let engine = Engine::start(options).map_err(Failure::usage)?;
+    let engine = Engine::start(options).map_err(|why| no_start(&why, lang))?;
     let found = engine.recovery();
     for why in &found.snapshots_skipped {
         tracing::warn!(why, "a snapshot was passed over");
@@ -305,6 +306,13 @@ pub(crate) fn open(data: &Path) -> Result<Engine, Failure> {
         "ledger recovered"
     );
     Ok(engine)
+}
+
+fn no_start(why: &StartError, lang: Lang) -> Failure {
+    match why {
+        StartError::Directory(why) => Failure::usage(directory::refused(why, lang)),
+        other => Failure::usage(other),
+    }
 }
 
 /// A failed fsync is never tried again: no reply, an end, and recovery from what is on disk.

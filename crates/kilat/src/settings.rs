@@ -2,9 +2,11 @@
 
 use crate::cli::{CoreArgs, ServeArgs};
 use crate::failure::Failure;
+use crate::help;
+use crate::lang::{Lang, say};
 use crate::lookup::Beside;
 use crate::otlp::TraceArgs;
-use kilat_engine::{CoreAddress, StoreAddress};
+use kilat_engine::{AddressError, CoreAddress, StoreAddress};
 use kilat_server::is_node_name;
 use serde::{Deserialize, Serialize, Serializer};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -90,6 +92,9 @@ pub(crate) struct Settings {
     pub(crate) publish_token: Option<String>,
     #[serde(skip)]
     pub(crate) secret: Option<String>,
+    /// In which mistakes are told.
+    #[serde(skip)]
+    lang: Lang,
 }
 
 impl Settings {
@@ -97,8 +102,9 @@ impl Settings {
     ///
     /// # Errors
     /// [`Failure::usage`] that names the setting and the remedy.
-    pub(crate) fn resolve(args: ServeArgs) -> Result<Settings, Failure> {
-        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+    pub(crate) fn resolve(args: ServeArgs, lang: Lang) -> Result<Settings, Failure> {
+        let file = args.config.as_deref().map(|path| read(path, lang)).transpose()?;
+        let file = file.unwrap_or_default();
         let secrets = args.secrets;
         let mut settings = Settings {
             listen: args
@@ -130,6 +136,7 @@ impl Settings {
             customer_key: args.customer_key.or(file.customer_key),
             publish_token: secrets.publish_token.or(file.publish_token),
             secret: secrets.secret.or(file.secret),
+            lang,
         };
         settings.store = settings.find_store()?;
         settings.event_store = settings.find_event_store()?;
@@ -142,7 +149,7 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::resolve`].
-    pub(crate) fn of_core(args: CoreArgs) -> Result<Settings, Failure> {
+    pub(crate) fn of_core(args: CoreArgs, lang: Lang) -> Result<Settings, Failure> {
         let CoreArgs { listen, data, admin, config, node, log, log_json, traces, .. } = args;
         let secrets = args.secrets;
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -156,21 +163,23 @@ impl Settings {
             secrets,
             ..ServeArgs::default()
         };
-        let mut settings = Settings::resolve(ServeArgs { listen: Some(nowhere), ..common })?;
+        let mut settings = Settings::resolve(ServeArgs { listen: Some(nowhere), ..common }, lang)?;
         if settings.core.is_some() || settings.store.is_some() {
-            return Err(Failure::usage(
-                "a core holds ledger and event log itself: leave out ledger and events",
-            ));
+            return Err(Failure::usage(say!(lang, "settings.core_holds_both")));
         }
         settings.core_listen = listen.or(settings.core_listen);
         settings.core_admin = admin.or(settings.core_admin);
         if let Some(admin) = settings.core_admin
             && let Some((what, remedy)) = settings.open_at(admin)
         {
-            return Err(Failure::usage(format!(
-                "{admin} can be reached by others and anyone could {what}: set {remedy}, or give an \
-                 address of this machine like 127.0.0.1:8081"
-            )));
+            let refused = say!(
+                lang,
+                "settings.open_core",
+                address = admin,
+                what = say!(lang, what),
+                remedy = say!(lang, remedy)
+            );
+            return Err(Failure::usage(refused));
         }
         Ok(settings)
     }
@@ -181,7 +190,7 @@ impl Settings {
     /// [`Failure::usage`] when that is no address.
     pub(crate) fn core_listen(&self) -> Result<CoreAddress, Failure> {
         match &self.core_listen {
-            Some(address) => address.parse().map_err(Failure::usage),
+            Some(address) => address.parse().map_err(|e| self.no_address(&e)),
             None => {
                 let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
                 Ok(CoreAddress::Unix(data.join(CORE_SOCKET)))
@@ -199,17 +208,14 @@ impl Settings {
             return Ok(None);
         };
         if self.events.is_none() {
-            return Err(Failure::usage(format!(
-                "a ledger at {store} keeps no events: say where the event log is, with --events \
-                 postgres://USER@HOST/DATABASE or core://HOST:PORT"
-            )));
+            return Err(Failure::usage(say!(self.lang, "settings.no_events", store = store)));
         }
         let missing = [("KILAT_SECRET", &self.secret), ("KILAT_ADMIN_TOKEN", &self.admin_token)];
         match missing.into_iter().find(|(_, value)| value.is_none()) {
-            Some((name, _)) => Err(Failure::usage(format!(
-                "a ledger at {store} is shared by processes that must know the same secrets: set \
-                 {name}, the same for all"
-            ))),
+            Some((name, _)) => {
+                let refused = say!(self.lang, "settings.store_secrets", store = store, name = name);
+                Err(Failure::usage(refused))
+            }
             None => Ok(Some(store)),
         }
     }
@@ -222,10 +228,7 @@ impl Settings {
         if self.store.is_some() {
             return Ok(Some(events));
         }
-        Err(Failure::usage(format!(
-            "events can't be kept at {events} while the ledger is here or behind a core, which has \
-             its own event log: give --ledger postgres://… or redis://… too, or leave out --events"
-        )))
+        Err(Failure::usage(say!(self.lang, "settings.only_events", events = events)))
     }
 
     /// Ledger and event log are behind the same core, or both here, unless a store has the ledger.
@@ -233,7 +236,7 @@ impl Settings {
         if self.event_store.is_some() {
             return Ok(None);
         }
-        let parse = |url: &String| url.parse::<CoreAddress>().map_err(Failure::usage);
+        let parse = |url: &String| url.parse::<CoreAddress>().map_err(|e| self.no_address(&e));
         let events = self.events.as_ref().map(parse).transpose()?;
         let ledger = match self.store {
             Some(_) => events.clone(),
@@ -243,25 +246,21 @@ impl Settings {
             (None, None) => {}
             (Some(ledger), Some(events)) if ledger == events => {}
             (Some(_), Some(_)) => {
-                return Err(Failure::usage(
-                    "ledger and events name different cores: give both the same address",
-                ));
+                return Err(Failure::usage(say!(self.lang, "settings.two_cores")));
             }
             _ => {
-                return Err(Failure::usage(
-                    "only one of ledger and events is behind a core: give --ledger and --events \
-                     the same address, or neither",
-                ));
+                return Err(Failure::usage(say!(self.lang, "settings.half_a_core")));
             }
         }
         let needs_secrets = matches!(ledger, Some(CoreAddress::Tcp(_)));
         if needs_secrets && (self.secret.is_none() || self.admin_token.is_none()) {
-            return Err(Failure::usage(
-                "a core over TCP hands no secrets over: give this replica the core's, as \
-                 KILAT_SECRET and KILAT_ADMIN_TOKEN",
-            ));
+            return Err(Failure::usage(say!(self.lang, "settings.core_secrets")));
         }
         Ok(ledger)
+    }
+
+    fn no_address(&self, error: &AddressError) -> Failure {
+        Failure::usage(help::in_language(&error.to_string(), self.lang))
     }
 
     /// Threads of the full lane.
@@ -275,33 +274,28 @@ impl Settings {
     /// [`Failure::usage`] when a file can't have them, as a path that is not UTF-8.
     pub(crate) fn print(&self) -> Result<String, Failure> {
         toml::to_string_pretty(self)
-            .map_err(|e| Failure::usage(format!("the settings can't be written as a file ({e})")))
+            .map_err(|e| Failure::usage(say!(self.lang, "settings.no_file", error = e)))
     }
 
     fn check(&self) -> Result<(), Failure> {
         self.check_secrets()?;
         self.check_strangers()?;
-        self.traces.check()?;
-        let in_range = |value: usize, most: usize| (1..=most).contains(&value);
-        if !in_range(self.lanes, 64) {
-            return Err(Failure::usage(format!(
-                "lanes is {} and must be from 1 to 64",
-                self.lanes
-            )));
-        }
-        if !in_range(self.connections_max, 1_000_000) {
-            let given = self.connections_max;
-            return Err(Failure::usage(format!(
-                "connections_max is {given} and must be from 1 to 1000000"
-            )));
-        }
+        self.traces.check(self.lang)?;
+        self.check_range("lanes", self.lanes, 64)?;
+        self.check_range("connections_max", self.connections_max, 1_000_000)?;
         if !is_node_name(&self.node) {
             let given = self.node.escape_default();
-            return Err(Failure::usage(format!(
-                "node is \"{given}\" and must be 1 to 64 characters A-Z, a-z, 0-9, '.', '_' and '-'"
-            )));
+            return Err(Failure::usage(say!(self.lang, "settings.node", given = given)));
         }
         Ok(())
+    }
+
+    fn check_range(&self, name: &str, given: usize, most: usize) -> Result<(), Failure> {
+        if (1..=most).contains(&given) {
+            return Ok(());
+        }
+        let refused = say!(self.lang, "settings.range", name = name, given = given, most = most);
+        Err(Failure::usage(refused))
     }
 
     fn check_secrets(&self) -> Result<(), Failure> {
@@ -314,10 +308,9 @@ impl Settings {
         ];
         for (name, value) in secrets {
             if value.as_ref().is_some_and(|v| v.chars().count() < SECRET_CHARS_MIN) {
-                return Err(Failure::usage(format!(
-                    "{name} is too short to be safe: give at least {SECRET_CHARS_MIN} random characters, \
-                     for example from `openssl rand -hex 32`"
-                )));
+                let least = SECRET_CHARS_MIN;
+                let refused = say!(self.lang, "settings.short_secret", name = name, least = least);
+                return Err(Failure::usage(refused));
             }
         }
         Ok(())
@@ -328,22 +321,24 @@ impl Settings {
         let Some((what, remedy)) = self.open_at(self.listen) else {
             return Ok(());
         };
-        Err(Failure::usage(format!(
-            "{} can be reached by others and anyone could {what}: set {remedy}, or pass \
-             --open-to-strangers if that is what you want",
-            self.listen
+        Err(Failure::usage(say!(
+            self.lang,
+            "settings.open",
+            address = self.listen,
+            what = say!(self.lang, what),
+            remedy = say!(self.lang, remedy)
         )))
     }
 
-    /// What strangers could do who reach `address`, and the setting that guards it.
+    /// What strangers could do who reach `address`, and the setting that guards it, as keys of texts.
     fn open_at(&self, address: SocketAddr) -> Option<(&'static str, &'static str)> {
         if self.open_to_strangers || address.ip().is_loopback() {
             return None;
         }
         let guarded = self.api_token.is_some() || self.customer_key.is_some();
         let open = [
-            (guarded, "order in anyone's name", "KILAT_API_TOKEN or KILAT_CUSTOMER_KEY"),
-            (self.publish_token.is_some(), "publish events", "KILAT_PUBLISH_TOKEN"),
+            (guarded, "settings.to_order", "settings.order_secrets"),
+            (self.publish_token.is_some(), "settings.to_publish", "settings.publish_secret"),
         ];
         let (_, what, remedy) = open.into_iter().find(|(guarded, ..)| !guarded)?;
         Some((what, remedy))
@@ -359,29 +354,34 @@ fn without_password<S: Serializer>(url: &Option<String>, to: S) -> Result<S::Ok,
     shown.serialize(to)
 }
 
-fn read(path: &Path) -> Result<File, Failure> {
+fn read(path: &Path, lang: Lang) -> Result<File, Failure> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Failure::usage(format!(
-            "the settings file {shown} can't be read ({e}): check path and rights"
-        ))
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(say!(lang, "settings.unreadable", file = shown, error = e)))?;
     toml::from_str(&text).map_err(|e| {
-        let (place, mistake) = (place_of(&e, &text), e.message());
-        Failure::usage(format!("the settings file {shown} has a mistake{place}: {mistake}"))
+        let place = place_of(&e, &text, lang);
+        let mistake = help::in_language(e.message(), lang);
+        Failure::usage(say!(
+            lang,
+            "settings.mistake",
+            file = shown,
+            place = place,
+            mistake = mistake
+        ))
     })
 }
 
 /// Line and key of a mistake, as the end of a phrase; never the value, which may be a secret.
-fn place_of(error: &toml::de::Error, text: &str) -> String {
+fn place_of(error: &toml::de::Error, text: &str, lang: Lang) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let Some(number) = before.map(|before| before.matches('\n').count()) else {
         return String::new();
     };
     let line = text.lines().nth(number).unwrap_or_default();
+    let place = say!(lang, "settings.line", number = number + 1);
     match line.split_once('=') {
-        Some((key, _)) => format!(" in line {} ({})", number + 1, key.trim()),
-        None => format!(" in line {}", number + 1),
+        Some((key, _)) => format!(" {place} ({})", key.trim()),
+        None => format!(" {place}"),
     }
 }
 
@@ -400,7 +400,7 @@ mod tests {
     use crate::cli::SecretArgs;
 
     fn check(args: ServeArgs, says: &str) {
-        let message = Settings::resolve(args).unwrap_err().to_string();
+        let message = Settings::resolve(args, Lang::English).unwrap_err().to_string();
         assert!(message.contains(says), "{message}");
     }
 
@@ -418,7 +418,10 @@ mod tests {
         let orders = SecretArgs { api_token: shop.clone(), ..none() };
         check(with(orders.clone()), "KILAT_PUBLISH_TOKEN");
         check(with(SecretArgs { publish_token: shop.clone(), ..none() }), "KILAT_API_TOKEN");
-        assert!(Settings::resolve(with(SecretArgs { publish_token: shop, ..orders })).is_ok());
+        assert!(
+            Settings::resolve(with(SecretArgs { publish_token: shop, ..orders }), Lang::English)
+                .is_ok()
+        );
         let short = Some("short".to_owned());
         let with = |secrets| ServeArgs { secrets, ..args() };
         check(with(SecretArgs { publish_token: short.clone(), ..none() }), "KILAT_PUBLISH_TOKEN");
@@ -449,16 +452,26 @@ mod tests {
         let none = SecretArgs::default;
         check(with(SecretArgs { secret: secret(), ..none() }), "KILAT_ADMIN_TOKEN");
         let both = SecretArgs { secret: secret(), admin_token: secret(), ..none() };
-        assert!(Settings::resolve(with(both)).unwrap().core.is_some());
-        assert!(Settings::resolve(args("core:///a", "unix:///a")).unwrap().core.is_some());
+        assert!(Settings::resolve(with(both), Lang::English).unwrap().core.is_some());
+        assert!(
+            Settings::resolve(args("core:///a", "unix:///a"), Lang::English)
+                .unwrap()
+                .core
+                .is_some()
+        );
         let core = CoreArgs { admin: "0.0.0.0:1".parse().ok(), ..CoreArgs::default() };
-        assert!(Settings::of_core(core.clone()).unwrap_err().to_string().contains("127.0.0.1"));
+        assert!(
+            Settings::of_core(core.clone(), Lang::English)
+                .unwrap_err()
+                .to_string()
+                .contains("127.0.0.1")
+        );
         let with = |secrets| CoreArgs { secrets, ..core.clone() };
         let orders = SecretArgs { api_token: secret(), ..none() };
-        let said = Settings::of_core(with(orders.clone())).unwrap_err().to_string();
+        let said = Settings::of_core(with(orders.clone()), Lang::English).unwrap_err().to_string();
         assert!(said.contains("KILAT_PUBLISH_TOKEN"), "{said}");
         let guarded = SecretArgs { publish_token: secret(), ..orders };
-        assert!(Settings::of_core(with(guarded)).is_ok());
+        assert!(Settings::of_core(with(guarded), Lang::English).is_ok());
     }
 
     #[test]
@@ -470,7 +483,7 @@ mod tests {
             node: Some("from-flag".into()),
             ..Default::default()
         };
-        let settings = Settings::resolve(args.clone()).unwrap();
+        let settings = Settings::resolve(args.clone(), Lang::English).unwrap();
         assert_eq!((settings.node.as_str(), settings.lanes), ("from-flag", 3));
         std::fs::write(&path, "nodes = 1\n").unwrap();
         check(args, "unknown field `nodes`");
@@ -490,7 +503,7 @@ mod tests {
             events: Some(format!("postgresql://{token}@h/events?password={token}")),
             ..Default::default()
         };
-        let settings = Settings::resolve(args).unwrap();
+        let settings = Settings::resolve(args, Lang::English).unwrap();
         assert!(settings.core.is_none() && settings.event_store.is_some());
         let printed = settings.print().unwrap();
         assert!(!printed.contains(&token) && printed.contains("postgres://h/shop"), "{printed}");
@@ -502,7 +515,7 @@ mod tests {
         for scheme in ["postgre://", "core://", "redi://", "postgres:", ""] {
             for (ledger, events) in [(url(scheme), url(scheme)), (None, url(scheme))] {
                 let args = ServeArgs { ledger, events, ..ServeArgs::default() };
-                let said = Settings::resolve(args).unwrap_err().to_string();
+                let said = Settings::resolve(args, Lang::English).unwrap_err().to_string();
                 assert!(!said.contains("hidden"), "{said}");
             }
         }

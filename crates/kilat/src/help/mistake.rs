@@ -1,6 +1,6 @@
 //! What is said when the command line can't be understood, and how help is put out.
 
-use super::texts;
+use super::{in_language, with_phrases};
 use crate::lang::{Lang, say};
 use crate::output;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -62,13 +62,7 @@ fn tell(text: &str) {
 
 /// Help with what clap itself says, and what values mean, in Indonesian.
 fn translated(help: String) -> String {
-    let texts = texts();
-    let tables = ["words", "values"].into_iter().filter_map(|name| texts.get(name)?.as_table());
-    let mut pairs: Vec<(&str, &str)> =
-        tables.flatten().filter_map(|(from, to)| Some((from.as_str(), to.as_str()?))).collect();
-    // One may hold another.
-    pairs.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
-    pairs.into_iter().fold(help, |help, (from, to)| help.replace(from, to))
+    with_phrases(help, &["words", "values"])
 }
 
 /// One sentence, if this kind of mistake has one.
@@ -86,6 +80,7 @@ fn explain(error: &Error, lang: Lang) -> Option<String> {
         }
         ErrorKind::ValueValidation => {
             let why = error.source().map(ToString::to_string).unwrap_or_default();
+            let why = in_language(&why, lang);
             say!(lang, "usage.bad_value", argument = argument(), value = value(), why = why)
         }
         ErrorKind::UnknownArgument => {

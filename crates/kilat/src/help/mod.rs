@@ -72,6 +72,24 @@ fn translated_argument(argument: Arg, texts: &'static Table, path: &[&str]) -> A
     }
 }
 
+/// What a library or another process says, in `lang`: known phrases are replaced, the rest stays.
+pub(crate) fn in_language(said: &str, lang: Lang) -> String {
+    match lang {
+        Lang::English => said.to_owned(),
+        Lang::Indonesian => with_phrases(said.to_owned(), &["said"]),
+    }
+}
+
+/// Text with the phrases of these tables in Indonesian.
+fn with_phrases(text: String, tables: &[&str]) -> String {
+    let tables = tables.iter().filter_map(|name| texts().get(*name)?.as_table());
+    let mut pairs: Vec<(&str, &str)> =
+        tables.flatten().filter_map(|(from, to)| Some((from.as_str(), to.as_str()?))).collect();
+    // One may hold another.
+    pairs.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    pairs.into_iter().fold(text, |text, (from, to)| text.replace(from, to))
+}
+
 /// As the English ones, which lose it when they become help.
 fn without_full_stop(text: &str) -> String {
     text.strip_suffix('.').unwrap_or(text).to_owned()
@@ -134,10 +152,24 @@ mod tests {
             }
         }
         unused.retain(|key| {
-            let of_clap = [".headings.", ".words.", ".values.", ".kilat.more"];
+            let of_clap = [".headings.", ".words.", ".values.", ".said.", ".kilat.more"];
             !of_clap.iter().any(|known| key.starts_with(known))
         });
         assert_eq!((missing, unused), (vec![], BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_others_say_is_known_in_part_or_in_whole() {
+        for (said, expected) in [
+            ("killed", "dimatikan paksa"),
+            ("killed: no answer for 10 s", "dimatikan paksa: tidak ada jawaban, dalam 10 s"),
+            ("ended with exit code 1", "berakhir dengan kode keluar 1"),
+            ("99 is not in 1..=16", "99 di luar 1..=16"),
+            ("something new", "something new"),
+        ] {
+            assert_eq!(in_language(said, Lang::Indonesian), expected);
+            assert_eq!(in_language(said, Lang::English), said);
+        }
     }
 
     #[test]

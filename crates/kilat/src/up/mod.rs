@@ -64,7 +64,7 @@ pub(crate) fn run(args: UpArgs, lang: Lang) -> Result<ExitCode, Failure> {
     // Five processes that each tell of their start would bury what matters.
     let child_log = args.serve.log.clone().unwrap_or_else(|| "warn".to_owned());
     let node = args.serve.node.clone().unwrap_or_else(|| "web".to_owned());
-    let settings = Settings::resolve(args.serve)?;
+    let settings = Settings::resolve(args.serve, lang)?;
     if print_config {
         print(&settings.print()?)?;
         return Ok(ExitCode::SUCCESS);
@@ -188,11 +188,17 @@ fn announce(
 ) {
     let data = settings.data.display();
     let attack = format!("kilat attack --url {url} --data {data}");
-    tell(say!(lang, "up.banner", url = url, attack = attack, data = data));
+    let token = token_line(settings, lang);
+    tell(say!(lang, "up.banner", url = url, attack = attack, data = data, token = token));
     lookups.into_iter().for_each(|address| lookup::announce_beside(address, lang));
     tell(panel::table(all, lang));
-    if settings.admin_token.is_none() {
-        let file = settings.data.join(ADMIN_TOKEN_FILE);
-        tell(say!(lang, "serve.token", file = file.display()));
+}
+
+/// Under the line that asks for the token: where it is, unless whoever started this gave one.
+fn token_line(settings: &Settings, lang: Lang) -> String {
+    if settings.admin_token.is_some() {
+        return String::new();
     }
+    let file = settings.data.join(ADMIN_TOKEN_FILE);
+    say!(lang, "up.token", file = file.display())
 }

@@ -3,6 +3,7 @@
 
 use super::CONTROL_SOCKET;
 use crate::failure::Failure;
+use crate::help::in_language;
 use crate::lang::{Lang, say};
 use crate::output::print;
 use clap::Args;
@@ -96,7 +97,7 @@ pub(super) fn table(all: &[Status], lang: Lang) -> Table {
             status.address.clone(),
             text(state),
             status.restarts.to_string(),
-            status.why.clone().unwrap_or_default(),
+            in_language(status.why.as_deref().unwrap_or_default(), lang),
         ]);
     }
     table

@@ -30,7 +30,10 @@ pub(crate) fn clean(command: &mut Command) {
     for (name, _) in own {
         command.env_remove(name);
     }
-    command.env_remove("LANG").env("KILAT_ADMIN_TOKEN", ADMIN);
+    for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
+        command.env_remove(name);
+    }
+    command.env("KILAT_ADMIN_TOKEN", ADMIN);
     // Servers of tests that run at the same time would take it from each other.
     command.env("KILAT_LOOKUP_LISTEN", "none");
 }

@@ -30,7 +30,8 @@ fn the_demonstration_with_kilat_up_shows_what_it_promises() {
             let process = reader.start(&step, log.reopen().unwrap());
             let said = wait_for("kilat up", || {
                 let said = std::fs::read_to_string(log.path()).unwrap();
-                said.contains("Admin token").then_some(said)
+                let all_are_told = said.lines().any(|line| line.starts_with(" gateway"));
+                (all_are_told && said.ends_with('\n')).then_some(said)
             });
             step.must_show(&reader.there(&said));
             up = Some(process);

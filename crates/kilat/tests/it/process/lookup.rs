@@ -32,6 +32,21 @@ fn the_reference_answers_and_stops_in_good_order() {
 }
 
 #[test]
+fn lookups_that_are_there_already_are_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = kilat(serve(&folder.path().join("data")));
+    let mut server =
+        Server::run(command.args(["--listen=127.0.0.1:0", "--lookup-listen=127.0.0.1:0"]));
+    let line = server.next_line();
+    let address = line.split("http://").nth(1).and_then(|url| url.split('/').next()).unwrap();
+    let again = |lang: &str| stderr(&run(["lookup", lang, "--listen", address]));
+    let said = again("--lang=en");
+    assert!(said.contains("answers lookups already") && said.contains(address), "{said}");
+    assert!(again("--lang=id").contains("sudah menjawab lookup"));
+    server.stop();
+}
+
+#[test]
 fn a_data_set_replaces_or_extends_and_can_be_printed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.json");
