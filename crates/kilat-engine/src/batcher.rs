@@ -200,7 +200,7 @@ impl Batcher {
         let payload = if facts.is_empty() { Vec::new() } else { facts.into_bytes() };
         let release = Arc::clone(&self.release);
         let done = Box::new(move |committed| release.run(committed, outgoing));
-        let frame = Frame { payload, head_bytes: None, done };
+        let frame = Frame { payload, head_bytes: None, begins_segment: false, done };
         let taken =
             if self.ahead { self.committer.submit(frame) } else { self.committer.commit(frame) };
         if let Err(error) = taken {

@@ -171,7 +171,7 @@ impl Bench {
         self.writer.begin(1, payload);
         self.writer.decide(publication, verdicts).expect("decided");
         let decided = Instant::now();
-        let Staged { payload, head_bytes, durable } = self.writer.finish();
+        let Staged { payload, head_bytes, durable, .. } = self.writer.finish();
         self.steps.decide.push(decided - started);
         self.steps.finish.push(decided.elapsed());
         self.steps.duplicates +=
@@ -183,7 +183,8 @@ impl Bench {
             // The bench waits for it.
             let _ = done.send(Done { payload, write_ns, sync_ns });
         });
-        let frame = Frame { payload, head_bytes: Some(head_bytes), done: publish };
+        let frame =
+            Frame { payload, head_bytes: Some(head_bytes), begins_segment: false, done: publish };
         self.committer.submit(frame).expect("taken");
     }
 

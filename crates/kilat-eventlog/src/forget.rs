@@ -2,7 +2,8 @@
 //!
 //! A rule is a frame of the log. Readers honour it from the moment it is durable; the bytes are
 //! given back when a sealed segment is rewritten, which can be repeated or cut short at any point
-//! without harm, since the rules stay.
+//! without harm, since the rules stay. A rule about events in the newest segment begins another
+//! one, so that there is nothing that can't be rewritten at once.
 
 use std::sync::PoisonError;
 
@@ -55,6 +56,25 @@ fn first_received_at<S: Storage>(
     Ok(low.min(end))
 }
 
+/// Whether the last event before `below` is in the segment that the log is in.
+pub(crate) fn is_in_newest_segment<S: Storage>(
+    shared: &Shared<S>,
+    below: u64,
+) -> Result<bool, ReadError> {
+    let newest = shared.visible().last.map(|(_, place)| place.segment);
+    Ok(below > 0 && segment_before(shared, below)? >= newest.unwrap_or_default())
+}
+
+/// The segment of the last event before `below`; 0 if there is none.
+fn segment_before<S: Storage>(shared: &Shared<S>, below: u64) -> Result<u64, ReadError> {
+    let Some(last) = below.checked_sub(1) else {
+        return Ok(0);
+    };
+    let mut locator = Locator::new(shared, shared.index.runs());
+    locator.seek(last)?;
+    Ok(locator.segment())
+}
+
 /// What giving space back came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reclaimed {
@@ -98,23 +118,14 @@ impl<S: Storage> Reader<S> {
         Ok(Reclaimed { bytes, next })
     }
 
-    /// The last segment that may hold forgotten bodies; 0 if none does. Where to start from after
-    /// a restart: the ones before it were done when their rules were made.
-    ///
-    /// # Errors
-    /// [`ReclaimError`]
-    pub fn last_forgotten_segment(&self) -> Result<u64, ReclaimError> {
-        let rules = self.shared.visible().rules.clone();
-        last_concerned(&self.shared, &rules)
+    /// Whether any rule is in force, so that there may be space to be given back.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        self.shared.visible().rules.end() > 0
     }
 }
 
 /// The last segment that may hold forgotten bodies; 0 if none does.
 fn last_concerned<S: Storage>(shared: &Shared<S>, rules: &Rules) -> Result<u64, ReclaimError> {
-    let Some(last) = rules.end().checked_sub(1) else {
-        return Ok(0);
-    };
-    let mut locator = Locator::new(shared, shared.index.runs());
-    locator.seek(last).map_err(ReclaimError::Read)?;
-    Ok(locator.segment())
+    segment_before(shared, rules.end()).map_err(ReclaimError::Read)
 }

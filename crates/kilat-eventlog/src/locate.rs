@@ -182,12 +182,14 @@ mod tests {
             writer.begin(1, Vec::new());
             writer.decide(&publication, &mut Vec::new()).expect("decided");
             let staged = writer.finish();
-            let crate::Staged { payload, head_bytes, durable } = staged;
+            let crate::Staged { payload, head_bytes, durable, .. } = staged;
             let head_bytes = Some(head_bytes);
             let done = Box::new(move |committed| {
                 durable.publish(&committed);
             });
-            committer.submit(Frame { payload, head_bytes, done }).expect("taken");
+            committer
+                .submit(Frame { payload, head_bytes, begins_segment: false, done })
+                .expect("taken");
         }
         drop(committer.close());
         let mut locator = Locator::new(&reader.shared, reader.shared.index.runs());

@@ -12,7 +12,7 @@ use kilat_journal::{Committed, Place, Position, Storage};
 
 use crate::counters::{Origin, Verdict};
 use crate::error::{ReadError, Refusal};
-use crate::forget::ForgetRule;
+use crate::forget::{ForgetRule, is_in_newest_segment};
 use crate::frame::{ENTRY_BYTES, Fixed, HEAD_FIXED_BYTES, Kind, RuleText};
 use crate::index::{Generation, Known, Sealing, TopicId};
 use crate::memory::Memory;
@@ -60,6 +60,9 @@ pub struct Staged<S: Storage> {
     pub payload: Vec<u8>,
     /// How much of it is the head, over which the journal's chain runs.
     pub head_bytes: u32,
+    /// Whether the frame should begin a segment: it is a rule about bodies in the newest one,
+    /// which leave the disk only when the log has left it.
+    pub begins_segment: bool,
     /// To be published when the frame is durable.
     pub durable: Durable<S>,
 }
@@ -243,6 +246,7 @@ impl<S: Storage> Writer<S> {
         self.figures.received_ms = received_ms.max(self.figures.received_ms);
         let text = RuleText { topic: rule.topic.as_deref(), below };
         let rule = in_force(&text, &self.topics);
+        let begins_segment = rule.is_some() && is_in_newest_segment(&self.shared, below)?;
         // A rule about nothing takes a frame as any other, of a length that is known beforehand.
         let text = if rule.is_some() { text } else { RuleText { topic: None, below: 0 } };
         let fixed = self.fixed(Kind::Rule, 0, self.memory.end());
@@ -251,7 +255,8 @@ impl<S: Storage> Writer<S> {
         text.write(&mut payload);
         let head_bytes = payload.len() as u32;
         let change = Change { figures: self.figures, rule, ..Change::default() };
-        Ok((below, self.staged(payload, head_bytes, change)))
+        let staged = self.staged(payload, head_bytes, change);
+        Ok((below, Staged { begins_segment, ..staged }))
     }
 
     fn fixed(&self, kind: Kind, count: u32, first: u64) -> Fixed {
@@ -261,7 +266,8 @@ impl<S: Storage> Writer<S> {
 
     fn staged(&mut self, payload: Vec<u8>, head_bytes: u32, change: Change) -> Staged<S> {
         let (shared, sealed) = (Arc::clone(&self.shared), self.sealed.take());
-        Staged { payload, head_bytes, durable: Durable { shared, change, sealed } }
+        let durable = Durable { shared, change, sealed };
+        Staged { payload, head_bytes, begins_segment: false, durable }
     }
 
     /// Gives the index what it does not have yet, so that the next start is quick, and waits for

@@ -84,7 +84,7 @@ fn measure(bytes: usize, frames: u64) -> Result<Row, Box<dyn Error>> {
             // The last buffers come back when nobody waits for them any more.
             let _ = give_back.send(committed.payload);
         });
-        committer.submit(Frame { payload, head_bytes: None, done })?;
+        committer.submit(Frame { payload, head_bytes: None, begins_segment: false, done })?;
     }
     drop(committer);
     let seconds = started.elapsed().as_secs_f64();

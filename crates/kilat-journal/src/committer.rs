@@ -14,7 +14,7 @@ use crate::error::{AppendError, ReserveError, StorageFull, SubmitError};
 use crate::format::{Place, Position, Shape, sectors_of};
 use crate::journal::{Journal, Options};
 use crate::segment::prepare;
-use crate::space::{RETRY_PAUSE, Room, Space};
+use crate::space::{Extent, RETRY_PAUSE, Room, Space};
 use crate::storage::{Directory, Storage};
 
 /// Called once when what was submitted is durable; dropped uncalled if that can't be known.
@@ -29,6 +29,9 @@ pub struct Frame {
     pub payload: Vec<u8>,
     /// How many of the bytes are the head, over which alone the chain runs; `None`: over all.
     pub head_bytes: Option<u32>,
+    /// Whether the log goes on in a new segment with this frame, so that bodies in all segments
+    /// before it can be forgotten once it is durable. Of no meaning for an empty payload.
+    pub begins_segment: bool,
     /// Called on the thread that committed it, in the order of submission. It must not block.
     pub done: Done,
 }
@@ -144,6 +147,16 @@ impl<S: Storage> Committer<S> {
     /// Waits while a segment is being made; a failed attempt is repeated by a later call, at
     /// most every 100 ms.
     pub fn reserve(&self, bytes: usize) -> Result<(), ReserveError> {
+        self.reserve_extent(bytes, false)
+    }
+
+    /// As [`Committer::reserve`], for a frame that begins a segment.
+    pub fn reserve_segment(&self, bytes: usize) -> Result<(), ReserveError> {
+        self.reserve_extent(bytes, true)
+    }
+
+    fn reserve_extent(&self, bytes: usize, begins_segment: bool) -> Result<(), ReserveError> {
+        let wanted = Extent { sectors: sectors_of(bytes), begins_segment };
         let bytes_max = self.shared.options.payload_bytes_max;
         if bytes > bytes_max {
             return Err(ReserveError::TooLarge { bytes_max });
@@ -153,7 +166,7 @@ impl<S: Storage> Committer<S> {
             if state.closing || state.stopped {
                 return Err(ReserveError::Stopped);
             }
-            match self.shared.room_for(&mut state, sectors_of(bytes)) {
+            match self.shared.room_for(&mut state, wanted) {
                 Room::Yes => return Ok(()),
                 Room::No { cause } => {
                     return Err(ReserveError::StorageFull(StorageFull { cause }));
@@ -213,7 +226,10 @@ impl<S: Storage> Committer<S> {
     /// Waits for an empty hand-over place and takes room on disk for a frame.
     fn place(&self, frame: &Frame) -> Result<MutexGuard<'_, State<S>>, SubmitError> {
         let bytes = frame.payload.len();
-        let sectors = Shape::of(frame.head_bytes).sectors(bytes);
+        let extent = Extent {
+            sectors: Shape::of(frame.head_bytes).sectors(bytes),
+            begins_segment: frame.begins_segment,
+        };
         let bytes_max = self.shared.options.payload_bytes_max;
         if bytes > bytes_max {
             return Err(SubmitError::TooLarge { bytes_max });
@@ -230,9 +246,9 @@ impl<S: Storage> Committer<S> {
             if bytes == 0 {
                 return Ok(state);
             }
-            match self.shared.room_for(&mut state, sectors) {
+            match self.shared.room_for(&mut state, extent) {
                 Room::Yes => {
-                    state.space.place(sectors);
+                    state.space.place(extent);
                     if state.space.is_wanted() {
                         self.shared.for_maker.notify_one();
                     }
@@ -246,7 +262,7 @@ impl<S: Storage> Committer<S> {
 
     /// Calls `done` once everything submitted before is durable.
     pub fn submit_barrier(&self, done: Done) -> Result<(), SubmitError> {
-        self.submit(Frame { payload: Vec::new(), head_bytes: None, done })
+        self.submit(Frame { payload: Vec::new(), head_bytes: None, begins_segment: false, done })
     }
 
     /// Commits what was taken, stops the threads, and gives the journal back (`None` if it had
@@ -291,8 +307,8 @@ impl<S: Storage> Shared<S> {
         self.for_callers.notify_all();
     }
 
-    fn room_for(&self, state: &mut State<S>, sectors: u64) -> Room {
-        let room = state.space.room_for(sectors);
+    fn room_for(&self, state: &mut State<S>, wanted: Extent) -> Room {
+        let room = state.space.room_for(wanted);
         if state.space.is_wanted() {
             self.for_maker.notify_one();
         }
@@ -412,6 +428,9 @@ fn commit<S: Storage>(journal: &mut Journal<S>, frame: Frame) -> Result<(), (App
 }
 
 fn append<S: Storage>(journal: &mut Journal<S>, frame: &Frame) -> Result<u64, AppendError> {
+    if frame.begins_segment {
+        journal.begin_segment()?;
+    }
     match frame.head_bytes {
         Some(head_bytes) => journal.append_split(&frame.payload, head_bytes),
         None => journal.append(&frame.payload),

@@ -132,6 +132,13 @@ impl<S: Storage> Journal<S> {
         Ok(frame)
     }
 
+    /// Seals the segment that the log is in, full or not, and goes on in the next: bodies in what
+    /// is behind can be forgotten from now on. All appended frames are durable when this returns.
+    pub fn begin_segment(&mut self) -> Result<(), AppendError> {
+        self.sync()?;
+        self.enter_next()
+    }
+
     /// Makes all appended frames durable. After an error the journal takes nothing more: what is
     /// on disk is known only after a recovery.
     pub fn sync(&mut self) -> Result<(), AppendError> {

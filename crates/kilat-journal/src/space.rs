@@ -2,8 +2,9 @@
 //! another one must be made.
 //!
 //! It repeats the writer's placing of frames exactly, one step ahead of it: a frame goes where it
-//! fits, else to the next segment. A smaller frame never ends later than a larger one would have,
-//! so room for `n` bytes is room for anything shorter.
+//! fits, else to the next segment; one that begins a segment always goes to the next. A smaller
+//! frame never ends later than a larger one would have, so room for `n` bytes is room for anything
+//! shorter.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -33,6 +34,14 @@ enum Making {
     Failed { at: Instant, cause: String },
 }
 
+/// What a frame takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) sectors: u64,
+    /// Whatever room the segment before it has left stays unused.
+    pub(crate) begins_segment: bool,
+}
+
 /// Whether a frame can be placed.
 pub(crate) enum Room {
     Yes,
@@ -50,10 +59,11 @@ impl<F> Space<F> {
         Self { left, ready, promised: VecDeque::new(), making }
     }
 
-    /// Whether `sectors` have room, asking for another segment if they have not.
-    pub(crate) fn room_for(&mut self, sectors: u64) -> Room {
-        let fits = |left: u32| sectors <= u64::from(left);
-        let placeable = fits(self.left) || self.ready.iter().any(|s| fits(room_in(s.sectors)));
+    /// Whether a frame has room, asking for another segment if it has not.
+    pub(crate) fn room_for(&mut self, wanted: Extent) -> Room {
+        let fits = |left: u32| wanted.sectors <= u64::from(left);
+        let fits_here = !wanted.begins_segment && fits(self.left);
+        let placeable = fits_here || self.ready.iter().any(|s| fits(room_in(s.sectors)));
         if !placeable || self.ready.is_empty() {
             self.want();
         }
@@ -75,18 +85,24 @@ impl<F> Space<F> {
     }
 
     /// Places a frame for which [`Space::room_for`] said yes.
-    pub(crate) fn place(&mut self, sectors: u64) {
-        while sectors > u64::from(self.left) {
-            let Some(next) = self.ready.pop_front() else {
-                break;
-            };
-            self.left = room_in(next.sectors);
-            self.promised.push_back(next);
+    pub(crate) fn place(&mut self, extent: Extent) {
+        if extent.begins_segment {
+            self.promise_next();
         }
-        self.left -= (sectors as u32).min(self.left);
+        while extent.sectors > u64::from(self.left) && self.promise_next() {}
+        self.left -= (extent.sectors as u32).min(self.left);
         if self.ready.is_empty() {
             self.want();
         }
+    }
+
+    fn promise_next(&mut self) -> bool {
+        let Some(next) = self.ready.pop_front() else {
+            return false;
+        };
+        self.left = room_in(next.sectors);
+        self.promised.push_back(next);
+        true
     }
 
     /// The segments that the writer will need next.

@@ -62,7 +62,9 @@ pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if !args.yes && !agrees(&options, lang)? {
         return Err(Failure::failed(say!(lang, "events.not_agreed")));
     }
-    print(&forget(&options)?)
+    let forgot = forget(&options)?;
+    let printed = print(&forgot.text)?;
+    Ok(if forgot.something { printed } else { ExitCode::FAILURE })
 }
 
 /// Explains and asks; without a terminal nobody can answer.

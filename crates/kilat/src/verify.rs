@@ -152,8 +152,12 @@ pub(crate) fn events_text(found: &Verified, lang: Lang) -> String {
         projected = lang.number(events.counters.projected),
         forgotten = lang.number(events.forgotten)
     );
+    let kept = (events.still_stored > 0).then(|| {
+        let count = lang.number(events.still_stored);
+        format!("{}\n", say!(lang, "verify.still_stored", count = count))
+    });
     let findings = events.findings.iter().map(|finding| format!("  ✗ {finding}\n"));
-    format!("{line}\n{}", findings.collect::<String>())
+    format!("{line}\n{}{}", kept.unwrap_or_default(), findings.collect::<String>())
 }
 
 pub(crate) fn sale_line(sale: &Sale, lang: Lang) -> String {
@@ -197,6 +201,7 @@ fn events_json(found: &Verified) -> serde_json::Value {
     let counters = &events.counters;
     serde_json::json!({
         "events": events.events, "topics": events.topics, "frames": events.frames, "forgotten": events.forgotten,
+        "still_stored": events.still_stored,
         "received": counters.received, "unique": counters.unique, "duplicates": counters.duplicates,
         "conflicts": counters.conflicts, "projected": counters.projected, "indexed": events.indexed,
         "torn_bytes": events.torn_bytes, "corruption": events.corruption.as_ref().map(ToString::to_string),

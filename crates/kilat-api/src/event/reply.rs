@@ -253,4 +253,9 @@ impl Validate for ForgetRequest {
 pub struct ForgetReply {
     /// Events below this offset are forgotten, if they are of the topic asked.
     pub below: u64,
+    /// How many events there were in the topic that was named, of any age. With 0 there was nothing
+    /// to forget, perhaps because the name is misspelt. Absent when none was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub topic_events: Option<u64>,
 }

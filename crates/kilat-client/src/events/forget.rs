@@ -57,12 +57,21 @@ impl ForgetOptions {
     }
 }
 
-/// Forgets, and returns what belongs on stdout, with a newline at its end.
+/// What the server did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgot {
+    /// What belongs on stdout, with a newline at its end.
+    pub text: String,
+    /// Whether there was an event that the order could concern.
+    pub something: bool,
+}
+
+/// Forgets, and returns what to tell.
 ///
 /// # Errors
 /// [`ClientError::Usage`] without a topic and an age, or a wrong token;
 /// [`ClientError::Refused`] with the server's reason.
-pub fn forget(options: &ForgetOptions) -> Result<String, ClientError> {
+pub fn forget(options: &ForgetOptions) -> Result<Forgot, ClientError> {
     let lang = options.lang;
     options.check()?;
     let api = Api::new(&options.access, lang)?;
@@ -80,15 +89,21 @@ pub fn forget(options: &ForgetOptions) -> Result<String, ClientError> {
         error => error.explain(&options.access.url, lang),
     })?;
     let reply: ForgetReply = decode(&body).map_err(|e| e.explain(&options.access.url, lang))?;
-    if options.json {
-        return Ok(serde_json::to_string_pretty(&reply).unwrap_or_default() + "\n");
-    }
-    Ok(told(options.topic.as_deref(), reply.below, lang) + "\n")
+    let text = if options.json {
+        serde_json::to_string_pretty(&reply).unwrap_or_default()
+    } else {
+        told(options.topic.as_deref(), &reply, lang)
+    };
+    Ok(Forgot { text: text + "\n", something: reply.topic_events != Some(0) })
 }
 
 /// What was forgotten. Offsets count the events of all topics, from 0.
-fn told(topic: Option<&str>, below: u64, lang: Lang) -> String {
+fn told(topic: Option<&str>, reply: &ForgetReply, lang: Lang) -> String {
+    let below = reply.below;
     match topic {
+        Some(topic) if reply.topic_events == Some(0) => {
+            lang.say("events.forgot_nothing", &[("topic", &topic)])
+        }
         Some(topic) => lang.say("events.forgot", &[("topic", &topic), ("below", &below)]),
         None => lang.say("events.forgot_all", &[("count", &lang.number(below))]),
     }
@@ -126,14 +141,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_events_of_all_topics_are_counted() {
-        for (topic, below, says) in [
-            (None, 0, "Forgotten: what the first 0 events say"),
-            (None, 1, "Forgotten: what the first 1 event says"),
-            (None, 12_345, "Forgotten: what the first 12,345 events say"),
-            (Some("t"), 7, "Forgotten: what the events of topic t below offset 7 say"),
+    fn it_is_said_what_was_forgotten_or_that_nothing_was() {
+        for (topic, below, topic_events, says) in [
+            (None, 0, None, "Forgotten: what the first 0 events say"),
+            (None, 1, None, "Forgotten: what the first 1 event says"),
+            (None, 12_345, None, "Forgotten: what the first 12,345 events say"),
+            (Some("t"), 7, Some(2), "Forgotten: what the events of topic t below offset 7 say"),
+            // A server that does not count them.
+            (Some("t"), 7, None, "Forgotten: what the events of topic t below offset 7 say"),
+            (Some("t"), 7, Some(0), "Nothing was forgotten: no event is in topic t;"),
         ] {
-            let told = told(topic, below, Lang::English);
+            let told = told(topic, &ForgetReply { below, topic_events }, Lang::English);
             assert!(told.starts_with(says), "{told}");
         }
     }

@@ -15,7 +15,7 @@ mod progress;
 pub(crate) mod receipt;
 pub(crate) mod stats;
 
-pub use forget::{ForgetOptions, forget, parse_age};
+pub use forget::{ForgetOptions, Forgot, forget, parse_age};
 pub use progress::Progress;
 pub use stats::Stats;
 

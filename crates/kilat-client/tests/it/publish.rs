@@ -364,7 +364,7 @@ fn forgetting_says_what_it_did() {
         lang: Lang::English,
     };
     let told = forget(&options("admin", Some(86_400))).unwrap();
-    assert!(told.contains("topic a below offset 1"), "{told}");
+    assert!(told.text.contains("topic a below offset 1"), "{told:?}");
     forget(&options("admin", None)).unwrap();
     let asked = serde_json::Value::Array(fake.log().forgets.clone());
     assert_eq!(

@@ -152,7 +152,7 @@ impl Grouper {
             reply(Err(why));
             return;
         }
-        let (below, staged) = match self.writer.forget(rule, self.clock.now().as_millis()) {
+        let (below, mut staged) = match self.writer.forget(rule, self.clock.now().as_millis()) {
             Ok(forgotten) => forgotten,
             Err(error) => {
                 tracing::error!(%error, "nothing was forgotten");
@@ -160,6 +160,9 @@ impl Grouper {
                 return;
             }
         };
+        // On a full disk the rule is worth more than its bytes: they go when the segment is full.
+        staged.begins_segment =
+            staged.begins_segment && self.committer.reserve_segment(GROUP_HEADER_BYTES).is_ok();
         let release = Arc::clone(&self.release);
         self.commit(staged, false, move |_| {
             release.bell.rule();
@@ -182,14 +185,14 @@ impl Grouper {
         ahead: bool,
         then: impl FnOnce(u64) + Send + 'static,
     ) {
-        let Staged { payload, head_bytes, durable } = staged;
+        let Staged { payload, head_bytes, begins_segment, durable } = staged;
         let release = Arc::clone(&self.release);
         let done = Box::new(move |committed: Committed| {
             let end = durable.publish(&committed);
             release.committed(committed);
             then(end);
         });
-        let frame = Frame { payload, head_bytes: Some(head_bytes), done };
+        let frame = Frame { payload, head_bytes: Some(head_bytes), begins_segment, done };
         let taken = if ahead { self.committer.submit(frame) } else { self.committer.commit(frame) };
         if let Err(error) = taken {
             // The callers were answered when `then` was dropped; the journal has said why.

@@ -1,7 +1,9 @@
 //! Gives the space of forgotten bodies back, in the background.
 //!
 //! A rule is honoured by readers at once; bytes go when the segment that holds
-//! them is written again, which is possible once the log has left it.
+//! them is written again, which is possible once the log has left it. The frame
+//! of a rule begins a segment if need be, so that is soon, unless the disk was
+//! full then.
 
 use kilat_eventlog::{Reader, Reclaimed};
 use kilat_journal::Directory;
@@ -69,17 +71,20 @@ impl Bell {
     }
 }
 
-/// The thread: gives back what it can, each time that there is something new.
+/// The thread: gives back what it can, each time that there is something new, and at the start
+/// what a process that was killed had not come to.
 pub(super) fn reclaim(reader: &Reader<Directory>, bell: &Arc<Bell>) {
-    let last = reader.last_forgotten_segment();
-    let last =
-        last.inspect_err(|error| tracing::warn!(%error, "forgotten bytes can't be looked for"));
-    let mut pending = last.ok().filter(|last| *last > 0);
+    if reader.has_rules() {
+        bell.rule();
+    }
+    let mut pending = None;
     while let Some(from) = bell.wait(pending) {
         match reader.reclaim_from(from) {
             Ok(Reclaimed { bytes, next }) => {
                 pending = next;
-                tracing::info!(bytes, "forgotten bodies were given back to the disk");
+                if bytes > 0 {
+                    tracing::info!(bytes, "forgotten bodies were given back to the disk");
+                }
             }
             Err(error) => {
                 pending = None;

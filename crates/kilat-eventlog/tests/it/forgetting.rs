@@ -84,6 +84,66 @@ fn space_is_given_back_and_ids_and_contents_stay() {
 }
 
 #[test]
+fn no_file_holds_a_forgotten_body_also_of_the_newest_segment() {
+    for topic in [None, Some("secret")] {
+        let rig = Rig::new(1);
+        let (mut live, mut model) = (rig.open(), Model::default());
+        let event = |topic: &str, id: &str, body: &[u8]| Event {
+            topic: topic.into(),
+            id: id.into(),
+            body: body.to_vec(),
+        };
+        for round in 0..3 {
+            let round = format!("{round}");
+            let some =
+                [event("secret", &round, b"body to forget"), event("other", &round, b"kept")];
+            live.publish(&some);
+            model.publish(Origin::Published, live.now, &some);
+            assert!(holds(&rig, b"body to forget"), "it was never there");
+            let rule = ForgetRule { topic: topic.map(str::to_owned), ..Default::default() };
+            forget(&mut live, &mut model, &rule);
+            live.reader.reclaim().expect("bytes");
+            assert!(!holds(&rig, b"body to forget"), "{topic:?}");
+            assert_eq!(holds(&rig, b"kept"), topic.is_some());
+            live.check(&model);
+            // Asked again there is nothing to leave a segment for.
+            let (_, again) = live.writer.forget(&rule, live.now).expect("a frame");
+            assert!(!again.begins_segment);
+            live.store(again).expect("durable");
+        }
+        live.close();
+        let verified = rig.verify();
+        assert!(verified.holds(), "{:?}", verified.findings);
+        assert_eq!(verified.forgotten, if topic.is_some() { 3 } else { 6 });
+        rig.crash();
+        rig.open().check(&model);
+    }
+}
+
+/// Whether a file of the log holds these bytes.
+fn holds(rig: &Rig, bytes: &[u8]) -> bool {
+    let image = rig.log.image();
+    image.values().any(|file| file.windows(bytes.len()).any(|part| part == bytes))
+}
+
+#[test]
+fn what_rules_forget_is_counted_before_its_bytes_are_gone() {
+    for (topic, time) in [(None, None), (Some("topic-1"), None), (Some("topic-2"), Some(7))] {
+        let rig = Rig::new(1);
+        let (mut live, mut model) = (rig.open(), Model::default());
+        fill(&mut live, &mut model, 150);
+        let rule = ForgetRule { topic: topic.map(str::to_owned), received_before_ms: time };
+        forget(&mut live, &mut model, &rule);
+        let forgotten = model.forgotten.len() as u64;
+        let found = rig.verify();
+        assert_eq!((found.forgotten, found.still_stored), (forgotten, forgotten), "{rule:?}");
+        live.reader.reclaim().expect("bytes");
+        let found = rig.verify();
+        assert_eq!((found.forgotten, found.still_stored), (forgotten, 0), "{rule:?}");
+    }
+}
+
+#[test]
 fn readers_go_on_while_space_is_given_back() {
     let rig = Rig::new(1);
     let (mut live, mut model) = (rig.open(), Model::default());

@@ -156,18 +156,18 @@ impl Live {
 
     pub(crate) fn store(&self, staged: Staged<CrashingStorage>) -> Result<u64, Failed> {
         let (done, waiting) = mpsc::channel();
-        let Staged { payload, head_bytes, durable } = staged;
+        let Staged { payload, head_bytes, begins_segment, durable } = staged;
         let publish = Box::new(move |committed| {
             let _ = done.send(durable.publish(&committed));
         });
-        let frame = Frame { payload, head_bytes: Some(head_bytes), done: publish };
+        let frame = Frame { payload, head_bytes: Some(head_bytes), begins_segment, done: publish };
         self.committer.commit(frame).map_err(|_| Failed)?;
         waiting.recv().map_err(|_| Failed)
     }
 
     pub(crate) fn try_forget(&mut self, rule: &ForgetRule) -> Result<u64, Failed> {
         self.now += 1;
-        self.committer.reserve(GROUP_HEADER_BYTES).map_err(|_| Failed)?;
+        self.committer.reserve_segment(GROUP_HEADER_BYTES).map_err(|_| Failed)?;
         let (below, staged) = self.writer.forget(rule, self.now).map_err(|_| Failed)?;
         assert!(staged.payload.len() <= GROUP_HEADER_BYTES, "more than was reserved");
         self.store(staged).map(|_| below)

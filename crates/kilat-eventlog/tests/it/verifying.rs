@@ -135,7 +135,12 @@ fn forge(frames: &[Forged]) -> Rig {
     let committer = Committer::spawn(journal, Box::new(drop)).expect("threads");
     for frame in frames {
         let (payload, head_bytes) = frame.encode();
-        let frame = Frame { payload, head_bytes: Some(head_bytes), done: Box::new(drop) };
+        let frame = Frame {
+            payload,
+            head_bytes: Some(head_bytes),
+            begins_segment: false,
+            done: Box::new(drop),
+        };
         committer.submit(frame).expect("taken");
     }
     drop(committer.close());

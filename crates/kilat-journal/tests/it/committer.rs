@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use kilat_journal::simulation::{CrashingStorage, Fault, Operation};
 use kilat_journal::{
     Committed, Committer, Directory, Frame, Journal, JournalFailure, Options, ReserveError,
-    Storage, SubmitError,
+    Storage, SubmitError, forget_bodies,
 };
 
-use crate::log::{Log, contents, head_of, open, options};
+use crate::log::{ID, Log, contents, head_of, open, options};
 
 /// Far longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,7 +43,12 @@ fn commit<S: Storage>(committer: &Committer<S>, payload: &[u8]) -> Option<Commit
     let (answer, answers) = mpsc::channel();
     let done = Box::new(move |committed| answer.send(committed).expect("a waiting caller"));
     committer
-        .submit(Frame { payload: payload.to_vec(), head_bytes: head_of(payload), done })
+        .submit(Frame {
+            payload: payload.to_vec(),
+            head_bytes: head_of(payload),
+            begins_segment: false,
+            done,
+        })
         .ok()?;
     answers.recv_timeout(PATIENCE).ok()
 }
@@ -70,7 +75,8 @@ fn many_threads_on_real_files_are_acknowledged_in_order_and_found_again() {
                         send.send((committed.position, copy)).expect("a listener");
                     };
                     let head_bytes = head_of(&payload);
-                    let frame = Frame { payload, head_bytes, done: Box::new(done) };
+                    let frame =
+                        Frame { payload, head_bytes, begins_segment: false, done: Box::new(done) };
                     committer.submit(frame).expect("a running committer");
                 }
             });
@@ -97,7 +103,12 @@ fn a_barrier_waits_for_earlier_frames_and_writes_nothing() {
         frames.fetch_add(1, Ordering::Relaxed);
         running
             .committer
-            .submit(Frame { payload: vec![1; 50], head_bytes: None, done: Box::new(|_| {}) })
+            .submit(Frame {
+                payload: vec![1; 50],
+                head_bytes: None,
+                begins_segment: false,
+                done: Box::new(|_| {}),
+            })
             .unwrap();
     }
     let (answer, answers) = mpsc::channel();
@@ -127,7 +138,12 @@ fn close_commits_what_was_taken_and_the_journal_can_go_on() {
         let done = Box::new(move |committed: Committed| answer.send(committed.position).unwrap());
         running
             .committer
-            .submit(Frame { payload: vec![9; 1_500], head_bytes: None, done })
+            .submit(Frame {
+                payload: vec![9; 1_500],
+                head_bytes: None,
+                begins_segment: false,
+                done,
+            })
             .unwrap();
     }
     let journal = running.committer.close().expect("a sound journal");
@@ -175,7 +191,10 @@ fn a_failed_write_or_sync_of_a_frame_answers_nobody_again_and_tells_once() {
 fn a_panicking_completion_stops_the_journal_and_is_told() {
     let (running, _) = start(&CrashingStorage::new(0), options(8_192, 2_000));
     let done = Box::new(|_: Committed| panic!("on purpose"));
-    running.committer.submit(Frame { payload: vec![1], head_bytes: None, done }).unwrap();
+    running
+        .committer
+        .submit(Frame { payload: vec![1], head_bytes: None, begins_segment: false, done })
+        .unwrap();
     let failure = running.failures.recv_timeout(PATIENCE).expect("a report");
     assert!(matches!(failure, JournalFailure::Panicked));
     assert!(running.commit(b"later").is_none());
@@ -237,8 +256,48 @@ fn a_frame_that_was_not_reserved_waits_for_room() {
 #[test]
 fn too_long_payloads_are_refused() {
     let (running, _) = start(&CrashingStorage::new(0), options(8_192, 2_000));
-    let frame = Frame { payload: vec![0; 2_001], head_bytes: None, done: Box::new(|_| {}) };
+    let frame = Frame {
+        payload: vec![0; 2_001],
+        head_bytes: None,
+        begins_segment: false,
+        done: Box::new(|_| {}),
+    };
     assert_eq!(running.committer.submit(frame), Err(SubmitError::TooLarge { bytes_max: 2_000 }));
     assert_eq!(running.committer.reserve(2_001), Err(ReserveError::TooLarge { bytes_max: 2_000 }));
     assert!(running.commit(&[0; 2_000]).is_some());
+}
+
+#[test]
+fn a_frame_that_begins_a_segment_lets_all_before_it_be_forgotten() {
+    let storage = CrashingStorage::new(0);
+    let (running, _) = start(&storage, options(8_192, 2_000));
+    let begin = |payload: Vec<u8>| {
+        running.committer.reserve_segment(payload.len()).expect("room");
+        let (answer, answers) = mpsc::channel();
+        let done = Box::new(move |committed| answer.send(committed).expect("a waiting caller"));
+        let frame = Frame { payload, head_bytes: None, begins_segment: true, done };
+        running.committer.submit(frame).expect("a running committer");
+        answers.recv_timeout(PATIENCE).expect("an answer")
+    };
+    for segment in 2..6 {
+        assert_eq!(running.commit(&[1; 700]).expect("an answer").place.segment, segment - 1);
+        assert_eq!(begin(vec![segment as u8; 300]).place.segment, segment);
+        let forgotten = forget_bodies(&storage, ID, segment - 1, |_, _, _| Vec::new());
+        assert!(forgotten.is_ok(), "segment {} is not sealed", segment - 1);
+    }
+    running.committer.close().expect("a sound journal");
+    storage.crash();
+    assert_eq!(start(&storage, options(8_192, 2_000)).1.payloads.len(), 8);
+}
+
+#[test]
+fn without_room_for_another_segment_none_is_reserved_and_frames_go_on() {
+    let storage = CrashingStorage::new(0);
+    let (journal, _, _) = open(&storage, options(8_192, 2_000), None).expect("a new journal");
+    storage.fill_up();
+    let running = run(journal);
+    let refused = running.committer.reserve_segment(300);
+    assert!(matches!(refused, Err(ReserveError::StorageFull(_))), "{refused:?}");
+    running.committer.reserve(300).expect("it still fits");
+    running.commit(&[1; 300]).expect("an answer");
 }

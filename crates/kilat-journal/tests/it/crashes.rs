@@ -95,6 +95,9 @@ impl History {
         for _ in 0..self.random.below(8) {
             let length = self.random.below(PAYLOAD_BYTES_MAX as u64 + 1) as usize;
             let payload = bytes(&mut self.random, length);
+            if self.random.below(6) == 0 && journal.begin_segment().is_err() {
+                return;
+            }
             self.in_flight = Some(payload.clone());
             let skip_sync = self.random.below(8) == 0;
             if append(&mut journal, &payload).is_err() || skip_sync || journal.sync().is_err() {

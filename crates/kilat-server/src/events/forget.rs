@@ -1,5 +1,6 @@
 //! `POST /events/forget`: dropping what old events said, never their ids.
 
+use super::{apart, unreadable};
 use crate::body;
 use crate::limits::FORGET_BODY_BYTES_MAX;
 use crate::problem::Fault;
@@ -16,7 +17,8 @@ use kilat_engine::ForgetRule;
 /// Forget what events said
 ///
 /// Of a topic or of all, and only of events older than an age if one is given. Their ids stay, so
-/// that none is ever stored again. Safe to repeat.
+/// that none is ever stored again. No read shows what they said from now on; its bytes leave the
+/// disk soon after. Safe to repeat.
 #[utoipa::path(
     post,
     path = "/events/forget",
@@ -38,6 +40,20 @@ pub(crate) async fn forget(
         let age = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
         app.now().as_millis().saturating_sub(age)
     });
+    let topic_events = match &topic {
+        Some(topic) => Some(events_in(&app, topic.clone()).await?),
+        None => None,
+    };
     let forgotten = app.events.forget(ForgetRule { topic, received_before_ms }).await?;
-    Ok(reply::json(StatusCode::OK, &ForgetReply { below: forgotten.below }))
+    Ok(reply::json(StatusCode::OK, &ForgetReply { below: forgotten.below, topic_events }))
+}
+
+async fn events_in(app: &App, topic: String) -> Result<u64, Fault> {
+    let reading = app.clone();
+    apart(app, move || {
+        let topics = reading.events.topics().map_err(|error| unreadable(&error))?;
+        let known = topics.iter().find(|known| *known.topic == *topic);
+        Ok(known.map_or(0, |known| known.events))
+    })
+    .await
 }

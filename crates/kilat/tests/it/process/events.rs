@@ -2,7 +2,9 @@
 
 use crate::facts;
 use crate::http;
-use crate::program::{Running, Server, kilat, scaled, serve, verify, wait_for};
+use crate::program::{
+    Running, Server, kilat, run, scaled, serve, stderr, stdout, verify, wait_for,
+};
 use crate::witness::{Random, seed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -50,6 +52,48 @@ fn an_event_published_three_times_with_a_restart_between_is_stored_once() {
     assert_eq!(page["events"][0]["timestamp"], "2026-11-21T12:00:00+07:00");
     server.stop();
     verify(&data);
+}
+
+/// Whether a file of the event log in `data` holds this text. A file may be replaced meanwhile.
+fn holds(data: &Path, text: &str) -> bool {
+    let files = std::fs::read_dir(data.join("events")).unwrap();
+    let content = |path| std::fs::read(path).unwrap_or_default();
+    let mut contents = files.map(|file| content(file.unwrap().path()));
+    contents.any(|bytes| String::from_utf8_lossy(&bytes).contains(text))
+}
+
+#[test]
+fn what_is_forgotten_leaves_the_disk_at_once_or_after_a_kill_and_later_backups_lack_it() {
+    for is_killed in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut server = Server::start(&data);
+        publish(&server, &EVENT.replace("10", "\"to be forgotten\""));
+        publish(&server, &EVENT.replace("orders", "others").replace("10", "\"to be kept\""));
+        assert!(holds(&data, "to be forgotten") && holds(&data, "to be kept"));
+        let forget = |server: &Server, topic| {
+            run(["events", "forget", "--topic", topic, "--yes", "--url", &server.url])
+        };
+        let said = forget(&server, "orders");
+        assert!(said.status.success(), "{}", stderr(&said));
+        if is_killed {
+            server.kill();
+            server = Server::start(&data);
+        }
+        wait_for("the bytes to go", || (!holds(&data, "to be forgotten")).then_some(()));
+        let target = folder.path().join("backup");
+        let taken = run(["backup", target.to_str().unwrap(), "--data", data.to_str().unwrap()]);
+        assert!(taken.status.success(), "{}", stderr(&taken));
+        for directory in [&data, &target] {
+            assert!(!holds(directory, "to be forgotten") && holds(directory, "to be kept"));
+            let events = &verify(directory)["events"];
+            assert_eq!((&events["forgotten"], &events["still_stored"]), (&json!(1), &json!(0)));
+        }
+        let said = forget(&server, "nobody-knows");
+        assert_eq!(said.status.code(), Some(1));
+        assert!(stdout(&said).starts_with("Nothing was forgotten"), "{}", stdout(&said));
+        server.stop();
+    }
 }
 
 /// `kilat serve` at an address that stays the same from life to life.
