@@ -153,13 +153,24 @@ impl<'a> Rounds<'a> {
     }
 
     /// Begins to read ids. An input that is not open when the check is to end, such as a pipe that
-    /// nobody writes to, is no mistake: the run begins, and says why it ended.
+    /// nobody writes to, is no mistake: the run begins, and says why it ended. Files that name no
+    /// id are one; a pipe may well bring none.
     pub(super) fn open_ids(&self, inputs: Vec<IdInput>, seen: Seen) -> Result<Ids, ClientError> {
         let Rounds { options, plan, runtime, .. } = self;
+        let files = only_files(&inputs);
         let mut ids = Ids::start(inputs, seen, options.lang)?;
+        let opened = async {
+            ids.opened().await?;
+            match files {
+                Some(files) if ids.is_blank().await => {
+                    Err(ClientError::Usage(options.lang.say("ids.none", &[("files", &files)])))
+                }
+                _ => Ok(()),
+            }
+        };
         runtime.block_on(async {
             tokio::select! {
-                opened = ids.opened() => opened,
+                opened = opened => opened,
                 () = options.stop.until(Urgency::Soon) => Ok(()),
                 () = passed(plan.pace.deadline) => Ok(()),
             }
@@ -171,10 +182,6 @@ impl<'a> Rounds<'a> {
     /// them have ended, and a mistake must not leave a run in it. What is read only once is left
     /// alone.
     fn try_files(&self, inputs: &[IdInput]) -> Result<(), ClientError> {
-        let is_read_once = |path: &Path| {
-            let kind = path.metadata().map(|file| file.file_type());
-            kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket())
-        };
         let is_file =
             |input: &&IdInput| matches!(input, IdInput::File { path, .. } if !is_read_once(path));
         let files = inputs.iter().filter(is_file).cloned().collect();
@@ -364,6 +371,22 @@ impl<'a> Rounds<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether what is read of `path` is gone then: a pipe, a device or a socket.
+fn is_read_once(path: &Path) -> bool {
+    let kind = path.metadata().map(|file| file.file_type());
+    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket())
+}
+
+/// The names of the inputs when all are files, whose end is near.
+fn only_files(inputs: &[IdInput]) -> Option<String> {
+    let name = |input: &IdInput| match input {
+        IdInput::File { path, .. } if !is_read_once(path) => Some(path.display().to_string()),
+        _ => None,
+    };
+    let names: Vec<String> = inputs.iter().map(name).collect::<Option<_>>()?;
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Returns when so much time has passed; never, without an end.

@@ -122,6 +122,17 @@ impl Ids {
         (&mut self.opened).await.unwrap_or_else(untold)
     }
 
+    /// Whether there is no id at all. Before the first [`Ids::next`]; waits for the input. May be
+    /// dropped while it waits.
+    pub(crate) async fn is_blank(&self) -> bool {
+        loop {
+            match self.queue.is_blank() {
+                Some(is_blank) => return is_blank,
+                None => self.queue.filled().await,
+            }
+        }
+    }
+
     /// The next id and its index among those that this stream gives, from 0; `None` after the
     /// last. Waits for the input. May be dropped while it waits: nothing is lost.
     ///

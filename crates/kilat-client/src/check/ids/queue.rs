@@ -97,6 +97,14 @@ impl Queue {
         }
     }
 
+    /// Whether the input ended well without any id, not even one that had come before; `None`
+    /// while that is not known. Takes nothing.
+    pub(super) fn is_blank(&self) -> Option<bool> {
+        let inside = self.lock();
+        let has_come = !inside.ids.is_empty() || inside.skipped > 0 || inside.error.is_some();
+        (has_come || inside.is_ended).then_some(!has_come)
+    }
+
     /// Waits until another look may find something.
     pub(super) async fn filled(&self) {
         self.filled.notified().await;

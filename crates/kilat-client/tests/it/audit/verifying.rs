@@ -81,6 +81,27 @@ fn what_is_damaged_is_said_beside_the_total() {
     assert!(said.contains("damaged ones too: 1 found, 1 not found"), "{said}");
 }
 
+#[test]
+fn a_log_without_a_run_and_one_without_an_end_are_not_called_whole() {
+    let said = |text: &str| {
+        let checked = verify(tempfile_with(text).path(), None, Lang::English).unwrap();
+        (checked.holds(), checked.text(Lang::English))
+    };
+    let (holds, text) = said("");
+    assert!(!holds && text.contains("holds no run"), "{text}");
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    record(&audit, &["a", "b"]);
+    finish(audit);
+    let whole = rig.text();
+    let (holds, text) = said(&whole);
+    assert!(holds && text.contains("nothing is changed, missing"), "{text}");
+    let cut = whole.trim_end().rfind('\n').unwrap() + 1;
+    let (holds, text) = said(&whole[..cut]);
+    assert!(holds && text.contains("only the seal can tell"), "{text}");
+    assert!(!text.contains("missing"), "{text}");
+}
+
 /// Where a child finds its log; without it, it is no child.
 const LONG_LOG: &str = "KILAT_AUDIT_LONG_LOG";
 

@@ -87,10 +87,16 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Nothing is missing, changed, added or doubled, as far as can be told.
+    /// Something is there, and nothing of it is missing, changed, added or doubled, as far as can
+    /// be told.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.faults == 0 && self.sealed != Some(false)
+        self.faults == 0 && self.sealed != Some(false) && !self.is_void()
+    }
+
+    /// There is no run that could hold.
+    fn is_void(&self) -> bool {
+        self.runs == 0 && !self.is_text
     }
 
     pub(super) fn fault(&mut self, line: u64, what: What) {
@@ -152,7 +158,10 @@ impl Checked {
             _ if self.faults > 0 => "audit.verify.damaged",
             Some(false) => "audit.verify.other_seal",
             Some(true) => "audit.verify.sealed",
+            None if self.is_void() => "audit.verify.void",
             None if self.is_text => "audit.verify.text",
+            // An end that was cut off looks like a process that died.
+            None if self.open_runs > 0 => "audit.verify.holds_so_far",
             None => "audit.verify.holds",
         }
     }

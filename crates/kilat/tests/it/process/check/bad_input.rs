@@ -43,9 +43,16 @@ fn options_that_cannot_be() {
 fn ids_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("ids.csv"), "id,name\n1,a\n").unwrap();
+    fs::write(folder.path().join("empty.txt"), "").unwrap();
+    fs::write(folder.path().join("blank.txt"), "\n \n").unwrap();
+    fs::write(folder.path().join("head.csv"), "id,name\n").unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
     for (arguments, says) in [
         (&["stock", "--file=none.txt"][..], "none.txt"),
+        (&["stock", "--file=empty.txt"], "there is no id in empty.txt"),
+        (&["stock", "--file=empty.txt", "--file=blank.txt"], "no id in empty.txt, blank.txt"),
+        (&["stock", "--file=head.csv", "--column=id"], "no id in head.csv"),
+        (&["stock", "--file=empty.txt", "--resume"], "no id in empty.txt"),
         (&["stock", "--file=folder"], "folder"),
         (&["stock", "--file=ids.csv"], "--column"),
         (&["stock", "--file=ids.csv", "--column=sku"], "sku"),
