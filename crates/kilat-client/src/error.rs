@@ -8,6 +8,8 @@ use std::fmt;
 pub enum ClientError {
     /// Fix the command, the configuration or the file, then call again.
     Usage(String),
+    /// The admin token is needed and none was given.
+    NoAdminToken(String),
     /// Nothing answers there; start the server or wait, then call again.
     Unreachable(String),
     /// The server understood and said no; the sentence says why.
@@ -20,11 +22,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Exit code of a command that ends with this error: 2 for usage, else 1.
+    /// Exit code of a command that ends with this error: 2 for usage and a missing token, else 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            ClientError::Usage(_) => 2,
+            ClientError::Usage(_) | ClientError::NoAdminToken(_) => 2,
             _ => 1,
         }
     }
@@ -33,6 +35,7 @@ impl ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ClientError::Usage(message)
+        | ClientError::NoAdminToken(message)
         | ClientError::Unreachable(message)
         | ClientError::Refused(message)
         | ClientError::Fault(message)

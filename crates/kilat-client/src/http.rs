@@ -89,7 +89,7 @@ impl CallError {
                 lang.say("error.unreachable", &[("url", &url), ("why", why)]),
             ),
             CallError::Refused { status, problem } => {
-                ClientError::Refused(explain_refusal(*status, problem.as_deref(), lang))
+                ClientError::Refused(explain_refusal(url, *status, problem.as_deref(), lang))
             }
             CallError::Unreadable(why) => {
                 ClientError::Fault(lang.say("error.unreadable", &[("url", &url), ("why", why)]))
@@ -98,9 +98,12 @@ impl CallError {
     }
 }
 
-fn explain_refusal(status: u16, problem: Option<&Problem>, lang: Lang) -> String {
+fn explain_refusal(url: &str, status: u16, problem: Option<&Problem>, lang: Lang) -> String {
     let Some(problem) = problem else {
-        return lang.say("error.refused_bare", &[("status", &status)]);
+        // Kilat has no such answer without a reason: somebody else listens there.
+        let is_foreign = matches!(status, 404 | 405);
+        let key = if is_foreign { "error.not_kilat" } else { "error.refused_bare" };
+        return lang.say(key, &[("url", &url), ("status", &status)]);
     };
     let reason = problem.detail.as_deref().unwrap_or(problem.title.as_ref()).trim_end_matches('.');
     let mut text = lang
@@ -187,16 +190,25 @@ impl Api {
             }
             None => self.agent.run(request.body(()).map_err(unreadable)?),
         };
-        let mut reply = reply.map_err(|e| CallError::Unreachable(e.to_string()))?;
+        let mut reply = reply.map_err(|e| CallError::Unreachable(reason(&e)))?;
         let status = reply.status().as_u16();
         let body =
-            reply.body_mut().read_to_vec().map_err(|e| CallError::Unreachable(e.to_string()))?;
+            reply.body_mut().read_to_vec().map_err(|e| CallError::Unreachable(reason(&e)))?;
         if (200..300).contains(&status) {
             return Ok((status, body));
         }
         let problem = serde_json::from_slice(&body).ok();
         Err(CallError::Refused { status, problem })
     }
+}
+
+/// Why no answer came, without what only a programmer reads: the number of a system's error.
+pub(crate) fn reason(error: &ureq::Error) -> String {
+    let text = match error {
+        ureq::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
 /// Decodes an answer.

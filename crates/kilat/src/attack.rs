@@ -93,9 +93,10 @@ pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
     stop_on_interrupt(&cancel)?;
     let mut output = if args.quiet { Output::quiet(lang) } else { Output::stderr(lang) };
     let (json, html) = (args.json, args.html.clone());
+    let explain = args.operator.explainer(lang);
     let options = options(args, lang, Arc::clone(&cancel))?;
-    let report = kilat_client::attack::run(&options, &mut output)?;
-    print(&format!("{}\n", if json { report.to_json() } else { report.to_text(lang) }))?;
+    let report = kilat_client::attack::run(&options, &mut output).map_err(explain)?;
+    print(&if json { format!("{}\n", report.to_json()) } else { report.to_text(lang) })?;
     // Last, so that a file that can't be written does not cost the result.
     if let Some(path) = html {
         std::fs::write(&path, report.to_html(lang)).map_err(|e| {

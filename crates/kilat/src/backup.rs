@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::interrupt::{INTERRUPTED, stop_on_interrupt};
 use crate::lang::{Lang, say};
 use crate::output::print;
+use crate::readable::{expect_readable, is_kept, kept};
 use crate::secrets::KEPT_FILES;
 use crate::verify::{content_of, events_text, sale_line, sales_json};
 use clap::Args;
@@ -59,6 +60,7 @@ struct Say {
 /// # Errors
 /// [`Failure`]: exit code 2 when something else must be asked for, else 1; 130 after Ctrl-C.
 pub(crate) fn backup(args: BackupArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    expect_readable(&args.data, lang)?;
     let options = BackupOptions {
         data: args.data,
         target: args.target,
@@ -71,7 +73,7 @@ pub(crate) fn backup(args: BackupArgs, lang: Lang) -> Result<ExitCode, Failure> 
     match done {
         Ok(done) if args.say.json => print(&format!("{}\n", backup_json(&options, &done))),
         Ok(done) => print(&backup_text(&options, &done, lang)),
-        Err(error) => failed(error),
+        Err(error) => failed(error, lang),
     }
 }
 
@@ -80,6 +82,7 @@ pub(crate) fn backup(args: BackupArgs, lang: Lang) -> Result<ExitCode, Failure> 
 /// # Errors
 /// As [`backup`].
 pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    expect_readable(&args.backup, lang)?;
     let mut progress = Progress::start(args.say.quiet, lang)?;
     let mut advance = |bytes| progress.advance(bytes);
     let done = kilat_engine::restore(&args.backup, &args.data, content_of, &mut advance);
@@ -87,18 +90,26 @@ pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> Result<ExitCode, Failur
     match done {
         Ok(done) if args.say.json => print(&format!("{}\n", restore_json(args, &done))),
         Ok(done) => print(&restore_text(args, &done, lang)),
-        Err(error) => failed(error),
+        Err(error) => failed(error, lang),
     }
 }
 
-fn failed(error: BackupError) -> Result<ExitCode, Failure> {
+fn failed(error: BackupError, lang: Lang) -> Result<ExitCode, Failure> {
     match error {
         BackupError::Stopped => {
             Failure::failed(error).report();
             Ok(ExitCode::from(INTERRUPTED))
         }
-        other if other.is_usage() => Err(Failure::usage(other)),
-        other => Err(Failure::failed(other)),
+        other => Err(of_backup(other, lang)),
+    }
+}
+
+/// What rights keep back is not damaged: something else must be asked for.
+pub(crate) fn of_backup(error: BackupError, lang: Lang) -> Failure {
+    match &error {
+        BackupError::Io { path, doing: "read", source } if is_kept(source) => kept(path, lang),
+        other if other.is_usage() => Failure::usage(error),
+        _ => Failure::failed(error),
     }
 }
 

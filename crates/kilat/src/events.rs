@@ -51,6 +51,7 @@ struct ForgetArgs {
 /// [`Failure`] when it can't be carried out, or was not agreed to.
 pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let Action::Forget(args) = args.action;
+    let explain = args.operator.explainer(lang);
     let options = ForgetOptions {
         access: args.operator.access(TIMEOUT)?,
         topic: args.topic,
@@ -65,6 +66,7 @@ pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let forgot = forget(&options)?;
     let printed = print(&forgot.text)?;
     Ok(if forgot.something { printed } else { ExitCode::FAILURE })
+    print(&forget(&options).map_err(explain)?)
 }
 
 /// Explains and asks; without a terminal nobody can answer.

@@ -27,6 +27,7 @@ mod operator;
 mod otlp;
 mod output;
 mod publish;
+mod readable;
 mod repeats;
 mod sale;
 mod secrets;

@@ -1,9 +1,10 @@
 //! Whom a command of an operator talks to, and the admin token that it shows there.
 
 use crate::failure::Failure;
-use crate::secrets::find_admin_token;
+use crate::lang::{Lang, say};
+use crate::secrets::{ADMIN_TOKEN_FILE, find_admin_token};
 use clap::Args;
-use kilat_client::{Access, Token};
+use kilat_client::{Access, ClientError, Token};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,5 +43,16 @@ impl OperatorArgs {
     pub(crate) fn access(self, timeout: Duration) -> Result<Access, Failure> {
         let token = find_admin_token(self.admin_token, &self.data)?.map(Token::from);
         Ok(Access { url: self.url, token, timeout })
+    }
+
+    /// Says where the admin token was looked for, if that is what was lacking.
+    pub(crate) fn explainer(&self, lang: Lang) -> impl Fn(ClientError) -> Failure + use<> {
+        let file = self.data.join(ADMIN_TOKEN_FILE);
+        move |error| match error {
+            ClientError::NoAdminToken(_) => {
+                Failure::usage(say!(lang, "operator.no_token", file = file.display()))
+            }
+            other => other.into(),
+        }
     }
 }

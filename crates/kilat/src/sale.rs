@@ -114,6 +114,7 @@ struct Draft {
 /// # Errors
 /// [`Failure`] with what is wrong and what to do.
 pub(crate) fn run(args: SaleArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    let explain = args.operator.explainer(lang);
     let options = SaleOptions {
         access: args.operator.access(TIMEOUT)?,
         action: action(args.action),
@@ -121,8 +122,7 @@ pub(crate) fn run(args: SaleArgs, lang: Lang) -> Result<ExitCode, Failure> {
         json: args.json,
         lang,
     };
-    print(&kilat_client::sale::run(&options)?)?;
-    Ok(ExitCode::SUCCESS)
+    print(&kilat_client::sale::run(&options).map_err(explain)?)
 }
 
 fn action(action: Action) -> SaleAction {

@@ -1,12 +1,13 @@
 //! `kilat verify`: is a data directory whole, does every sale conserve its supply, is every event
 //! stored once and still what was published? Of a check's log: is each record what was written?
 
-use crate::backup::manifest_json;
+use crate::backup::{manifest_json, of_backup};
 use crate::cli::VerifyArgs;
 use crate::failure::Failure;
 use crate::lang::{Lang, say};
 use crate::memory;
 use crate::output::print;
+use crate::readable::{expect_readable, is_kept, kept};
 use kilat_api::event::{Buffers, Form, OnInvalid, read};
 use kilat_engine::{BackupCheck, Content, Sale, StoredEvent, Verified};
 use std::ops::ControlFlow;
@@ -20,10 +21,10 @@ use std::process::ExitCode;
 pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     memory::in_large_pages();
     let path = args.path.display();
-    let metadata = args
-        .path
-        .metadata()
-        .map_err(|why| Failure::usage(say!(lang, "verify.unreadable", path = path, why = why)))?;
+    let metadata = args.path.metadata().map_err(|why| match is_kept(&why) {
+        true => kept(&args.path, lang),
+        false => Failure::usage(say!(lang, "verify.unreadable", path = path, why = why)),
+    })?;
     if metadata.is_file() {
         return verify_log(args, lang);
     }
@@ -33,30 +34,29 @@ pub(crate) fn run(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if args.seal.is_some() {
         return Err(Failure::usage(say!(lang, "verify.seal")));
     }
-    let backup = check_backup(&args.path)?;
+    expect_readable(&args.path, lang)?;
+    let backup = check_backup(&args.path, lang)?;
     let found =
         kilat_engine::verify(&args.path, content_of).map_err(|error| match error.is_missing() {
             true => Failure::usage(say!(lang, "verify.no_data", path = path)),
             false => Failure::usage(error),
         })?;
+    let is_as_made = backup.as_ref().is_none_or(|backup| backup.findings.is_empty());
     print(&if args.json {
         let mut value = as_json(&found);
         value["backup"] = backup.as_ref().map(backup_json).into();
         format!("{value}\n")
     } else {
         backup.as_ref().map(|backup| backup_text(backup, lang)).unwrap_or_default()
-            + &as_text(&found, lang)
+            + &as_text(&found, is_as_made, lang)
     })?;
-    let is_as_made = backup.is_none_or(|backup| backup.findings.is_empty());
     Ok(if found.holds() && is_as_made { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Of a backup, also its files.
-fn check_backup(path: &Path) -> Result<Option<BackupCheck>, Failure> {
+fn check_backup(path: &Path, lang: Lang) -> Result<Option<BackupCheck>, Failure> {
     let mut go_on = |_| ControlFlow::Continue(());
-    kilat_engine::check_backup(path, &mut go_on).map_err(|error| {
-        if error.is_usage() { Failure::usage(error) } else { Failure::failed(error) }
-    })
+    kilat_engine::check_backup(path, &mut go_on).map_err(|error| of_backup(error, lang))
 }
 
 fn backup_json(backup: &BackupCheck) -> serde_json::Value {
@@ -70,15 +70,12 @@ fn backup_text(backup: &BackupCheck, lang: Lang) -> String {
     let what = say!(lang, "verify.backup", begun = begun, by = by);
     let findings: String =
         backup.findings.iter().map(|finding| format!("  ✗ {finding}\n")).collect();
-    let verdict = match backup.findings.is_empty() {
-        true => say!(
-            lang,
-            "verify.backup_holds",
-            files = lang.number(backup.manifest.files.len() as u64)
-        ),
-        false => say!(lang, "verify.backup_changed"),
+    let files = lang.number(backup.manifest.files.len() as u64);
+    let holds = match backup.findings.is_empty() {
+        true => format!("{}\n", say!(lang, "verify.backup_holds", files = files)),
+        false => String::new(),
     };
-    format!("{what}\n{findings}{verdict}\n")
+    format!("{what}\n{findings}{holds}")
 }
 
 fn verify_log(args: &VerifyArgs, lang: Lang) -> Result<ExitCode, Failure> {
@@ -102,7 +99,8 @@ pub(crate) fn content_of(event: &StoredEvent) -> Option<Content> {
     done.ok().and(content).or(Some(Content::of(b"")))
 }
 
-fn as_text(found: &Verified, lang: Lang) -> String {
+/// What was found, with one verdict, the last line. A backup must also be as it was made.
+fn as_text(found: &Verified, is_as_made: bool, lang: Lang) -> String {
     let read = if found.corruption.is_none() { "verify.journal" } else { "verify.until" };
     let mut text = format!(
         "{}\n",
@@ -130,6 +128,7 @@ fn as_text(found: &Verified, lang: Lang) -> String {
         .or_else(|| found.events.corruption.as_ref().map(ToString::to_string));
     let verdict = match &damage {
         Some(damage) => say!(lang, "verify.damaged", damage = damage),
+        None if found.holds() && !is_as_made => say!(lang, "verify.backup_changed"),
         None if found.holds() => say!(lang, "verify.holds", chain = found.chain),
         None if !found.events.holds() => say!(lang, "verify.events_wrong"),
         None if !found.copies_hold => say!(lang, "verify.copies_wrong"),

@@ -57,6 +57,9 @@ pub const CHECKS: &[&str] = &[
     "replies_as_asked",
 ];
 
+/// Why a check over nothing is skipped.
+const NOTHING: &str = "nothing_to_check";
+
 /// What the proof found.
 pub(crate) struct Proof {
     pub after: Option<Audit>,
@@ -231,8 +234,8 @@ impl Court<'_> {
         let sold = audit.sold.saturating_sub(self.before.sold);
         let most = if self.plan.is_rehearsal { ours + possible } else { u64::MAX };
         let holds = audit.sold >= self.before.sold && (ours..=most).contains(&sold);
-        let name = "sold_is_acknowledged";
-        decide(name, holds, &[("sold", sold), ("acknowledged", ours), ("possible", possible)])
+        let figures = [("sold", sold), ("acknowledged", ours), ("possible", possible)];
+        decide_over(sold + ours + possible, "sold_is_acknowledged", holds, &figures)
     }
 
     fn check_never_oversold(&self, aftermath: &Aftermath, audit: &Audit) -> Check {
@@ -253,6 +256,9 @@ impl Court<'_> {
         let sold_out = tally.refusals(Code::SoldOut);
         let quantity = u64::from(self.plan.quantity);
         let figures = [("available", audit.available), ("sold_out", sold_out)];
+        if sold_out == 0 && tally.acknowledged == 0 {
+            return skipped(name, NOTHING, &figures);
+        }
         let wanted = tally.acknowledged * quantity;
         if sold_out == 0 && wanted < self.before.available {
             return skipped(name, "demand_too_low", &figures);
@@ -265,20 +271,21 @@ impl Court<'_> {
     }
 
     fn check_orders(&self, orders: &ReadBack, audit: &Audit, again: &Audit) -> [Check; 3] {
-        let existing = promised_always("acknowledged_exist", &orders.existing);
+        let existing = promised("acknowledged_exist", &orders.existing);
         if !self.is_admin {
             let why = "no_admin_token";
             return [existing, skipped("no_strays", why, &[]), skipped("orders_add_up", why, &[])];
         }
         let figures = [("strays", orders.strays.broken), ("of_unknown", orders.of_unknown)];
-        let mut strays = decide("no_strays", orders.strays.broken == 0, &figures);
+        let listed = orders.sequence.checked + orders.sequence.broken + orders.strays.broken;
+        let mut strays = decide_over(listed, "no_strays", orders.strays.broken == 0, &figures);
         strays.evidence.clone_from(&orders.strays.examples);
         // Sold units only grow, so the listing must lie between two readings.
-        let listed = orders.confirmed_units;
-        let holds = (audit.sold..=again.sold).contains(&listed) && orders.sequence.broken == 0;
+        let units = orders.confirmed_units;
+        let holds = (audit.sold..=again.sold).contains(&units) && orders.sequence.broken == 0;
         let figures =
-            [("listed", listed), ("sold", again.sold), ("orders", orders.sequence.checked)];
-        let mut sums = decide("orders_add_up", holds, &figures);
+            [("listed", units), ("sold", again.sold), ("orders", orders.sequence.checked)];
+        let mut sums = decide_over(listed + again.sold, "orders_add_up", holds, &figures);
         sums.evidence.clone_from(&orders.sequence.examples);
         [existing, strays, sums]
     }
@@ -311,7 +318,17 @@ fn check_unique(acks: &mut [Ack]) -> Check {
     for pair in acks.windows(2).filter(|pair| pair[0].sequence == pair[1].sequence) {
         doubles.broke("same_sequence_twice", format!("{:032x} {:032x}", pair[0].id, pair[1].id));
     }
-    promised_always("unique", &doubles)
+    promised("unique", &doubles)
+}
+
+/// A check over `count` things, skipped when there was none. What does not hold is never skipped.
+fn decide_over(
+    count: u64,
+    name: &'static str,
+    holds: bool,
+    figures: &[(&'static str, u64)],
+) -> Check {
+    if count == 0 && holds { skipped(name, NOTHING, figures) } else { decide(name, holds, figures) }
 }
 
 pub(crate) fn decide(name: &'static str, holds: bool, figures: &[(&'static str, u64)]) -> Check {
@@ -332,7 +349,7 @@ fn skipped(name: &'static str, why: &'static str, figures: &[(&'static str, u64)
 /// A check of promises, skipped when there was none to look at.
 fn promised(name: &'static str, promises: &Promises) -> Check {
     if promises.checked == 0 && promises.broken == 0 {
-        return skipped(name, "nothing_to_check", &[("checked", 0), ("broken", 0)]);
+        return skipped(name, NOTHING, &[("checked", 0), ("broken", 0)]);
     }
     promised_always(name, promises)
 }

@@ -18,7 +18,8 @@ pub(crate) const REPORT_VERSION: u32 = 1;
 pub struct AttackReport {
     /// Version of this form, 1.
     pub version: u32,
-    /// Every check passed or could not be made, and the sale could be read.
+    /// Every check passed or could not be made, the sale could be read, and there was something
+    /// to prove: an order was accepted, or the sale was sold out and buyers were told so.
     pub proven: bool,
     /// The attack was stopped early; what was done until then is proven.
     pub cancelled: bool,
@@ -159,7 +160,7 @@ pub(crate) fn write(
     let is_whole = proof.checks.iter().all(|check| check.result != CheckResult::Failed);
     AttackReport {
         version: REPORT_VERSION,
-        proven: is_whole && proof.after.is_some(),
+        proven: is_whole && proof.after.is_some() && is_about_something(tally, &proof),
         cancelled: aftermath.cancelled,
         rehearsal_closed: None,
         started_at,
@@ -175,6 +176,16 @@ pub(crate) fn write(
         timeline_step_ms: tally.timeline.step_ms,
         timeline: timeline(tally),
     }
+}
+
+/// A sale that takes no order, because it is closed or paused, proves nothing. One that was sold
+/// out before is proven to stay so.
+fn is_about_something(tally: &Tally, proof: &Proof) -> bool {
+    let stays_sold_out = || {
+        let mut checks = proof.checks.iter();
+        checks.any(|c| c.name == "sold_to_the_last" && c.result == CheckResult::Passed)
+    };
+    tally.acknowledged > 0 || stays_sold_out()
 }
 
 fn setup(plan: &Plan) -> Setup {

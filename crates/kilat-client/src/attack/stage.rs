@@ -17,7 +17,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(10);
 /// Makes the rehearsal sale if one is asked for; else tries whether the token is good.
 ///
 /// # Errors
-/// [`ClientError::Usage`] for a rehearsal without an admin token, else what the server said.
+/// [`ClientError::NoAdminToken`] for a rehearsal without an admin token, else what the server said.
 pub(crate) fn prepare(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(), ClientError> {
     if plan.is_rehearsal {
         return make_rehearsal(api, plan, options);
@@ -65,7 +65,7 @@ fn try_token(api: &Api, plan: &Plan) -> Result<(), CallError> {
 fn make_rehearsal(api: &Api, plan: &Plan, options: &AttackOptions) -> Result<(), ClientError> {
     let lang = options.lang;
     if !api.has_token() {
-        return Err(ClientError::Usage(lang.say("error.rehearsal_token", &[])));
+        return Err(ClientError::NoAdminToken(lang.say("error.rehearsal_token", &[])));
     }
     let request = SaleRequest {
         id: plan.sale.clone(),

@@ -35,7 +35,10 @@ impl AttackReport {
         let Some(after) = self.after.as_ref().filter(|_| self.proven) else {
             let failed = self.checks.iter().filter(|check| check.result == CheckResult::Failed);
             let names: Vec<String> = failed.map(|check| check.title(lang)).collect();
-            return lang.say("report.not_proven", &[("checks", &names.join(", "))]);
+            return match names.is_empty() {
+                true => self.nothing_accepted(lang),
+                false => lang.say("report.not_proven", &[("checks", &names.join(", "))]),
+            };
         };
         let key = if self.cancelled { "report.proven_cancelled" } else { "report.proven" };
         let sold = after.sold.saturating_sub(self.before.sold);
@@ -47,6 +50,17 @@ impl AttackReport {
                 ("available", &lang.number(after.available)),
             ],
         )
+    }
+
+    /// The verdict when nothing failed because nothing was sold, with what was said instead.
+    fn nothing_accepted(&self, lang: Lang) -> String {
+        let refusals = self.orders.refusals.iter();
+        let list: Vec<String> =
+            refusals.map(|(code, &count)| format!("{} × {code}", lang.number(count))).collect();
+        match list.is_empty() {
+            true => lang.say("report.nothing_asked", &[]),
+            false => lang.say("report.nothing_accepted", &[("list", &list.join(", "))]),
+        }
     }
 
     fn headline(&self, lang: Lang) -> String {

@@ -70,11 +70,15 @@ pub struct Forgot {
 ///
 /// # Errors
 /// [`ClientError::Usage`] without a topic and an age, or a wrong token;
+/// [`ClientError::NoAdminToken`] without one;
 /// [`ClientError::Refused`] with the server's reason.
 pub fn forget(options: &ForgetOptions) -> Result<Forgot, ClientError> {
     let lang = options.lang;
     options.check()?;
     let api = Api::new(&options.access, lang)?;
+    if !api.has_token() {
+        return Err(ClientError::NoAdminToken(lang.say("error.no_admin_token", &[])));
+    }
     let request = ForgetRequest {
         topic: options.topic.clone(),
         older_than_seconds: options.older_than.map(|age| age.as_secs()),

@@ -77,6 +77,7 @@ pub struct SaleOptions {
 ///
 /// # Errors
 /// [`ClientError::Usage`] for flags or a file with mistakes, each named;
+/// [`ClientError::NoAdminToken`] for a change without it;
 /// [`ClientError::Refused`] with the server's reason and fields;
 /// [`ClientError::Unreachable`] when nothing answers.
 pub fn run(options: &SaleOptions) -> Result<String, ClientError> {
@@ -173,6 +174,10 @@ impl Desk<'_> {
         if !is_idempotency_key(&key) {
             let message = self.options.lang.say("error.key", &[]);
             return Err(ClientError::Usage(message));
+        }
+        if !self.api.has_token() {
+            let message = self.options.lang.say("error.no_admin_token", &[]);
+            return Err(ClientError::NoAdminToken(message));
         }
         // Strings and numbers only: nothing in it can fail to be written.
         let body = serde_json::to_vec(body).unwrap_or_default();

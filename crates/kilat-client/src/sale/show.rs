@@ -50,8 +50,8 @@ pub(crate) fn one(sale: &SaleReply, lang: Lang) -> String {
         ("held", lang.number(sale.held)),
         ("sold", lang.number(sale.sold)),
         ("per_customer", limit.unwrap_or_else(|| label("no_limit", lang))),
-        ("opens_at", time(sale.opens_at, "now", lang)),
-        ("closes_at", time(sale.closes_at, "never", lang)),
+        ("opens_at", time(sale.opens_at)),
+        ("closes_at", time(sale.closes_at)),
         ("hold_seconds", lang.number(sale.hold_seconds.into())),
     ];
     for (name, value) in rows {
@@ -72,6 +72,7 @@ fn price(sale: &SaleReply) -> String {
     format!("{} {}", sale.price.amount, sale.price.currency)
 }
 
-fn time(at: Option<Timestamp>, none: &str, lang: Lang) -> String {
-    at.map_or_else(|| label(none, lang), |at| at.to_string())
+/// A dash where no time was set: an open sale does not open "now", nor does a closed one.
+fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "–".to_owned(), |at| at.to_string())
 }

@@ -1,6 +1,7 @@
 //! The proof must hold for every honest server, however unlucky, and fail for every liar.
 
 use crate::fake::{ADMIN, Fake, Fault};
+use crate::standin::{self, Next, StandIn};
 use kilat_client::attack::{self, AttackOptions, AttackReport, CheckResult, Output};
 use kilat_client::{ClientError, Lang, Token};
 use std::sync::atomic::Ordering;
@@ -169,6 +170,30 @@ fn too_little_demand_is_said_and_not_a_failure() {
 }
 
 #[test]
+fn a_sale_that_takes_no_order_proves_nothing() {
+    let fake = Fake::start(Fault::None);
+    fake.make_sale("s", 50, Some(1));
+    let on = |sale: &str| AttackOptions { sale: Some(sale.to_owned()), ..options(&fake) };
+    for (state, list) in [("closed", "120 × closed"), ("paused", "120 × paused")] {
+        fake.switch("s", state);
+        let report = run(&on("s"));
+        assert!(!report.proven(), "{}", report.to_text(Lang::English));
+        assert_eq!(failed(&report), [""; 0]);
+        let verdict = report.verdict(Lang::English);
+        assert_eq!(verdict, format!("NOT PROVEN: no order was accepted ({list})"));
+        assert!(report.verdict(Lang::Indonesian).starts_with("TIDAK TERBUKTI: tidak ada"));
+        let passed = report.checks.iter().filter(|c| c.result == CheckResult::Passed);
+        let passed: Vec<&str> = passed.map(|c| c.name).collect();
+        assert_eq!(passed, ["conserved", "never_oversold"], "the others look at nothing");
+    }
+    // Nothing is sold here either, but every buyer was told why, and that is proven.
+    fake.make_sale("gone", 1, None);
+    fake.buy_as_stranger("gone", "stranger");
+    let report = run(&on("gone"));
+    assert!(report.proven(), "{}", report.to_text(Lang::English));
+}
+
+#[test]
 fn strangers_on_an_existing_sale_do_not_disturb() {
     let fake = Fake::start(Fault::None);
     fake.make_sale("s", 50, Some(1));
@@ -279,7 +304,7 @@ fn what_can_not_start_says_so() {
     let mut fake = Fake::start(Fault::None);
     let error = start(&AttackOptions { admin_token: None, ..options(&fake) });
     assert!(
-        matches!(&error, ClientError::Usage(text) if text.contains("KILAT_ADMIN_TOKEN")),
+        matches!(&error, ClientError::NoAdminToken(text) if text.contains("KILAT_ADMIN_TOKEN")),
         "{error}"
     );
     let error = start(&AttackOptions { admin_token: Some(Token::from("wrong")), ..options(&fake) });
@@ -299,8 +324,20 @@ fn what_can_not_start_says_so() {
     );
     fake.server.kill();
     let error = start(&options(&fake));
-    assert!(matches!(&error, ClientError::Unreachable(_)), "{error}");
+    assert!(
+        matches!(&error, ClientError::Unreachable(text) if text.contains("onnection refused;")),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), 1);
+    let foreign = StandIn::start(|mut stream, _| {
+        std::io::Write::write_all(&mut stream, standin::reply(404, &[], "{}").as_bytes())?;
+        Ok(Next::Read)
+    });
+    for sale in [None, Some("s".to_owned())] {
+        let error = start(&AttackOptions { url: foreign.url(), sale, ..options(&fake) });
+        let said = format!("{} is not a Kilat server", foreign.url());
+        assert!(error.to_string().starts_with(&said), "{error}");
+    }
 }
 
 #[test]

@@ -107,6 +107,11 @@ impl Fake {
         self.state.sales.lock().unwrap().values().filter_map(|sale| sale.state.clone()).collect()
     }
 
+    /// Switches a sale as if somebody had done so before.
+    pub(crate) fn switch(&self, id: &str, state: &str) {
+        self.state.sales.lock().unwrap().get_mut(id).unwrap().state = Some(state.to_owned());
+    }
+
     /// Lets a stranger buy.
     pub(crate) fn buy_as_stranger(&self, id: &str, customer: &str) {
         let mut sales = self.state.sales.lock().unwrap();

@@ -51,7 +51,7 @@ fn the_life_of_a_sale() {
                 opens_at: Some("2026-12-01T09:00:00+07:00".to_owned()),
                 closes_at: Some("never".to_owned()),
             },
-            &["2026-12-01T02:00:00Z", "never"],
+            &["2026-12-01T02:00:00Z", "–"],
         ),
         (SaleAction::Show { sale: phone() }, &["2026-12-01T02:00:00Z"]),
         (SaleAction::List, &["phone", "1,500"]),
@@ -177,6 +177,20 @@ fn a_wrong_token_and_a_missing_sale_are_told_apart() {
     })
     .unwrap_err();
     assert!(error.to_string().contains("KILAT_ADMIN_TOKEN"), "{error}");
+}
+
+#[test]
+fn a_change_without_a_token_is_not_even_sent() {
+    let fake = Fake::start(Fault::None);
+    let act = |action| {
+        let access = Access { token: None, ..access(&fake) };
+        let lang = Lang::English;
+        run(&SaleOptions { access, action, idempotency_key: None, json: false, lang })
+    };
+    let error = act(SaleAction::Create(Box::new(draft()))).unwrap_err();
+    assert!(matches!(error, ClientError::NoAdminToken(_)), "{error}");
+    assert_eq!(error.exit_code(), 2);
+    assert!(act(SaleAction::List).is_ok(), "everybody may see the sales");
 }
 
 #[test]

@@ -109,10 +109,16 @@ fn what_cannot_be_stormed_is_one_sentence() {
     };
     check(attack(&server.url, &["--sale=unknown"]), 1, "No such sale");
     check(attack(&server.url, &["--sale=NO"]), 2, "sale id");
-    check(without_token(), 2, "KILAT_ADMIN_TOKEN");
+    let wanted = format!("no admin token: {}/admin-token does not exist", elsewhere.display());
+    check(without_token(), 2, &wanted);
     check(attack("http://127.0.0.1:1", &["--sale=s"]), 1, "start the server");
+    let close = ["sale", "close", "s", "--lang=en", "--url", &server.url];
+    let mut command = kilat(close);
+    command.env_remove("KILAT_ADMIN_TOKEN").env("KILAT_DATA", &elsewhere);
+    check(command.output().unwrap(), 2, &wanted);
     let closed = attack(&server.url, &["--sale=s", "--buyers=20"]);
     let report: Value = serde_json::from_str(&stdout(&closed)).unwrap();
-    assert_eq!(closed.status.code(), Some(0), "nothing is sold, and that is proven: {report}");
+    assert_eq!(closed.status.code(), Some(1), "nothing is sold, so nothing is proven: {report}");
+    assert_eq!(report["proven"], false, "{report}");
     assert_eq!(report["after"]["sold"], 0, "{report}");
 }

@@ -276,6 +276,13 @@ fn a_changed_backup_is_named_and_not_restored() {
     check(&segment, Some(&whole[..512]), "00000000000000000001.seg is not what the manifest says");
     check(&target.join("BACKUP"), Some(b"kilat backup, format 1\n"), "is damaged");
     check(&target.join("events/more.seg"), Some(b""), "events/more.seg is not in the manifest");
+    // One verdict, the last line, though the journal itself is whole.
+    fs::write(target.join("extra"), b"").unwrap();
+    let said = stdout(&run(["verify", text(&target), "--lang=en"]));
+    assert_eq!(said.matches("DOES NOT HOLD").count(), 1, "{said}");
+    assert!(said.lines().last().unwrap().starts_with("DOES NOT HOLD"), "{said}");
+    assert!(!said.contains("VERIFIED"), "{said}");
+    fs::remove_file(target.join("extra")).unwrap();
     restore(&target, &restored);
 }
 

@@ -12,6 +12,7 @@ mod crowd;
 mod demo;
 mod events;
 mod failing_disk;
+mod kept;
 mod kills;
 mod lookup;
 mod operations;

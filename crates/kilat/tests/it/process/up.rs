@@ -20,7 +20,11 @@ fn the_nodes_take_turns() {
     nodes.sort();
     nodes.dedup();
     assert_eq!(nodes, ["web-1", "web-2", "web-3"]);
-    assert_eq!(run(["ps", "--data", &up.data()]).status.code(), Some(0));
+    let shown = run(["ps", "--lang=en", "--data", &up.data()]);
+    assert_eq!(shown.status.code(), Some(0));
+    let shown = stdout(&shown);
+    assert!(shown.lines().all(|line| line == line.trim_end()), "{shown:?}");
+    assert!(shown.starts_with(" name") && !shown.contains("why"), "no reason, no column: {shown}");
     up.stop();
 }
 
