@@ -74,7 +74,7 @@ pub(crate) fn run(args: GatewayArgs, lang: Lang) -> Result<ExitCode, Failure> {
     }
     args.traces.check(lang)?;
     let tls = args.tls(lang)?;
-    logging::start(&args.log, args.log_json)?;
+    logging::start(&args.log, args.log_json, lang)?;
     let doors = Doors::open(&args, lang)?;
     // Before whatever counts: it looks its meters up once.
     Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;

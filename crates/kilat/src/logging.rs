@@ -1,6 +1,7 @@
 //! Logs on stderr: readable lines, of which repeated warnings are merged, or one JSON record a line.
 
 use crate::failure::Failure;
+use crate::lang::{Lang, say};
 use crate::repeats::Merged;
 use std::fmt;
 use tracing::{Event, Level, Subscriber};
@@ -12,13 +13,10 @@ use tracing_subscriber::registry::LookupSpan;
 ///
 /// # Errors
 /// [`Failure::usage`] when the level is none.
-pub(crate) fn start(level: &str, json: bool) -> Result<(), Failure> {
-    let level: Level = level.parse().map_err(|_| {
-        Failure::usage(format!(
-            "log is \"{}\" and must be error, warn, info, debug or trace",
-            level.escape_default()
-        ))
-    })?;
+pub(crate) fn start(level: &str, json: bool, lang: Lang) -> Result<(), Failure> {
+    let level: Level = level
+        .parse()
+        .map_err(|_| Failure::usage(say!(lang, "settings.log", level = level.escape_default())))?;
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level);
     if json {
         lines.fmt_fields(JsonFields::new()).event_format(Records::new()).init();

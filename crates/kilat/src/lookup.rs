@@ -119,7 +119,7 @@ pub(crate) fn run(args: &LookupArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if let Some(profile) = args.print_dataset {
         return print(&dataset.print(profile.into()));
     }
-    logging::start(&args.log, false)?;
+    logging::start(&args.log, false, lang)?;
     let limits = limits(args.connections_max);
     let options =
         Options { dataset, delay: args.delay, rehearsal, seed: args.seed, live: None, limits };

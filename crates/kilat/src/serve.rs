@@ -47,7 +47,7 @@ pub(crate) fn run(args: ServeArgs, lang: Lang) -> Result<ExitCode, Failure> {
         print(&settings.print()?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    logging::start(&settings.log, settings.log_json)?;
+    logging::start(&settings.log, settings.log_json, lang)?;
     // Before the engine, which looks its meters up once.
     Metrics::install().map_err(|e| Failure::failed(format!("metrics can't be recorded ({e})")))?;
     // The ports first: when another process has one, nothing on disk is touched.

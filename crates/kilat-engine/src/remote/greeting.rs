@@ -1,5 +1,6 @@
 //! Being taken in by a core.
 
+use super::presence::Presence;
 use crate::core::{BUILD, nonce};
 use crate::protocol::frame::{Frame, FrameReader, Kind, garbage, put_frame};
 use crate::protocol::hello::{
@@ -19,6 +20,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes taken from a socket at a time.
 const READ_BYTES: usize = 64 << 10;
+/// Nothing is to be done about it here: who keeps the core starts it again.
+const AWAY: &str = "the core is away: it is asked again until it is back";
 
 /// Why a replica is not connected.
 #[derive(Debug, thiserror::Error)]
@@ -109,16 +112,45 @@ pub(super) struct Greeter {
     name: String,
     /// The data directory that the core had first.
     data: OnceLock<[u8; 16]>,
+    presence: Presence,
 }
 
 impl Greeter {
     pub(super) fn new(address: CoreAddress, secret: Option<Vec<u8>>, name: String) -> Greeter {
         let prover = secret.map(|secret| Prover::new(&secret));
-        Greeter { address, prover, name, data: OnceLock::new() }
+        Greeter { address, prover, name, data: OnceLock::new(), presence: Presence::default() }
     }
 
     pub(super) fn address(&self) -> &CoreAddress {
         &self.address
+    }
+
+    /// The connection for `role` broke.
+    pub(super) fn tell_lost(&self, role: Role, error: &io::Error) {
+        if self.presence.lose(role) {
+            tracing::warn!(%error, core = %self.address, "{AWAY}");
+        }
+    }
+
+    /// A connection for `role` could not be made again. What waiting mends is told once for all
+    /// roles; what it does not, whenever it is another reason.
+    pub(super) fn tell_refused(&self, role: Role, why: &ConnectError) {
+        let is_first = self.presence.lose(role);
+        let is_news = !why.may_pass() && self.presence.is_news(&why.to_string());
+        match why {
+            ConnectError::Unreachable { error, .. } if is_first => {
+                tracing::warn!(%error, core = %self.address, "{AWAY}");
+            }
+            why if is_first || is_news => tracing::warn!(%why, "trying again to reach the core"),
+            _ => {}
+        }
+    }
+
+    /// There is a connection for `role` again.
+    pub(super) fn tell_found(&self, role: Role) {
+        if self.presence.find(role) {
+            tracing::info!(core = %self.address, "the core is back");
+        }
     }
 
     /// Names the history that the core has; zeros before the first greeting.

@@ -145,7 +145,7 @@ impl<T: Traffic> Link<T> {
         self.meters.connected.set(1.0);
         self.intake.resume();
         let ended = self.exchange(&mut stream, &clock).unwrap_or_else(|error| {
-            tracing::warn!(%error, link = ?T::ROLE, "the core takes nothing more");
+            self.greeter.tell_lost(T::ROLE, &error);
             Ended::Broken
         });
         stream.close();
@@ -169,7 +169,7 @@ impl<T: Traffic> Link<T> {
             answer_seconds: self.meters.answer_seconds.clone(),
         };
         let intake = Arc::clone(&self.intake);
-        let in_flight = Arc::clone(&self.in_flight);
+        let (in_flight, greeter) = (Arc::clone(&self.in_flight), Arc::clone(&self.greeter));
         Builder::new().name("core-replies".to_owned()).spawn(move || {
             // Also after a panic of a callback the link must not wait for more.
             let _ended = OnEnd(move || {
@@ -177,7 +177,7 @@ impl<T: Traffic> Link<T> {
                 intake.nudge();
             });
             if let Err(error) = reader.run(incoming) {
-                tracing::warn!(%error, link = ?T::ROLE, "the core is silent");
+                greeter.tell_lost(T::ROLE, &error);
             }
         })
     }
@@ -238,19 +238,14 @@ impl<T: Traffic> Link<T> {
     fn reconnect(&self) -> Option<Session> {
         let since = Instant::now();
         let mut pause = RETRY_PAUSE_MIN;
-        let mut said = String::new();
         loop {
             match self.greeter.greet(T::ROLE) {
                 Ok(session) => {
-                    tracing::info!(link = ?T::ROLE, "the core is back");
+                    self.greeter.tell_found(T::ROLE);
                     self.meters.reconnects.increment(1);
                     return Some(session);
                 }
-                Err(why) if why.to_string() != said => {
-                    said = why.to_string();
-                    tracing::warn!(why = said, link = ?T::ROLE, "trying again to reach the core");
-                }
-                Err(_) => {}
+                Err(why) => self.greeter.tell_refused(T::ROLE, &why),
             }
             self.in_flight.give_up_older(ANSWER_WAIT_MAX);
             let is_away = since.elapsed() >= AWAY_GRACE;

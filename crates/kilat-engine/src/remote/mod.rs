@@ -16,6 +16,7 @@ mod greeting;
 mod in_flight;
 mod ledger;
 mod link;
+mod presence;
 mod reads;
 
 use crate::board::Board;

@@ -37,14 +37,14 @@ pub(super) fn show(mut error: Error, command: &Command, lang: Lang) -> ExitCode 
     let text = if in_colour { rendered.ansi().to_string() } else { rendered.to_string() };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return output::print(&translated(text)).unwrap_or_else(|failure| failure.report());
+            return output::print(&translated(&text)).unwrap_or_else(|failure| failure.report());
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => tell(&translated(text)),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => tell(&translated(&text)),
         _ => {
             let what = explain(&error, lang).unwrap_or(text);
             let tip = elsewhere.map(|tip| format!("\n\n  {tip}")).unwrap_or_default();
             let usage = error.get(ContextKind::Usage).map(text_of);
-            let usage = usage.map(|usage| translated(format!("\n\n{usage}"))).unwrap_or_default();
+            let usage = usage.map(|usage| translated(&format!("\n\n{usage}"))).unwrap_or_default();
             tell(&format!("kilat: {what}{tip}{usage}\n\n{}\n", say!(lang, "usage.more")));
         }
     }
@@ -61,8 +61,26 @@ fn tell(text: &str) {
 }
 
 /// Help with what clap itself says, and what values mean, in Indonesian.
-fn translated(help: String) -> String {
-    with_phrases(help, &["words", "values"])
+fn translated(help: &str) -> String {
+    with_phrases(in_one_piece(help), &["words", "values"])
+}
+
+/// A line may have been broken within the words before possible values; then it breaks before them.
+fn in_one_piece(help: &str) -> String {
+    const BEFORE: &str = "[possible";
+    let mut parts = help.split(BEFORE);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (gap, rest) = part.split_at(part.len() - part.trim_start().len());
+        match rest.strip_prefix("values: ") {
+            Some(values) if gap.contains('\n') => {
+                whole.truncate(whole.trim_end().len());
+                whole.extend([gap, BEFORE, " values: ", values]);
+            }
+            _ => whole.extend([BEFORE, part]),
+        }
+    }
+    whole
 }
 
 /// One sentence, if this kind of mistake has one.
@@ -150,5 +168,24 @@ fn commands_with(option: &str, command: &Command, path: &str, found: &mut Vec<St
     }
     for below in command.get_subcommands() {
         commands_with(option, below, &format!("{path} {}", below.get_name()), found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_a_line_was_broken_within_are_translated_too() {
+        for (help, expected) in [
+            ("--a  Text [possible values: x, y]", "--a  Text [pilihan: x, y]"),
+            (
+                "--a  Text [possible\n     values: x, y]\n--b",
+                "--a  Text\n     [pilihan: x, y]\n--b",
+            ),
+            ("what is possible [possible", "what is possible [possible"),
+        ] {
+            assert_eq!(translated(help), expected);
+        }
     }
 }

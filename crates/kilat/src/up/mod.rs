@@ -72,7 +72,7 @@ pub(crate) fn run(args: UpArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if settings.core.is_some() {
         return Err(Failure::usage(say!(lang, "up.ledger")));
     }
-    logging::start(&settings.log, settings.log_json)?;
+    logging::start(&settings.log, settings.log_json, lang)?;
     let tls = args.tls_cert.zip(args.tls_key);
     let plan = Plan { replicas: args.replicas, node, tls, child_log, settings: &settings, lang };
     // One thread: processes die with the thread that started them.

@@ -143,7 +143,8 @@ fn why_a_server_does_not_start_is_said_in_the_language_of_the_reader() {
     std::fs::write(&settings, "\nnodes = 1\n").unwrap();
     let settings = of(&settings);
     let free = "--listen=127.0.0.1:0";
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 8] = [
+        (&["--log=x"], "log berisi \"x\" dan harus error"),
         (&[free, "--data", &foreign], "tidak kosong dan bukan direktori data kilat"),
         (&[free, "--data", &used], "sedang dipakai proses"),
         (&["--config", &settings], "di baris 2 (nodes): kunci tidak dikenal `nodes`, yang ada `"),

@@ -128,6 +128,23 @@ fn a_core_killed_under_attack_loses_nothing_and_sells_nothing_twice() {
     assert_eq!(verify(&place.data())["sales"][0]["sold"], 1_500);
 }
 
+/// It has three connections; a reader of its log needs one line.
+#[test]
+fn a_replica_says_once_that_its_core_is_away_and_once_that_it_is_back() {
+    let place = Place::new();
+    let core = place.core();
+    let replica = place.replica("one");
+    core.kill();
+    let lines = |words: &str| replica.log().matches(words).count();
+    wait_for("the warning", || (lines("the core is away") > 0).then_some(()));
+    let core = place.core();
+    wait_for("the core", || (lines("the core is back") > 0).then_some(()));
+    let log = replica.log();
+    assert_eq!((lines(" WARN "), lines("the core is back")), (1, 1), "{log}");
+    replica.stop();
+    core.stop();
+}
+
 #[test]
 fn what_a_replica_acknowledged_survives_its_core() {
     let place = Place::new();
