@@ -63,10 +63,9 @@ pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
     if !args.yes && !agrees(&options, lang)? {
         return Err(Failure::failed(say!(lang, "events.not_agreed")));
     }
-    let forgot = forget(&options)?;
+    let forgot = forget(&options).map_err(explain)?;
     let printed = print(&forgot.text)?;
     Ok(if forgot.something { printed } else { ExitCode::FAILURE })
-    print(&forget(&options).map_err(explain)?)
 }
 
 /// Explains and asks; without a terminal nobody can answer.

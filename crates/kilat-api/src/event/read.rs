@@ -24,9 +24,13 @@ pub enum Form {
 /// thrown away.
 ///
 /// # Errors
-/// [`Code::Malformed`] with line and column when the body is not JSON; [`Code::TopicReserved`]
-/// when an event names a topic of the sale's; [`Code::Invalid`] when events are not valid and
-/// not to be skipped, or when there are none or too many.
+/// [`Malformed`] with line and column when the body is not JSON; [`TopicReserved`] when an event
+/// names a topic of the sale's; [`Invalid`] when events are not valid and not to be skipped, or
+/// when there are none or too many.
+///
+/// [`Malformed`]: crate::problem::Code::Malformed
+/// [`TopicReserved`]: crate::problem::Code::TopicReserved
+/// [`Invalid`]: crate::problem::Code::Invalid
 pub fn read(
     bytes: &[u8],
     form: Form,

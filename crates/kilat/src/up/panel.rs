@@ -99,8 +99,6 @@ pub(super) fn table(all: &[Status], lang: Lang) -> String {
             text(state(status.state)),
             status.restarts.to_string(),
             in_language(status.why.as_deref().unwrap_or_default(), lang),
-        ]);
-            status.why.clone().unwrap_or_default(),
         ];
         table.add_row(cells.into_iter().take(columns));
     }
