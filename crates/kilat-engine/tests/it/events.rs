@@ -1,11 +1,13 @@
 //! The event log through the engine: verdicts, restarts, and the copy of the sale's facts.
 
 use crate::in_stripes;
-use crate::node::{Backend, Way, everywhere};
+use crate::node::{Backend, PATIENCE, Way, everywhere};
 use crate::sale::{open, ordered, place, with_sale};
 use kilat_engine::{
-    Content, Engine, EventCounters, ForgetRule, NewEvent, StartError, StoredEvent, Verdict,
+    Content, Engine, EventCounters, ForgetRule, NewEvent, Outcome, StartError, StoredEvent,
+    Unavailable, Verdict,
 };
+use std::time::{Duration, Instant};
 
 everywhere! {
     an_event_is_stored_once_whatever_happens_between,
