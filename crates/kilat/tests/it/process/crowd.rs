@@ -117,7 +117,7 @@ fn a_storm_of_retries_is_outlasted() {
     up.server.make_sale(SALE, 1_000, 60);
     let web = up.process("web-1")["address"].as_str().unwrap().to_owned();
     let size = ["--supply=100000000", "--per-customer=0", "--buyers=100000", "--connections=400"];
-    let hurry = ["--timeout-ms=100", "--duration=2"];
+    let hurry = ["--timeout-ms=15", "--duration=2"];
     for (name, url) in [("gateway", &up.server.url), ("replica", &web)] {
         let report = Storm::start(url, &[&size[..], &hurry].concat()).proven();
         let traffic: &Value = &report["traffic"];
