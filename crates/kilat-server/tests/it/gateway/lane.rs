@@ -2,7 +2,7 @@
 //! exactly an order goes the way of all requests.
 
 use super::fake::Fake;
-use super::world::World;
+use super::world::{World, check_turns};
 use crate::http::{Connection, Reply, request};
 use kilat_server::gateway::Limits;
 use kilat_server::gateway::limits::{ATTEMPTS_MAX, LANE_REQUEST_BYTES_MAX};
@@ -59,9 +59,7 @@ fn orders_and_all_else_take_turns_together() {
             reply.header("x-kilat-node").unwrap().to_owned()
         })
         .collect();
-    for pair in nodes.windows(2) {
-        assert_ne!(pair[0], pair[1], "{nodes:?}");
-    }
+    check_turns(&nodes);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whose turn it is, and what changes on the way.
 
-use super::world::{NODE, World};
+use super::world::{NODE, World, check_turns};
 use crate::http::{Connection, Reply, request};
 
 fn node(reply: &Reply) -> String {
@@ -18,9 +18,7 @@ fn replicas_take_turns_whoever_asks() {
             _ => node(&kept.call("GET", "/x", &[], "")),
         })
         .collect();
-    for pair in nodes.windows(2) {
-        assert_ne!(pair[0], pair[1], "{nodes:?}");
-    }
+    check_turns(&nodes);
 }
 
 #[test]

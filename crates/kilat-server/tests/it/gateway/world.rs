@@ -127,3 +127,10 @@ impl Drop for World {
         }
     }
 }
+
+/// No node may answer twice, one reply behind the other.
+pub(super) fn check_turns(nodes: &[String]) {
+    for pair in nodes.windows(2) {
+        assert_ne!(pair[0], pair[1], "{nodes:?}");
+    }
+}
