@@ -149,7 +149,7 @@ impl Batcher {
                 Work::Orders { orders, done } => {
                     let mut placed = self.place(orders, now, facts);
                     if !placed.orders.traced().is_empty() {
-                        let (queued, decided) = (since, Instant::now());
+                        let (queued, decided) = (since, Some(Instant::now()));
                         placed.stages = Some(Stages { queued, taken, decided });
                     }
                     Settled::Orders(placed, done)

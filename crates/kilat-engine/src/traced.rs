@@ -32,8 +32,9 @@ pub struct Stages {
     pub queued: Instant,
     /// It was taken out of it with a batch.
     pub taken: Instant,
-    /// All of it was decided; what follows is the disk.
-    pub decided: Instant,
+    /// All of it was decided; what follows is the disk. `None` where a store decides and makes
+    /// durable in one step.
+    pub decided: Option<Instant>,
 }
 
 /// Called by a core for each group with traced orders that it answers, on a thread that other

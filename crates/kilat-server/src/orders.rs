@@ -305,7 +305,7 @@ async fn settle(
     let (sale, id) = (names.sale()?, names.order()?);
     let reference =
         OrderRef { sale: sale.to_owned(), order: id, by: caller.own().map(str::to_owned) };
-    let (outcome, at) = app.handle.change(change(reference)).await?;
+    let (outcome, at) = app.change(change(reference)).await?;
     let (order, replayed) = match outcome {
         Outcome::Order { order, replayed } => (order.at(at), replayed),
         Outcome::Refused(refusal) => return Err(refusal.into()),

@@ -51,7 +51,7 @@ pub(crate) async fn create(
     let bytes = body::json(&app, &headers, body, SALE_BODY_BYTES_MAX).await?;
     let terms = show::terms(decode::<SaleRequest>(&bytes)?);
     let id = terms.id.clone();
-    let status = match app.handle.change(Change::CreateSale { terms: Box::new(terms) }).await?.0 {
+    let status = match app.change(Change::CreateSale { terms: Box::new(terms) }).await?.0 {
         Outcome::SaleCreated => StatusCode::CREATED,
         Outcome::SaleAlreadyCreated => StatusCode::OK,
         Outcome::Refused(refusal) => return Err(refusal.into()),
@@ -88,7 +88,7 @@ pub(crate) async fn change(
     let sale = names.sale()?;
     let bytes = body::json(&app, &headers, body, SALE_BODY_BYTES_MAX).await?;
     let change = show::change(&decode::<SaleChange>(&bytes)?);
-    match app.handle.change(Change::ChangeSale { sale: sale.to_owned(), key, change }).await?.0 {
+    match app.change(Change::ChangeSale { sale: sale.to_owned(), key, change }).await?.0 {
         Outcome::SaleChanged { replayed } => {
             Ok(reply::mark_replayed(reply_sale(&app, sale, StatusCode::OK)?, replayed))
         }

@@ -12,7 +12,7 @@ use crate::seats::Seats;
 use crate::trace::Tracer;
 use crate::visitor::VisitorKey;
 use axum::http::HeaderValue;
-use kilat_engine::{Events, Handle, Time};
+use kilat_engine::{Change, Events, Handle, Outcome, Time, Unavailable};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,10 +128,28 @@ impl Shared {
         self.leaving.load(Ordering::Relaxed) || *self.stopping.borrow()
     }
 
+    /// Has the engine carry out a change, as a stage of the request that this task serves; also
+    /// tells the instant at which it was decided.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; refusals by the rules are outcomes.
+    pub(crate) async fn change(&self, change: Change) -> Result<(Outcome, Time), Unavailable> {
+        self.tracer.stage(label(&change), self.handle.change(change)).await
+    }
+
     /// The wall clock, for what readers see; the engine decides by its own.
     #[must_use]
     pub(crate) fn now(&self) -> Time {
         wall_clock()
+    }
+}
+
+fn label(change: &Change) -> &'static str {
+    match change {
+        Change::CreateSale { .. } => "create sale",
+        Change::ChangeSale { .. } => "change sale",
+        Change::ConfirmOrder(_) => "confirm order",
+        Change::CancelOrder(_) => "cancel order",
     }
 }
 

@@ -11,6 +11,7 @@ use super::shown::Shown;
 use super::{EXPIRY_LOOK_EVERY, SEND_WAIT_MAX, outage};
 use crate::intake::{Intake, Queued as _, Waited, Waiting};
 use crate::query::Query;
+use crate::traced::Stages;
 use crate::work::Work;
 use crate::{Placed, Unavailable};
 use kilat_ledger::{Command, Outcome, Time};
@@ -67,7 +68,8 @@ impl<S: LedgerStore> Runner<S> {
 
     /// Reads go to their own thread; what waited too long goes back.
     fn sort(&self, taken: &mut Vec<Waiting<Work>>) -> Pending {
-        let oldest = taken.first().map_or_else(Instant::now, |one| one.since);
+        let now = Instant::now();
+        let oldest = taken.first().map_or(now, |one| one.since);
         self.meters.taken(oldest);
         let mut works = Vec::with_capacity(taken.len());
         for Waiting { work, since } in taken.drain(..) {
@@ -77,10 +79,10 @@ impl<S: LedgerStore> Runner<S> {
                     self.meters.waited_too_long(work.weight());
                     work.refuse(Unavailable::Overloaded);
                 }
-                work => works.push(work),
+                work => works.push(Waiting { work, since }),
             }
         }
-        Pending { works, oldest }
+        Pending { works, oldest, taken: now }
     }
 
     /// Has the batch decided, however often it takes to learn what became of it. Tells also
@@ -137,20 +139,21 @@ impl<S: LedgerStore> Runner<S> {
 /// A batch that its callers wait for. Dropped without having been answered, it tells them that
 /// nothing is known: nobody waits for ever.
 struct Pending {
-    works: Vec<Work>,
+    works: Vec<Waiting<Work>>,
     oldest: Instant,
+    taken: Instant,
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.works.drain(..).for_each(|work| work.refuse(Unavailable::Unknown));
+        self.works.drain(..).for_each(|one| one.work.refuse(Unavailable::Unknown));
     }
 }
 
 impl Pending {
     fn commands(&self) -> Vec<Command<'_>> {
         let mut commands = Vec::with_capacity(self.works.len());
-        for work in &self.works {
+        for Waiting { work, .. } in &self.works {
             match work {
                 Work::Orders { orders, .. } => {
                     commands.extend(orders.iter().map(Command::PlaceOrder));
@@ -163,13 +166,14 @@ impl Pending {
     }
 
     fn refuse(mut self, why: Unavailable) {
-        self.works.drain(..).for_each(|work| work.refuse(why));
+        self.works.drain(..).for_each(|one| one.work.refuse(why));
     }
 
     /// Gives each caller the outcomes of its commands; there is one for each.
     fn settle(mut self, outcomes: Vec<Outcome>, at: Time, again: bool) {
         let mut outcomes = outcomes.into_iter();
-        for work in self.works.drain(..) {
+        let taken = self.taken;
+        for Waiting { work, since } in self.works.drain(..) {
             match work {
                 Work::Orders { mut orders, done } => {
                     orders.outcomes.clear();
@@ -178,7 +182,10 @@ impl Pending {
                     if again {
                         orders.own_up();
                     }
-                    done(Ok(Placed { orders, at, stages: None }));
+                    let is_traced = !orders.traced().is_empty();
+                    let stages =
+                        is_traced.then_some(Stages { queued: since, taken, decided: None });
+                    done(Ok(Placed { orders, at, stages }));
                 }
                 Work::Change { reply, .. } => {
                     reply(outcomes.next().map(|outcome| (outcome, at)).ok_or(Unavailable::Unknown));

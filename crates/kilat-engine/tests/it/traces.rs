@@ -1,6 +1,6 @@
 //! Traced orders: their ids arrive wherever they are decided, and with them when.
 
-use crate::node::{Backend, PATIENCE, Way, core_with, replica, socket};
+use crate::node::{Backend, PATIENCE, Way, core_with, everywhere, replica, socket};
 use crate::sale::{SALE, with_sale};
 use kilat_engine::{OrderId, OrderText, Orders, Placed, TraceContext, Traced};
 use std::sync::{Arc, mpsc};
@@ -20,16 +20,24 @@ fn group(way: &impl Way, traced: bool) -> Orders {
     orders
 }
 
-fn check_stages(placed: &Placed) {
+/// They are in order; a store decides and makes durable in one step.
+fn check_stages(placed: &Placed, apart: bool) {
     let stages = placed.stages.unwrap();
-    assert!(stages.queued <= stages.taken && stages.taken <= stages.decided, "{stages:?}");
+    let decided = stages.decided.unwrap_or(stages.taken);
+    assert!(stages.queued <= stages.taken && stages.taken <= decided, "{stages:?}");
+    assert_eq!(stages.decided.is_some(), apart, "{stages:?}");
 }
 
-#[tokio::test]
-async fn a_traced_group_tells_when_it_passed_which_stage() {
-    let node = Backend::Here.with_sale(10).await;
+everywhere!(a_traced_group_tells_when_it_passed_which_stage);
+
+async fn a_traced_group_tells_when_it_passed_which_stage(backend: Backend) {
+    let node = backend.clone().with_sale(10).await;
     let placed = node.handle().place_all(group(&node, true)).await.unwrap();
-    check_stages(&placed);
+    match backend {
+        Backend::Core => assert!(placed.stages.is_none(), "the core tells its own collector"),
+        Backend::Here => check_stages(&placed, true),
+        _ => check_stages(&placed, false),
+    }
     assert_eq!(placed.orders.traced(), [Traced { order: 1, context: CONTEXT }]);
     let mut used_again = placed.orders;
     used_again.clear();
@@ -44,7 +52,7 @@ async fn a_core_hears_of_traced_orders_and_of_no_others() {
     let (tell, told) = mpsc::channel();
     let core = core_with(&engine, &socket(directory.path()), |options| {
         options.on_traced = Some(Arc::new(move |placed| {
-            check_stages(placed);
+            check_stages(placed, true);
             tell.send((placed.orders.traced().to_vec(), placed.outcomes().len())).unwrap();
         }));
     });

@@ -12,6 +12,7 @@ use crate::metrics::{Answer, EVENTS, PublishCounts};
 use crate::problem::Fault;
 use crate::reply;
 use crate::state::App;
+use crate::trace;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
@@ -139,7 +140,10 @@ async fn publish_all(
     let bytes = body::collect(app, headers, body, PUBLISH_BODY_BYTES_MAX).await?;
     let (read, verdicts) = hand_over(app, sent, bytes, on_invalid).await?;
     let verdicts = match verdicts {
-        Some(verdicts) => verdicts.await.unwrap_or(Err(Unavailable::Failed))?,
+        Some(verdicts) => {
+            let stored = async { verdicts.await.unwrap_or(Err(Unavailable::Failed)) };
+            app.tracer.stage(trace::STORE, stored).await?
+        }
         None => Vec::new(),
     };
     let counts = Counts::of(&verdicts, &read);

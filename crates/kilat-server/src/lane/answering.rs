@@ -60,6 +60,9 @@ impl EventLoop {
     fn answer_events(&mut self, verdicts: &[Verdict], tickets: &[Ticket]) {
         self.publishing.count(verdicts, tickets);
         for (ticket, verdict) in tickets.iter().zip(verdicts) {
+            if let Some(trip) = &ticket.trip {
+                trip.stored(&self.setup.app.tracer);
+            }
             self.reply(ticket, |envelope, out, id| envelope.published(out, *verdict, id));
         }
     }

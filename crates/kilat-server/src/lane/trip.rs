@@ -40,6 +40,11 @@ impl Trip {
         tracer.stages(self.context(), placed);
     }
 
+    /// The event of this request was stored.
+    pub(super) fn stored(&self, tracer: &Tracer) {
+        tracer.stored(&self.span);
+    }
+
     /// The reply leaves.
     pub(super) fn end(&self, tracer: &Tracer, request_id: &str, status: u16) {
         let (path, route) = match &self.sale {

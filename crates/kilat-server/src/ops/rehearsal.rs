@@ -73,7 +73,7 @@ async fn copy(app: &App, of: &str, id: &str) -> Result<String, Fault> {
         closes_at: None,
         ..sale.terms
     };
-    match app.handle.change(Change::CreateSale { terms: Box::new(terms) }).await?.0 {
+    match app.change(Change::CreateSale { terms: Box::new(terms) }).await?.0 {
         // The sale was restocked since the same form was sent: its copy is as it was.
         Outcome::SaleCreated
         | Outcome::SaleAlreadyCreated

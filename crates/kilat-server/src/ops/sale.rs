@@ -198,7 +198,7 @@ async fn make(app: &App, draft: &mut Draft) -> Result<(String, &'static str), Fa
     let request = draft.request()?.ok_or(Code::Invalid)?;
     let terms = show::terms(request);
     let id = terms.id.clone();
-    match app.handle.change(Change::CreateSale { terms: Box::new(terms) }).await?.0 {
+    match app.change(Change::CreateSale { terms: Box::new(terms) }).await?.0 {
         Outcome::SaleCreated => Ok((id, "created")),
         Outcome::SaleAlreadyCreated => Ok((id, "unchanged")),
         Outcome::Refused(refusal) => Err(refusal.into()),
@@ -320,7 +320,7 @@ async fn carry_out(app: &App, names: &Names, mut fields: Fields) -> Result<Strin
     fields.end()?;
     check(&wanted)?;
     let change = Change::ChangeSale { sale: sale.clone(), key, change: show::change(&wanted) };
-    let done = match app.handle.change(change).await?.0 {
+    let done = match app.change(change).await?.0 {
         Outcome::SaleChanged { replayed: false } => "changed",
         Outcome::SaleChanged { replayed: true } => "unchanged",
         Outcome::Refused(refusal) => return Err(refusal.into()),

@@ -192,7 +192,7 @@ async fn settle(
     let (sale, order) = (names.sale()?, names.order()?);
     let reference = OrderRef { sale: sale.to_owned(), order, by: Some(visitor.id) };
     let receipt = format!("/s/{sale}/orders/{order}");
-    let fault = match app.handle.change(change(reference)).await {
+    let fault = match app.change(change(reference)).await {
         Ok((Outcome::Order { .. }, _)) => return Ok(see(app, headers, &receipt, true)),
         Ok((Outcome::Refused(refusal), _)) => Fault::from(refusal),
         Ok(_) => Code::Internal.into(),

@@ -19,6 +19,7 @@ mod stages;
 pub(crate) use context::Parent;
 pub(crate) use delivery::describe;
 pub use sampler::Sampler;
+pub(crate) use stages::STORE;
 
 use crate::ids::random_bits;
 use delivery::{Counted, Delivery};

@@ -1,10 +1,13 @@
-//! What the engine did for a traced order: spans for its stages, made afterwards.
+//! What was done for a traced request: spans for its stages, made afterwards.
 
-use super::{Active, Ended, Tracer};
+use super::{Active, Ended, Tracer, current};
 use kilat_engine::{Outcome, Placed, Stages, TraceContext};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use std::time::{Instant, SystemTime};
+
+/// The stage of events: from the queue to the disk.
+pub(crate) const STORE: &str = "store events";
 
 /// One instant by both clocks, so that spans made from it agree with each other.
 struct Now {
@@ -30,6 +33,32 @@ impl Tracer {
             return;
         };
         record(self, context, &stages, &Now::read());
+    }
+}
+
+impl Tracer {
+    /// Records that the event of the request whose span this is was stored.
+    pub(crate) fn stored(&self, request: &Active) {
+        let span = Active::within(request.context(), request.began, false);
+        self.end(&span, stage(STORE, false));
+    }
+
+    /// Awaits `work` as a stage of the request that this task serves.
+    ///
+    /// # Errors
+    /// What `work` ends with.
+    pub(crate) async fn stage<T, E>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let Some(context) = current().filter(|_| self.is_on()) else {
+            return work.await;
+        };
+        let span = Active::within(context, SystemTime::now(), false);
+        let done = work.await;
+        self.end(&span, stage(name, done.is_err()));
+        done
     }
 }
 
@@ -60,11 +89,14 @@ fn label(outcome: &Outcome) -> &'static str {
 
 fn record(tracer: &Tracer, context: TraceContext, stages: &Stages, now: &Now) {
     let Stages { queued, taken, decided } = *stages;
-    let named = [("queue", queued, taken), ("decide", taken, decided), ("commit", decided, now.at)];
-    for (name, from, to) in named {
+    let decide = decided.map(|decided| ("decide", taken, decided));
+    let commit = ("commit", decided.unwrap_or(taken), now.at);
+    for (name, from, to) in [("queue", queued, taken)].into_iter().chain(decide).chain([commit]) {
         let span = Active::within(context, now.when(from), false);
-        let (name, kind) = (name.into(), SpanKind::Internal);
-        let ended = Ended { name, kind, attributes: Vec::new(), failed: false };
-        tracer.record(&span, now.when(to), ended);
+        tracer.record(&span, now.when(to), stage(name, false));
     }
+}
+
+fn stage(name: &'static str, failed: bool) -> Ended {
+    Ended { name: name.into(), kind: SpanKind::Internal, attributes: Vec::new(), failed }
 }

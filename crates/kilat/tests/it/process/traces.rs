@@ -41,14 +41,17 @@ fn spans_of(collector: &Collector, trace_id: &str, at_least: usize) -> Vec<Span>
     })
 }
 
+/// The stage called `name` within `parent`.
+fn check_stage(spans: &[Span], name: &str, parent: &Span) -> Span {
+    let stage = the(spans, name, |span| span.name == name && span.parent == parent.span_id);
+    assert_eq!(stage.kind, SpanKind::Internal);
+    assert!(parent.began <= stage.began && stage.ended <= parent.ended, "{stage:?} {parent:?}");
+    stage
+}
+
 /// The stages of a purchase, one after the other within `parent`.
 fn check_stages(spans: &[Span], parent: &Span) {
-    let stage = |name: &str| {
-        let stage = the(spans, name, |span| span.name == name && span.parent == parent.span_id);
-        assert_eq!(stage.kind, SpanKind::Internal);
-        assert!(parent.began <= stage.began && stage.ended <= parent.ended, "{stage:?} {parent:?}");
-        stage
-    };
+    let stage = |name: &str| check_stage(spans, name, parent);
     let (queue, decide, commit) = (stage("queue"), stage("decide"), stage("commit"));
     assert!(queue.began <= queue.ended, "{queue:?}");
     assert!(decide.began <= commit.began && commit.began < commit.ended, "{decide:?} {commit:?}");
@@ -126,7 +129,7 @@ fn both_lanes_are_traced_and_the_last_spans_arrive_at_the_end() {
     let all = collector.spans();
     assert!(all.iter().all(|span| span.service == "shop"), "{all:#?}");
     let in_trace: Vec<Span> = all.iter().filter(|span| span.trace_id == TRACE).cloned().collect();
-    for (route, has_stages) in [
+    for (route, places) in [
         ("/v1/sales/{sale}/orders", true),
         ("/v1/sales/{sale}/orders:batch", true),
         ("/publish", false),
@@ -134,16 +137,57 @@ fn both_lanes_are_traced_and_the_last_spans_arrive_at_the_end() {
         let name = format!("POST {route}");
         let span = the(&in_trace, route, |span| span.name == name);
         assert_eq!((&*span.parent, span.kind), (CALLER, SpanKind::Server));
-        if has_stages {
+        if places {
             check_stages(&in_trace, &span);
+        } else {
+            check_stage(&in_trace, "store events", &span);
         }
     }
-    assert_eq!(in_trace.len(), 3 + 6, "an unsampled request was recorded: {in_trace:#?}");
+    assert_eq!(in_trace.len(), 3 + 7, "an unsampled request was recorded: {in_trace:#?}");
     let is_it =
         |span: &Span| span.attributes.get("kilat.request_id").is_some_and(|id| id == "of its own");
     assert!(!all.iter().any(is_it), "an id with blanks was taken over");
     let own = |span: &Span| span.name == "POST /v1/sales/{sale}/orders" && span.parent.is_empty();
     the(&all, "a trace of its own", own);
+}
+
+#[test]
+fn a_change_and_events_of_the_full_lane_are_stages_too() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Collector::start(Manners::Good));
+    let server = traced(folder.path(), &collector.url, "parentbased_always_off", &[]);
+    server.make_sale("s", 10, 60);
+    let parent = traceparent(TRACE, true);
+    let json = ("content-type", "application/json");
+    let held = ["first", "second"].map(|customer| {
+        let body = format!(r#"{{"customer":"{customer}","quantity":1,"hold":true}}"#);
+        let path = "/v1/sales/s/orders";
+        let headers = [json, ("idempotency-key", "k")];
+        let reply = http::call(&server.url, "POST", path, &headers, &body).unwrap();
+        let order: Value = serde_json::from_str(reply.text()).unwrap();
+        format!("{path}/{}", order["order"].as_str().unwrap())
+    });
+    let traced = [json, ("traceparent", &*parent)];
+    let events = r#"[{"topic":"t","event_id":"e","timestamp":"2026-01-01T00:00:00Z","source":"s","payload":{}}]"#;
+    for (path, body) in [
+        (format!("{}/confirm", held[0]), ""),
+        (format!("{}/cancel", held[1]), ""),
+        ("/publish".to_owned(), events),
+    ] {
+        let reply = http::call(&server.url, "POST", &path, &traced, body).unwrap();
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+    }
+    server.stop();
+    let spans = collector.spans();
+    for (route, stage) in [
+        ("/v1/sales/{sale}/orders/{order}/confirm", "confirm order"),
+        ("/v1/sales/{sale}/orders/{order}/cancel", "cancel order"),
+        ("/publish", "store events"),
+    ] {
+        let name = format!("POST {route}");
+        let request = the(&spans, route, |span| span.name == name);
+        check_stage(&spans, stage, &request);
+    }
+    assert_eq!(spans.len(), 6, "{spans:#?}");
 }
 
 #[test]
