@@ -79,7 +79,7 @@ pub(crate) fn build(scope: Scope) -> Result<bool> {
 
 /// The program as the suites run it, built with them; `target` is where cargo builds.
 pub(crate) fn program(target: &Path) -> Result<PathBuf> {
-    let arguments = [&["test", "--no-run", "--test", "it"], &ALL[..]].concat();
+    let arguments = [&["test", "--no-run"], &ALL[..]].concat();
     ensure!(process::succeeds(&process::cargo(arguments))?, "kilat does not compile");
     Ok(target.join("debug/kilat"))
 }
