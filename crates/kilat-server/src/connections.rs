@@ -7,9 +7,11 @@ use crate::exit::Exit;
 use crate::guests::Guests;
 use crate::limits::Limits;
 use crate::seats::{Seat, Seats};
+use crate::wire::Rules;
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
-use hyper::service::HttpService;
+use hyper::service::Service;
+use hyper::{Request, Response};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use tokio::task::JoinSet;
 /// Serves connections and knows when they have ended.
 pub(crate) struct Connections {
     limits: Limits,
+    rules: Rules,
     guests: Arc<Guests>,
     /// Ends with this.
     _makes_room: JoinSet<()>,
@@ -28,22 +31,22 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Connections for which `seats` are given out, here and elsewhere.
-    pub(crate) fn new(limits: Limits, seats: Seats) -> Connections {
+    /// Connections for which `seats` are given out, here and elsewhere, read by `rules`.
+    pub(crate) fn new(limits: Limits, rules: Rules, seats: Seats) -> Connections {
         let guests = Arc::new(Guests::default());
         let mut makes_room = JoinSet::new();
         let all = Arc::clone(&guests);
         makes_room.spawn(async move { all.make_room(&seats, limits.silence_when_full).await });
         let cut = watch::Sender::new(false);
-        Connections { limits, guests, _makes_room: makes_room, cut }
+        Connections { limits, rules, guests, _makes_room: makes_room, cut }
     }
 
     /// Serves a connection on a task of its own; its seat is free when it ends.
     pub(crate) fn serve<S, B>(&self, stream: TcpStream, already_read: Bytes, service: S, seat: Seat)
     where
-        S: HttpService<Incoming, ResBody = B, Future: Send> + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Send + Sync + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
-        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
     {
         self.serve_until_exit(stream, already_read, service, seat, Exit::default());
     }
@@ -57,16 +60,17 @@ impl Connections {
         seat: Seat,
         exit: Exit,
     ) where
-        S: HttpService<Incoming, ResBody = B, Future: Send> + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Send + Sync + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
-        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
     {
-        let (limits, stay) = (self.limits, self.guests.enter());
+        let (limits, rules, stay) = (self.limits, self.rules, self.guests.enter());
         let mut cut = self.cut.subscribe();
         tokio::spawn(async move {
             let guest = &stay.guest;
+            let how = (&limits, rules);
             let left = tokio::select! {
-                left = connection::serve(stream, already_read, service, &limits, guest, &exit) => left,
+                left = connection::serve(stream, already_read, service, how, guest, &exit) => left,
                 _ = cut.wait_for(|cut| *cut) => None,
             };
             if let (Some(stream), Some(takeover)) = (left, exit.leave()) {

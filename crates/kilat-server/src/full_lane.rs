@@ -1,6 +1,7 @@
 //! The full lane: takes connections from wherever they come and serves every route.
 
 use crate::broadcast::Running;
+use crate::connection::RULES;
 use crate::connections::Connections;
 use crate::exit::Exit;
 use crate::router::router;
@@ -29,7 +30,7 @@ pub(crate) struct FullLane {
 impl FullLane {
     pub(crate) fn new(app: App, broadcast: Running) -> Self {
         let router = router(&app);
-        let connections = Connections::new(app.limits, app.seats.clone());
+        let connections = Connections::new(app.limits, RULES, app.seats.clone());
         FullLane { app, router, connections, broadcast }
     }
 

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `lane` | the fast lane: accepts, serves the storming call, hands everything else over |
 //! | `accept`, `seats`, `guests`, `full_lane`, `connections`, `connection` | sockets, and every way in which a peer can be slow |
+//! | `wire`, `unread` | what may be read as a request, for whoever reads one; the reply to what was not |
 //! | `router`, `auth` | which calls there are, and who may make them |
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
 //! | `exit`, `broadcast` | replies that go on outside HTTP: the live stock, to thousands |
@@ -35,7 +36,6 @@ mod connections;
 mod docs;
 mod events;
 mod exit;
-mod framing;
 mod full_lane;
 pub mod gateway;
 mod groups;
@@ -63,7 +63,9 @@ mod stream;
 pub mod supervisor;
 mod token;
 mod trace;
+mod unread;
 mod visitor;
+mod wire;
 
 pub use auth::{Access, Rule};
 pub use lane::LaneOptions;

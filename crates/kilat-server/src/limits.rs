@@ -40,6 +40,11 @@ pub const PAGE_TOPICS_DEFAULT: usize = 1_000;
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most headers of a request; more are answered 431.
 pub const HEADERS_MAX: usize = 64;
+/// What is still read of a connection that ends while its peer may be sending, so that the last reply
+/// arrives: closing with unread bytes would reset it.
+pub(crate) const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// Longest time for that.
+pub(crate) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 /// Longest request id that is taken over from the caller, in bytes; another one is made otherwise.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Longest `Authorization` header that is looked at, in bytes; a longer one is refused.
@@ -67,8 +72,8 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The limits that an operator can set.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest time for a request's head to arrive, and longest silence between
-    /// requests: the connection is closed.
+    /// Longest time for a request's head to arrive: 408, and the connection is closed. Longest silence
+    /// between requests: the connection is closed.
     pub header_timeout: Duration,
     /// Longest time for a whole body to arrive: 408, and the connection is closed.
     pub body_timeout: Duration,

@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use crate::metrics::RouteSeconds;
 use crate::state::App;
-use crate::{docs, events, framing, headers, health, ops, orders, pages, sales, stream};
+use crate::{docs, events, headers, health, ops, orders, pages, sales, stream, unread};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -126,7 +126,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(ops::router(app))
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::wrong_method)
-        .layer(middleware::from_fn(framing::expect_one_meaning))
+        .layer(middleware::from_fn(unread::refuse))
         .layer(middleware::from_fn_with_state(app.clone(), headers::stamp))
         .with_state(app.clone())
 }

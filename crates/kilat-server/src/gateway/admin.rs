@@ -3,6 +3,7 @@
 
 use super::worker::Shared;
 use crate::accept;
+use crate::connection::RULES;
 use crate::connections::Connections;
 use crate::lane;
 use crate::limits::Limits;
@@ -10,9 +11,11 @@ use crate::metrics::{Metrics, Places};
 use crate::problem::Fault;
 use crate::reply;
 use crate::seats::Seats;
+use crate::unread;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -57,7 +60,7 @@ impl Admin {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let seats = Seats::new(CONNECTIONS_MAX);
-        let connections = Arc::new(Connections::new(Limits::default(), seats.clone()));
+        let connections = Arc::new(Connections::new(Limits::default(), RULES, seats.clone()));
         let stopping = shared.stopping.clone();
         let router = router(Shown { shared, metrics });
         let serving = Arc::clone(&connections);
@@ -91,6 +94,7 @@ fn router(shown: Shown) -> Router {
         .route("/healthz", get(ready))
         .route("/metrics", get(metrics))
         .fallback(|| async { Fault::new(Code::NotFound) })
+        .layer(middleware::from_fn(unread::refuse))
         .with_state(shown)
 }
 

@@ -10,19 +10,20 @@
 
 use super::forward::{self, Origin};
 use super::lane::Broken;
-use super::limits::{ATTEMPTS_MAX, DOUBT_EVERY, REPLICA_WAIT, REPLY_TIMEOUT};
+use super::limits::{DOUBT_EVERY, REPLICA_WAIT, REPLY_TIMEOUT};
 use super::pool::{Failed, Lease};
 use super::refusal::{Person, Refusal, X_REQUEST_ID};
 use super::repeat::is_repeatable;
 use super::replicas::{Health, bit};
 use super::reply::{self, Kept, ReplyBody};
+use super::tries::Tries;
 use super::trip::Trip;
 use super::upload::{Fault, Taken, Upload};
-use super::wire::{REFUSED_METHOD, Refused};
 use super::worker::Worker;
 use crate::metrics;
 use crate::seats::Seat;
 use crate::trace::TRACEPARENT;
+use crate::wire::{Answering, REFUSED_METHOD, Talk};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use kilat_api::problem::Code;
@@ -35,7 +36,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// What is known about a client.
 pub(super) struct Client {
     pub(super) origin: Origin,
-    pub(super) refused: Refused,
+    pub(super) talk: Arc<Talk>,
 }
 
 /// Answers one request.
@@ -43,16 +44,16 @@ pub(super) async fn answer(
     worker: Arc<Worker>,
     client: Arc<Client>,
     request: Request<Incoming>,
-) -> Response<ReplyBody> {
-    let since = std::time::Instant::now();
+) -> Response<Answering<ReplyBody>> {
+    let (since, answer) = (std::time::Instant::now(), client.talk.answer());
     let (mut head, body) = request.into_parts();
     let mut person = Person::of(&head);
     let (id, parent) = forward::request(&mut head, &client.origin);
     let (trip, told) = Trip::begin(&worker.shared.tracer, &head.method, head.uri.path(), parent);
     told.into_iter().for_each(|told| drop(head.headers.insert(TRACEPARENT, told)));
-    let relayed = match client.refused.get() {
-        Some(reason) if head.method.as_str() == REFUSED_METHOD => Err((*reason).into()),
-        _ => match worker.shared.store.take(body, &client.refused).await {
+    let relayed = match client.talk.refused() {
+        Some(reason) if head.method.as_str() == REFUSED_METHOD => Err(reason.into()),
+        _ => match worker.shared.store.take(body, &client.talk).await {
             Ok(taken) => {
                 person.iter_mut().for_each(|person| person.sent(&taken.upload));
                 relay(&worker, head, taken, &trip).await
@@ -75,7 +76,7 @@ pub(super) async fn answer(
     };
     metrics::gateway_replied(reply.status(), since);
     trip.end(&id, reply.status());
-    reply
+    answer.with(reply)
 }
 
 async fn relay(
@@ -100,6 +101,7 @@ pub(super) struct Courier<'a> {
     tried: u64,
     /// How often it may have reached a replica.
     attempts: u32,
+    tries: Tries,
     /// Until when one may be waited for, all waits together.
     patience: Option<Instant>,
     fault: Option<Fault>,
@@ -111,8 +113,10 @@ const TOO_LATE: &str = "the replica did not answer in time";
 enum Setback {
     /// Nothing was sent.
     Unsent(Box<Request<Upload>>),
-    /// It may have been carried out.
+    /// The replica failed; it may have been carried out.
     Lost,
+    /// The replica was left, by no fault that is known; it may be carried out still.
+    Left,
     /// It may be carried out still.
     Late,
     /// Nothing was sent, and nothing will be: all replicas have more than they can do.
@@ -128,12 +132,14 @@ impl<'a> Courier<'a> {
             repeatable: true,
             tried: 0,
             attempts: 0,
+            tries: Tries::default(),
             patience: None,
             fault: None,
         }
     }
 
-    /// Goes on after `request` was sent to the replica at `index` by another way, which `broke`.
+    /// Goes on after `request` was given to a connection to the replica at `index` that it shared
+    /// with others, and which `broke`: that is no loss of its own.
     pub(super) async fn go_on(
         mut self,
         index: usize,
@@ -141,24 +147,17 @@ impl<'a> Courier<'a> {
         request: Request<Upload>,
         seat: Seat,
     ) -> Result<Response<ReplyBody>, Refusal> {
-        self.attempts += 1;
+        let was_sent = !matches!(broke, Broken::Unsent(_) | Broken::Behind);
+        self.attempts += u32::from(was_sent);
         match broke {
-            Broken::Unsent(kind) => {
-                self.attempts -= 1;
-                self.doubt(index, &kind.into());
-                self.tried |= bit(index);
-            }
-            Broken::Lost(why) => {
-                self.fail(index, &why);
-                self.tried |= bit(index);
-            }
-            Broken::Silent => self.tried |= bit(index),
-            Broken::Leaving => {
-                self.worker.shared.replicas.note(index, Health::Out, &"it is stopping");
-                self.tried |= bit(index);
-            }
+            Broken::Unsent(kind) => self.doubt(index, &kind.into()),
+            Broken::Lost(why) => self.fail(index, &why),
+            Broken::Silent | Broken::Behind | Broken::Over => {}
+            Broken::Leaving => self.note_leaving(index),
             Broken::Late => return Err(self.lost(TOO_LATE)),
-            Broken::Over => {}
+        }
+        if broke != Broken::Over {
+            self.tried |= bit(index);
         }
         self.worker.shared.figures.repeated();
         self.deliver(request, seat).await
@@ -181,9 +180,11 @@ impl<'a> Courier<'a> {
             };
             self.tried |= bit(index);
             request = match (setback, copy) {
-                (Setback::Unsent(request), _) => *request,
-                (Setback::Lost, Some(copy)) if self.attempts < ATTEMPTS_MAX => copy,
-                (Setback::Lost, _) => {
+                (Setback::Unsent(request), _) if self.tries.may_connect() => *request,
+                (Setback::Unsent(_), _) => return Err(Refusal::new(Code::NoReplica)),
+                (Setback::Left, Some(copy)) => copy,
+                (Setback::Lost, Some(copy)) if self.tries.may_lose() => copy,
+                (Setback::Lost | Setback::Left, _) => {
                     return Err(self.lost("the replica failed before it answered"));
                 }
                 (Setback::Busy, _) => return Err(Refusal::new(Code::Overloaded)),
@@ -207,17 +208,25 @@ impl<'a> Courier<'a> {
         let _seat = shared.waiting.take().ok_or(Refusal::new(Code::NoReplica))?;
         let mut better = shared.replicas.better();
         let patience = *self.patience.get_or_insert_with(|| Instant::now() + REPLICA_WAIT);
+        let mut is_waiting = true;
         loop {
-            // Who is ready now and has failed before has said so again meanwhile.
-            if let Some(index) = shared.replicas.choose(0) {
+            // Who is ready now and has failed before has said so again meanwhile. The last try is
+            // for another, if one comes back in time.
+            let is_spared = is_waiting && self.tries.is_last() && !self.has_tried_all();
+            let spared = if is_spared { self.tried } else { 0 };
+            if let Some(index) = shared.replicas.choose(spared) {
                 self.tried = 0;
                 return Ok(index);
             }
-            match timeout_at(patience, better.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Err(Refusal::new(Code::NoReplica)),
+            if !is_waiting {
+                return Err(Refusal::new(Code::NoReplica));
             }
+            is_waiting = matches!(timeout_at(patience, better.changed()).await, Ok(Ok(())));
         }
+    }
+
+    fn has_tried_all(&self) -> bool {
+        self.tried.count_ones() as usize >= self.worker.shared.replicas.members().len()
     }
 
     /// Sends the request to a replica and waits for the head of its reply.
@@ -235,9 +244,9 @@ impl<'a> Courier<'a> {
         let sent = loop {
             match timeout(DOUBT_EVERY, sending.as_mut()).await {
                 Ok(sent) => break sent,
-                Err(_) if self.repeatable && self.has_better(index) => {
+                Err(_) if self.repeatable && self.has_better(index) && self.tries.may_move() => {
                     self.trip.end_hop(hop, Err("silent"));
-                    return Err(Setback::Lost);
+                    return Err(Setback::Left);
                 }
                 Err(_) if started.elapsed() > REPLY_TIMEOUT => {
                     self.trip.end_hop(hop, Err("timeout"));
@@ -285,6 +294,10 @@ impl<'a> Courier<'a> {
         }
     }
 
+    fn note_leaving(&self, index: usize) {
+        self.worker.shared.replicas.note(index, Health::Out, &"it is stopping");
+    }
+
     fn fail(&self, index: usize, why: &dyn Display) {
         let replicas = &self.worker.shared.replicas;
         replicas.note(index, Health::Out, why);
@@ -295,7 +308,7 @@ impl<'a> Courier<'a> {
 
     /// Keeps a reply back until it is whole, unless it is a stream or large.
     async fn receive(
-        &self,
+        &mut self,
         index: usize,
         (reply, mut lease): (Response<Incoming>, Lease),
         may_repeat: bool,
@@ -315,10 +328,9 @@ impl<'a> Courier<'a> {
         }
         lease.give_back();
         let is_leaving = reply::is_leaving(head.status, &kept.bytes);
-        if is_leaving && may_repeat && self.attempts < ATTEMPTS_MAX {
-            let replicas = &self.worker.shared.replicas;
-            replicas.note(index, Health::Out, &"it is stopping");
-            return Err(Setback::Lost);
+        if is_leaving && may_repeat && self.tries.may_move() {
+            self.note_leaving(index);
+            return Err(Setback::Left);
         }
         Ok(Received { index, head, body: Coming::Whole(kept) })
     }

@@ -3,6 +3,7 @@
 //! Knows numbers only.
 
 use crate::limits::{BATCH_BODY_BYTES_MAX, PUBLISH_BODY_BYTES_MAX};
+use crate::wire::Rules;
 use std::time::Duration;
 
 /// Largest head of a request; a larger one is answered 431.
@@ -11,6 +12,9 @@ pub const HEAD_BYTES_MAX: usize = crate::limits::HEAD_BYTES_MAX;
 pub(super) const HEADERS_ADDED_MAX: usize = 8;
 /// Most headers of a request; more are answered 431. With those added it is what a replica takes.
 pub const HEADERS_MAX: usize = crate::limits::HEADERS_MAX - HEADERS_ADDED_MAX;
+/// How requests are read. A client that ends sending has mostly given up, and others wait for its place.
+pub(super) const RULES: Rules =
+    Rules { headers_max: HEADERS_MAX, any_method: false, any_shape: false, half_closed: false };
 /// Largest body of a request; a larger one is answered 413. No replica takes a larger one.
 pub const BODY_BYTES_MAX: u64 = if BATCH_BODY_BYTES_MAX > PUBLISH_BODY_BYTES_MAX {
     BATCH_BODY_BYTES_MAX as u64
@@ -29,8 +33,14 @@ pub const KEPT_REPLY_BYTES_MAX: usize = 64 * 1024;
 pub const KEPT_REPLY_TIME_MAX: Duration = Duration::from_millis(250);
 /// Most replicas.
 pub const REPLICAS_MAX: usize = 64;
-/// Most times that one request is sent.
-pub const ATTEMPTS_MAX: u32 = 3;
+/// Most replicas that may fail one after the other with one request; then 502. A break of a connection
+/// that it shared with others does not count: any of them may have been to blame.
+pub const LOSSES_MAX: u32 = 3;
+/// Most times that a request leaves a replica that did not fail: one that is silent while another is
+/// ready, or that is stopping. Past it the request waits for the reply.
+pub const MOVES_MAX: u32 = 8;
+/// Most times that a request finds a replica to which it can't even connect; then 503.
+pub const CONNECTS_MAX: u32 = 2 * REPLICAS_MAX as u32;
 /// Longest time for a connection to a replica to be made; then another replica is tried.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time from a request to the head of its reply; then 502.
@@ -40,7 +50,7 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
 pub const REPLY_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How often a request that waits for its reply looks whether its replica still answers probes.
 pub const DOUBT_EVERY: Duration = Duration::from_millis(500);
-/// Longest time that a request waits for some replica to come back; then 503.
+/// Longest time that a request waits for some replica to come back, all its waits together; then 503.
 pub const REPLICA_WAIT: Duration = Duration::from_secs(1);
 /// Most requests that wait so, in each thread; one more is answered 503 at once.
 pub const WAITING_MAX: usize = 1_024;
@@ -69,11 +79,6 @@ pub const PIPES_MAX: usize = 8;
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Most bytes that are read ahead of a reply.
 pub(super) const REPLY_BUFFER_BYTES_MAX: usize = 64 * 1024;
-/// What is still read of a connection that was refused something, so that the refusal arrives:
-/// closing with unread bytes would reset it.
-pub(super) const LINGER_BYTES_MAX: usize = 256 * 1024;
-/// Longest time for that.
-pub(super) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 const _: () = assert!(KEPT_BODY_BYTES_MAX as u64 <= BODY_BYTES_MAX);
 const _: () = assert!(KEPT_BODY_BYTES_MAX <= KEPT_BYTES_MAX);
@@ -84,8 +89,8 @@ const _: () = assert!(REPLICAS_MAX <= u64::BITS as usize);
 /// The limits that an operator can set.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest time for a request's head to arrive, and longest silence between requests: the
-    /// connection is closed.
+    /// Longest time for a request's head to arrive: 408, and the connection is closed. Longest silence
+    /// between requests: the connection is closed.
     pub header_timeout: Duration,
     /// Longest time for a whole body to arrive: 408, and the connection is closed.
     pub body_timeout: Duration,

@@ -12,8 +12,7 @@
 //! |---|---|
 //! | `worker` | a thread: its clients, its connections to replicas |
 //! | `lane` | orders, many of which share a connection to a replica |
-//! | `wire`, `strict` | what may be read as a request |
-//! | `exchange`, `repeat` | whose turn it is, and what may be sent twice |
+//! | `exchange`, `repeat`, `tries` | whose turn it is, what may be sent twice, and how often |
 //! | `forward`, `upload`, `reply` | heads and bodies on their way through |
 //! | `trip` | what logs and traces know of a request |
 //! | `replicas`, `probe`, `pool` | who is ready, and connections to them |
@@ -34,11 +33,10 @@ mod refusal;
 mod repeat;
 mod replicas;
 mod reply;
-mod strict;
 mod tls;
+mod tries;
 mod trip;
 mod upload;
-mod wire;
 mod worker;
 
 pub use limits::Limits;

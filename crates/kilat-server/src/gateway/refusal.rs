@@ -1,10 +1,10 @@
 //! The gateway's own replies: why a request did not reach a replica, or no reply came back.
 
 use super::reply::ReplyBody;
-use super::strict::Reason;
 use super::upload::Upload;
 use crate::pages::away::{self, Lost};
 use crate::render;
+use crate::wire::Reason;
 use bytes::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;

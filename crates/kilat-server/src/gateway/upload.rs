@@ -4,8 +4,8 @@
 
 use super::limits::{BODY_BYTES_MAX, KEPT_BODY_BYTES_MAX, KEPT_BYTES_MAX};
 use super::refusal::Refusal;
-use super::wire::Refused;
 use crate::seats::{Seat, Seats};
+use crate::wire::Talk;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -37,7 +37,7 @@ pub(super) struct Passing {
     /// Bytes that may still come.
     left: u64,
     deadline: Pin<Box<Sleep>>,
-    refused: Refused,
+    talk: Arc<Talk>,
     fault: Fault,
     _seat: Seat,
 }
@@ -80,7 +80,7 @@ impl Store {
     pub(super) async fn take(
         self: &Arc<Self>,
         body: Incoming,
-        refused: &Refused,
+        talk: &Arc<Talk>,
     ) -> Result<Taken, Refusal> {
         if body.is_end_stream() {
             return Ok(Taken { upload: Upload::Whole(None), room: None, fault: None });
@@ -101,7 +101,7 @@ impl Store {
             && timeout_at(deadline, gathering.run())
                 .await
                 .map_err(|_| too_slow())?
-                .map_err(|refusal| refused.get().map_or(refusal, |reason| (*reason).into()))?;
+                .map_err(|refusal| talk.refused().map_or(refusal, Refusal::from))?;
         let Gathering { body, first, all, room } = gathering;
         let bytes = if all.is_empty() { first } else { all.freeze() };
         if is_whole {
@@ -115,7 +115,7 @@ impl Store {
             first: Some(bytes).filter(|bytes| !bytes.is_empty()),
             rest: body,
             deadline: Box::pin(sleep_until(deadline)),
-            refused: Arc::clone(refused),
+            talk: Arc::clone(talk),
             fault: Arc::clone(&fault),
             _seat: seat,
         };
@@ -220,9 +220,7 @@ impl Passing {
                     None => too_large(),
                 }
             }
-            Poll::Ready(Some(Err(_))) => {
-                self.refused.get().map_or(broken_off(), |reason| (*reason).into())
-            }
+            Poll::Ready(Some(Err(_))) => self.talk.refused().map_or(broken_off(), Refusal::from),
             Poll::Pending if self.deadline.as_mut().poll(cx).is_pending() => return Poll::Pending,
             Poll::Pending => too_slow(),
         };

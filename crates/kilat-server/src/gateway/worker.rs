@@ -5,19 +5,19 @@ use super::exchange::{self, Client};
 use super::figures::Figures;
 use super::forward::Origin;
 use super::lane::{self, Left, Pipes};
-use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, SWEEP_EVERY};
+use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, RULES, SWEEP_EVERY};
 use super::pool::Pool;
 use super::replicas::Replicas;
 use super::tls::Tls;
 use super::upload::Store;
-use super::wire::{Refused, Wire};
 use crate::guests::{Guest, Guests, Stay};
 use crate::seats::{Seat, Seats};
 use crate::trace::Tracer;
+use crate::wire::{Deadlines, Talk, Wire};
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -155,10 +155,11 @@ where
         return Ok(());
     };
     let limits = &worker.shared.limits;
-    let refused = Refused::default();
-    let wire = Wire::new(stream, &read, Arc::clone(&refused), limits.write_timeout);
+    let deadlines = Deadlines { head: limits.header_timeout, write: limits.write_timeout };
+    let talk = Arc::<Talk>::default();
+    let wire = Wire::new(stream, &read, RULES, deadlines, Arc::clone(&talk));
     drop(read);
-    let client = Arc::new(Client { origin, refused });
+    let client = Arc::new(Client { origin, talk });
     let service = service_fn(|request| {
         guest.stir();
         let answer = exchange::answer(Arc::clone(worker), Arc::clone(&client), request);
@@ -170,8 +171,8 @@ where
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // The wire has the deadlines.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .half_close(false)

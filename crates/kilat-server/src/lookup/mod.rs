@@ -31,9 +31,11 @@ pub use profile::Profile;
 pub use rehearsal::{BadRates, DELAY_MAX, Delay, Rehearsal};
 
 use crate::accept;
+use crate::connection;
 use crate::connections::Connections;
 use crate::limits::Limits;
 use crate::seats::{Seat, Seats};
+use crate::wire::Rules;
 use bytes::Bytes;
 use kilat_engine::Handle;
 use live::LiveStock;
@@ -46,6 +48,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// How requests are read: as the seed's servers do, if it is clear where they end. A rehearsed stall
+/// ends when its client leaves.
+const RULES: Rules = Rules { any_shape: true, half_closed: false, ..connection::RULES };
 
 /// What the lookups are started with.
 pub struct Options {
@@ -95,7 +101,7 @@ impl Lookups {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let stopping = watch::Sender::new(false);
         let seats = Seats::new(options.limits.connections_max);
-        let connections = Arc::new(Connections::new(options.limits, seats.clone()));
+        let connections = Arc::new(Connections::new(options.limits, RULES, seats.clone()));
         let take = take(&connections, shared(options, stopping.subscribe()));
         let accept = accept::accept(listener, seats, stopping.subscribe(), take, reply::turn_away);
         Ok(Lookups { address, connections, accepting: tokio::spawn(accept), stopping })

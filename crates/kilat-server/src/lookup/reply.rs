@@ -4,6 +4,7 @@
 
 use super::profile::{Profile, Unknown};
 use super::text::{self, Value};
+use crate::wire::Reason;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -44,6 +45,8 @@ fn error_body(error: &str, message: &str) -> Bytes {
 
 /// Why a request is no lookup.
 pub(super) enum Refusal {
+    /// 400, 408 or 431: it was not read as a request.
+    NotRead(Reason),
     /// 404: no lookup has this path.
     PathUnknown,
     /// 405.
@@ -55,10 +58,18 @@ pub(super) enum Refusal {
 /// The reply to what is no lookup.
 pub(super) fn refusal(why: &Refusal) -> Reply {
     match why {
+        Refusal::NotRead(reason) => not_read(*reason),
         Refusal::PathUnknown => path_unknown(),
         Refusal::MethodNotAllowed => method_not_allowed(),
         Refusal::ParameterMissing(profile) => parameter_missing(*profile),
     }
+}
+
+fn not_read(reason: Reason) -> Reply {
+    let code = reason.code();
+    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let what = if status == StatusCode::BAD_REQUEST { "bad_request" } else { code.as_str() };
+    error(status, what, &format!("Not read: {}.", reason.detail()))
 }
 
 fn parameter_missing(profile: Profile) -> Reply {

@@ -11,10 +11,10 @@ use super::live::LiveStock;
 use super::profile::Profile;
 use super::query;
 use super::rehearsal::{Draw, Fate, Gate};
-use super::reply::{self, CutOff, Refusal, Reply, ReplyBody};
+use super::reply::{self, CutOff, Refusal, Reply};
 use crate::state;
 use hyper::body::Incoming;
-use hyper::service::{HttpService, service_fn};
+use hyper::service::{Service, service_fn};
 use hyper::{Method, Request, StatusCode};
 use metrics::{Counter, counter, describe_counter};
 use std::sync::Arc;
@@ -48,8 +48,11 @@ struct Asked {
 /// The service of one connection.
 pub(super) fn service(
     shared: &Arc<Shared>,
-) -> impl HttpService<Incoming, ResBody = ReplyBody, Error = CutOff, Future: Send> + Send + 'static + use<>
-{
+) -> impl Service<Request<Incoming>, Response = Reply, Error = CutOff, Future: Send>
++ Send
++ Sync
++ 'static
++ use<> {
     let shared = Arc::clone(shared);
     service_fn(move |request: Request<Incoming>| {
         // Read before the future is made: it may wait long, and then holds only what it needs.
@@ -58,6 +61,9 @@ pub(super) fn service(
 }
 
 fn read(request: &Request<Incoming>) -> Result<Asked, Refusal> {
+    if let Some(reason) = request.extensions().get() {
+        return Err(Refusal::NotRead(*reason));
+    }
     let uri = request.uri();
     let profile = Profile::at(&query::path(uri.path())).ok_or(Refusal::PathUnknown)?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

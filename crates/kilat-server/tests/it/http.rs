@@ -121,6 +121,15 @@ impl Connection {
         }
     }
 
+    /// Reads until the peer closes, which must be without a reset; what came can be read as ever.
+    pub(crate) fn await_end(&mut self) {
+        self.stream.read_to_end(&mut self.unread).expect("an end without a reset");
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Reads up to and with `end`.
     pub(crate) fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut seen = 0;

@@ -12,6 +12,7 @@
 //! | `live` | streams, health, metrics, stopping |
 //! | `lookups` | the five reference lookup APIs, on their own port |
 //! | `slow` | peers that are slow, large, many or broken |
+//! | `payloads`, `strict` | bytes that two readers could read in two ways; what a server does with them |
 //! | `supervisor` | processes that are kept running |
 //! | `gateway` | one address for several replicas that misbehave |
 //! | `docs` | the description: it lists every call, and every reply seen in any of these tests |
@@ -40,9 +41,11 @@ mod ops;
 mod ops_words;
 mod own_orders;
 mod pages;
+mod payloads;
 mod pipelining;
 mod replica;
 mod roles;
 mod slow;
+mod strict;
 mod supervisor;
 mod world;

@@ -234,7 +234,7 @@ fn a_refusal_is_said_on_the_page() {
     first.key = "b".repeat(32);
     assert_eq!(first.buy(&world).header("location"), Some("/s/s?refused=limit_reached"));
     check_page(&first.see(&world, "/s/s?refused=limit_reached&lang=en"), 200, &["limit per buyer"]);
-    let injected = first.see(&world, "/s/s?refused=<script>alert(1)</script>");
+    let injected = first.see(&world, "/s/s?refused=%3Cscript%3Ealert(1)%3C/script%3E");
     assert!(!injected.text().contains("role=\"alert\""));
 }
 
@@ -394,9 +394,11 @@ fn who_looks_at_the_address_of_a_form_is_led_to_its_page() {
 #[test]
 fn no_address_makes_a_page_link_to_another_site() {
     let world = World::open();
-    for path in ["//evil.example", "//evil.example/confirm", "/\\evil.example"] {
+    for path in ["//evil.example", "//evil.example/confirm"] {
         let page = world.connect().call("GET", path, &[HTML], "");
         check_page(&page, 404, &["href=\"/?lang=en\""]);
         assert!(!page.text().contains("evil"), "{path}");
     }
+    // Some read it as the first of them.
+    assert_eq!(world.connect().call("GET", "/\\evil.example", &[HTML], "").code(), "malformed");
 }

@@ -10,14 +10,100 @@ const SHORT: Duration = Duration::from_millis(200);
 #[test]
 fn slow_headers_are_cut() {
     let world = World::full_lane(Limits { header_timeout: SHORT, ..Limits::default() });
-    for begun in ["", "GET /livez HTTP/1.1\r\nhost: h\r\n"] {
+    assert!(world.connect().read_to_end().is_empty());
+    for (before, begun) in [
+        ("", "G"),
+        ("", "GET /livez HTTP/1.1\r\nhost: h\r\n\r"),
+        ("GET /livez HTTP/1.1\r\nhost: h\r\n\r\n", "GET /livez HTTP/1.1\r\nhost: h\r\n"),
+    ] {
         let mut connection = world.connect();
-        connection.send(begun);
-        connection.read_to_end();
+        connection.send(format!("{before}{begun}"));
+        if !before.is_empty() {
+            assert_eq!(connection.read_reply().status, 200);
+        }
+        let mut trickle = connection.clone_for_sending();
+        std::thread::scope(|scope| {
+            // Each byte is in time by itself.
+            scope.spawn(move || {
+                while begun.ends_with("h\r\n") && trickle.try_send(b"x") {
+                    std::thread::sleep(SHORT / 20);
+                }
+            });
+            let reply = connection.read_reply();
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (408, "request_timeout"),
+                "{begun:?}"
+            );
+            assert_eq!(reply.header("connection"), Some("close"));
+            for name in ["x-request-id", "x-kilat-node"] {
+                assert!(reply.header(name).is_some(), "{name}");
+            }
+            assert!(connection.read_to_end().is_empty());
+        });
     }
     let mut idle = world.connect();
     assert_eq!(idle.call("GET", "/livez", &[], "").status, 200);
     assert!(idle.read_to_end().is_empty(), "silence between requests has an end too");
+}
+
+/// The engine answers a little later than the connection asks whether there is more.
+#[test]
+fn silence_behind_a_slow_reply_has_an_end_too() {
+    let world = World::full_lane(Limits { header_timeout: SHORT, ..Limits::default() });
+    world.make_sale(&[]);
+    for number in 0..3 {
+        let mut idle = world.connect();
+        let headers =
+            [("content-type", "application/json"), ("idempotency-key", &format!("k{number}"))];
+        let body = format!(r#"{{"customer":"c{number}","quantity":1}}"#);
+        assert_eq!(idle.call("POST", "/v1/sales/s/orders", &headers, &body).status, 201);
+        assert!(idle.read_to_end().is_empty());
+    }
+}
+
+#[test]
+fn who_ends_sending_gets_a_reply_that_takes_a_while() {
+    let world = World::full_lane(Limits::default());
+    world.make_sale(&[("\"supply\":10", "\"supply\":1000")]);
+    for number in 0..50 {
+        let mut connection = world.connect();
+        let headers =
+            [("content-type", "application/json"), ("idempotency-key", &format!("k{number}"))];
+        let body = format!(r#"{{"customer":"c{number}","quantity":1}}"#);
+        connection.send(request("POST", "/v1/sales/s/orders", &headers, &body));
+        connection.end_sending();
+        assert_eq!(connection.read_reply().status, 201);
+        assert!(connection.read_to_end().is_empty());
+    }
+    // More than the system keeps for who takes nothing for a while.
+    let mut slow = world.connect();
+    let many = 400;
+    slow.send(request("GET", "/assets/kilat.css", &[], "").repeat(many));
+    slow.end_sending();
+    assert!(slow.has_more_soon());
+    (0..many).for_each(|_| assert_eq!(slow.read_reply().status, 200));
+    assert!(slow.read_to_end().is_empty());
+    // A stream is of no use to who does not listen, and nobody can tell whether it does.
+    let mut stream = world.connect();
+    stream.send(request("GET", "/events/stream", &[], ""));
+    stream.end_sending();
+    stream.read_to_end();
+}
+
+/// Else the end would take the last replies with it.
+#[test]
+fn a_stop_with_unread_requests_resets_nothing() {
+    let mut world = World::full_lane(Limits::default());
+    let mut connection = world.connect();
+    connection.send(request("GET", "/assets/kilat.css", &[], "").repeat(1_000));
+    assert!(connection.has_more_soon());
+    let stopped = world.spawn_shutdown(Duration::from_secs(10));
+    connection.await_end();
+    while connection.has_unread() {
+        assert_eq!(connection.read_reply().status, 200);
+    }
+    world.finish(stopped);
 }
 
 #[test]
@@ -74,7 +160,12 @@ fn heads_that_are_too_large_are_refused() {
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut connection = world.connect();
         connection.try_send(request("GET", "/livez", &headers, "").as_bytes());
-        assert_eq!(connection.read_head().status, 431);
+        let reply = connection.read_reply();
+        assert_eq!((reply.status, reply.code().as_str()), (431, "headers_too_large"));
+        assert_eq!(reply.header("connection"), Some("close"));
+        for name in ["x-request-id", "x-kilat-node"] {
+            assert!(reply.header(name).is_some(), "{name}");
+        }
     }
 }
 
@@ -132,17 +223,13 @@ fn what_is_not_http_ends_the_connection() {
     for bytes in broken {
         let mut connection = world.connect();
         connection.send(bytes);
-        let all = connection.read_to_end();
-        assert!(
-            all.is_empty() || all.starts_with(b"HTTP/1.1 400"),
-            "{bytes:?}: {}",
-            String::from_utf8_lossy(&all)
-        );
+        assert_eq!(connection.read_reply().code(), "malformed", "{bytes:?}");
+        assert!(connection.read_to_end().is_empty(), "{bytes:?}");
     }
     assert_eq!(world.get("/livez").status, 200);
 }
 
-/// hyper reads them; another reader might see another host, or another end.
+/// Another reader might see another host, or another end.
 #[test]
 fn what_could_be_read_in_two_ways_is_refused_and_the_connection_closed() {
     let world = World::open();

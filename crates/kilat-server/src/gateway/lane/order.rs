@@ -5,11 +5,11 @@
 //! Nothing is copied that was not understood. Must never know replicas or sockets.
 
 use super::super::forward::{self, Origin, write_header};
-use super::super::limits::{LANE_HEADERS_MAX, LANE_REQUEST_BYTES_MAX};
-use super::super::strict;
+use super::super::limits::{LANE_HEADERS_MAX, LANE_REQUEST_BYTES_MAX, RULES};
 use super::super::upload::Upload;
 use crate::lane::request::{self, Seen as Hot};
 use crate::trace::{Parent, TRACEPARENT};
+use crate::wire::strict;
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request};
@@ -90,7 +90,7 @@ fn whole<'a>(
     buffer: &'a [u8],
     head: usize,
 ) -> Option<Option<Found<'a>>> {
-    if !strict::is_plain(request, &buffer[..head]) {
+    if !strict::is_plain(request, &buffer[..head], RULES) {
         return None;
     }
     let order = match request::read_whole(request, buffer, head) {

@@ -44,6 +44,8 @@ pub(in crate::gateway) enum Broken {
     Leaving,
     /// There was no reply in time.
     Late,
+    /// The replica broke the connection before the order was sent.
+    Behind,
     /// The connection is over, by no fault of the replica.
     Over,
 }
@@ -130,6 +132,18 @@ impl Pipes {
     }
 }
 
+impl Waiting {
+    /// What becomes of it on a connection that `broke` after so many bytes were `sent`.
+    fn learn(&self, broke: Broken, sent: u64) -> Broken {
+        match broke {
+            // Who came later can still be answered elsewhere.
+            Broken::Late if self.since.elapsed() <= REPLY_TIMEOUT => Broken::Silent,
+            Broken::Lost(_) if self.begin >= sent => Broken::Behind,
+            _ => broke,
+        }
+    }
+}
+
 impl Pipe {
     fn depth(&self) -> usize {
         lock(&self.state).waiting.len()
@@ -190,13 +204,7 @@ async fn run(replicas: Arc<Replicas>, index: usize, pipe: Arc<Pipe>) {
         used: Instant::now(),
     };
     let broken = poll_fn(|cx| driver.poll(cx)).await;
-    let is_late = |waiting: &Waiting| waiting.since.elapsed() > REPLY_TIMEOUT;
-    pipe.end(|waiting| match broken {
-        // Who came later can still be answered elsewhere.
-        Broken::Late if !is_late(waiting) => Broken::Silent,
-        Broken::Lost(_) if waiting.begin >= driver.sent => Broken::Over,
-        _ => broken,
-    });
+    pipe.end(|waiting| waiting.learn(broken, driver.sent));
 }
 
 /// One connection, from its other end.
@@ -370,5 +378,29 @@ mod tests {
         assert_eq!(driver.answer(), Err(Broken::Lost(Why::ReplyTooMany)));
         assert!(first.try_recv().unwrap().is_ok());
         assert!(second.try_recv().is_err());
+    }
+
+    #[test]
+    fn only_who_was_sent_can_be_lost() {
+        let waiting = |begin, end| Waiting {
+            id: "id".into(),
+            since: Instant::now(),
+            begin,
+            end,
+            reply: oneshot::channel().0,
+        };
+        let lost = Broken::Lost(Why::Closed);
+        for (begin, end, broke, expected) in [
+            (0, 10, lost, lost),
+            (10, 20, lost, lost),
+            (20, 30, lost, Broken::Behind),
+            (30, 40, lost, Broken::Behind),
+            (0, 10, Broken::Over, Broken::Over),
+            (30, 40, Broken::Over, Broken::Over),
+            (0, 10, Broken::Late, Broken::Silent),
+        ] {
+            let learnt = waiting(begin, end).learn(broke, 15);
+            assert_eq!(learnt, expected, "{begin} to {end}, {broke:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 use super::super::forward::{self, write_header};
 use super::super::limits::{HEAD_BYTES_MAX, KEPT_REPLY_BYTES_MAX, REPLY_TIMEOUT};
 use super::super::reply::{self, ReplyBody};
-use super::super::strict::{check_lines, number};
+use crate::wire::strict::{check_lines, number};
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderValue};
 use hyper::{Response, StatusCode};

@@ -4,7 +4,7 @@ use super::fake::Fake;
 use super::world::World;
 use crate::http::{Connection, request};
 use kilat_server::gateway::Limits;
-use kilat_server::gateway::limits::ATTEMPTS_MAX;
+use kilat_server::gateway::limits::LOSSES_MAX;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A machine that is too busy for one probe a second lets those who wait for it wait in vain.
@@ -49,14 +49,14 @@ fn nobody_notices_when_a_replica_is_killed() {
 #[test]
 fn only_what_has_one_effect_is_sent_again() {
     for (method, path, headers, times) in [
-        ("GET", "/die", &[][..], ATTEMPTS_MAX),
-        ("POST", "/die", &[KEY], ATTEMPTS_MAX),
-        ("PATCH", "/die", &[KEY], ATTEMPTS_MAX),
+        ("GET", "/die", &[][..], LOSSES_MAX),
+        ("POST", "/die", &[KEY], LOSSES_MAX),
+        ("PATCH", "/die", &[KEY], LOSSES_MAX),
         ("POST", "/die", &[], 1),
         ("PATCH", "/die", &[], 1),
         ("DELETE", "/die", &[], 1),
         ("POST", "/half", &[], 1),
-        ("POST", "/half", &[KEY], ATTEMPTS_MAX),
+        ("POST", "/half", &[KEY], LOSSES_MAX),
     ] {
         let world = World::pair();
         let body = if method == "GET" { "" } else { "body" };
@@ -158,7 +158,7 @@ fn without_a_replica_requests_wait_for_one() {
 #[test]
 fn a_replica_that_leaves_gets_nothing_new() {
     let world = World::pair();
-    world.replicas[0].leave();
+    world.replicas[0].leave(true);
     // Probes do not know it yet: the reply itself says so.
     for _ in 0..4 {
         let reply = world.call("POST", "/x", &[KEY], "x");

@@ -111,8 +111,8 @@ impl Fake {
     }
 
     /// As a server that is told to stop: nothing new is carried out.
-    pub(super) fn leave(&self) {
-        self.state.is_leaving.store(true, Ordering::SeqCst);
+    pub(super) fn leave(&self, is_leaving: bool) {
+        self.state.is_leaving.store(is_leaving, Ordering::SeqCst);
     }
 
     /// As a server without space: it lives, and says no.
@@ -227,6 +227,9 @@ fn serve(stream: TcpStream, state: &State) -> Option<()> {
             state.seen.lock().unwrap()[place].body.clone_from(&body);
             body
         };
+        if path == "/v1/sales/frail/orders" && state.times_seen(&head) < 3 {
+            return None;
+        }
         if state.is_silent.load(Ordering::SeqCst) {
             state.wait_for_ever();
         }
@@ -275,6 +278,7 @@ fn answer(stream: &mut TcpStream, state: &State, path: &str, body_length: usize)
             send(stream, &whole(state, "201 Created", body_length.to_string().as_bytes()))
         }
         "/v1/sales/die/orders" => None,
+        "/v1/sales/only-at-b/orders" if state.name != "b" => None,
         "/v1/sales/garbage/orders" => send(stream, b"201 Created\r\n\r\n"),
         "/v1/sales/half/orders" => {
             let reply = whole(state, "201 Created", &[b'x'; 100]);
@@ -336,6 +340,13 @@ impl State {
         seen.push(head);
         self.changed.notify_all();
         seen.len() - 1
+    }
+
+    /// How often this request has arrived.
+    fn times_seen(&self, head: &Seen) -> usize {
+        let id = head.header("x-request-id");
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|seen| seen.header("x-request-id") == id).count()
     }
 
     /// `None` when the replica is killed meanwhile.

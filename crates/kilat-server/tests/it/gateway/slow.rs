@@ -12,9 +12,11 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn slow_heads_and_silence_are_cut() {
     let world = World::single(Limits { header_timeout: SHORT, ..Limits::default() });
-    for begun in ["", "G", "GET / HTTP/1.1\r\nhost: h\r\n", "GET / HTTP/1.1\r\nhost: h\r\n\r"] {
+    assert!(world.connect().read_to_end().is_empty());
+    for begun in ["G", "GET / HTTP/1.1\r\nhost: h\r\n", "GET / HTTP/1.1\r\nhost: h\r\n\r"] {
         let mut client = world.connect();
         client.send(begun);
+        assert_eq!(client.read_reply().code(), "request_timeout");
         assert!(client.read_to_end().is_empty());
     }
     let mut idle = world.connect();

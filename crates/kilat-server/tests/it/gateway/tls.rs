@@ -1,6 +1,7 @@
 //! Clients that speak TLS.
 
 use super::world::World;
+use crate::http::request;
 use kilat_server::gateway::{Limits, Tls};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -20,8 +21,9 @@ fn identity() -> Identity {
     Identity { tls: tls.unwrap(), certificate: cert }
 }
 
-/// All that comes back to `bytes`, and the protocol that was agreed on.
-fn exchange(world: &World, identity: &Identity, bytes: &[u8]) -> (String, Option<Vec<u8>>) {
+type Client = StreamOwned<ClientConnection, TcpStream>;
+
+fn connect(world: &World, identity: &Identity) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add(identity.certificate.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -33,7 +35,12 @@ fn exchange(world: &World, identity: &Identity, bytes: &[u8]) -> (String, Option
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("shop.test").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(world.address).unwrap());
+    StreamOwned::new(connection, TcpStream::connect(world.address).unwrap())
+}
+
+/// All that comes back to `bytes`, and the protocol that was agreed on.
+fn exchange(world: &World, identity: &Identity, bytes: &[u8]) -> (String, Option<Vec<u8>>) {
+    let mut stream = connect(world, identity);
     stream.write_all(bytes).unwrap();
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).unwrap();
@@ -53,6 +60,66 @@ fn clients_speak_tls_and_replicas_are_told_so() {
     let seen = &world.replicas[0].seen_at("/x")[0];
     assert_eq!(seen.header("x-forwarded-proto"), Some("https"));
     assert_eq!(seen.header("forwarded"), Some("for=127.0.0.1;proto=https"));
+}
+
+/// An order whose body has so many letters more than the shortest.
+fn order(letters: usize) -> String {
+    let body = format!(r#"{{"customer":"{}","quantity":1}}"#, "c".repeat(letters));
+    let headers = [("idempotency-key", "k"), ("content-type", "application/json")];
+    request("POST", "/v1/sales/plain/orders", &headers, &body)
+}
+
+/// The body of the next reply, which must be a 2xx.
+fn read_body(client: &mut Client) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 2"), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    client.read_exact(&mut body).unwrap();
+    String::from_utf8(body).unwrap()
+}
+
+#[test]
+fn orders_over_tls_share_connections_too() {
+    let identity = identity();
+    let world = World::on_threads(1, Limits::default(), Some(identity.tls.clone()), &["a"]);
+    let shortest = r#"{"customer":"","quantity":1}"#.len();
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let (world, identity) = (&world, &identity);
+            scope.spawn(move || {
+                let mut stream = connect(world, identity);
+                for round in 1..5 {
+                    // One behind the other, then some at once, in pieces that fit nothing.
+                    let letters: Vec<usize> = (1..=8 * round).map(|n| n + client).collect();
+                    stream.write_all(order(letters[0]).as_bytes()).unwrap();
+                    assert_eq!(read_body(&mut stream), (shortest + letters[0]).to_string());
+                    let text: String = letters.iter().copied().map(order).collect();
+                    text.as_bytes().chunks(97).for_each(|part| stream.write_all(part).unwrap());
+                    for letters in &letters {
+                        assert_eq!(read_body(&mut stream), (shortest + letters).to_string());
+                    }
+                }
+                // Something else on the same connection.
+                let other = request("GET", "/x", &[("connection", "close")], "");
+                stream.write_all((order(7) + &other).as_bytes()).unwrap();
+                assert_eq!(read_body(&mut stream), (shortest + 7).to_string());
+                assert_eq!(read_body(&mut stream), "0");
+                assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0, "it ends well");
+            });
+        }
+    });
+    let seen = world.replicas[0].seen_at("/v1/sales/plain/orders");
+    assert_eq!(seen.len(), 4 * (4 + 8 + 16 + 24 + 32 + 1));
+    assert!(seen.iter().all(|seen| seen.header("x-forwarded-proto") == Some("https")));
+    let others = world.seen_at("/x");
+    assert!(world.replicas[0].connections_seen() <= 1 + others, "orders share one");
 }
 
 #[test]

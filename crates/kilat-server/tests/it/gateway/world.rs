@@ -35,7 +35,7 @@ impl World {
         World::on_threads(2, limits, tls, names)
     }
 
-    fn on_threads(
+    pub(super) fn on_threads(
         threads: usize,
         limits: Limits,
         tls: Option<Tls>,

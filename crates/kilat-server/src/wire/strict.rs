@@ -5,12 +5,27 @@
 //! transfer coding, folded lines, chunk extensions) is refused here: another hop may have
 //! repaired it differently. Looks at bytes only; must never know sockets, routes or replicas.
 
-use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use kilat_api::problem::Code;
 use std::mem::MaybeUninit;
 
-/// Methods that are passed on.
+/// What [`Rules`] know of methods.
 const METHODS: [&str; 7] = ["GET", "POST", "HEAD", "PATCH", "PUT", "DELETE", "OPTIONS"];
+
+/// What may differ between those who read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Most headers of a request; no more than [`HEADERS_MAX`].
+    pub(crate) headers_max: usize,
+    /// Whether any method is read, for who can say which ones a target has; else [`METHODS`] only.
+    pub(crate) any_method: bool,
+    /// Whether a target may have any text, and any method a body. Neither leaves in doubt where a request
+    /// ends, but some who read are not sure what to do with it.
+    pub(crate) any_shape: bool,
+    /// Whether who ends sending behind a request is answered as any other. It may be gone, and what
+    /// it asked for is done in vain then.
+    pub(crate) half_closed: bool,
+}
 /// Most hexadecimal digits of a chunk's size; larger bodies are refused long before.
 const CHUNK_DIGITS_MAX: u8 = 8;
 /// Longest `Host`: a name of 255 bytes (RFC 1035) and a port.
@@ -18,7 +33,7 @@ const HOST_BYTES_MAX: usize = 261;
 
 /// Why bytes are not read as a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// Not HTTP/1.1 as its grammar has it.
     Syntax,
     /// A line that does not end with CR LF.
@@ -47,20 +62,23 @@ pub(super) enum Reason {
     Chunk,
     /// Something after the last chunk.
     Trailer,
+    /// A head that has begun and is not whole in time.
+    Slow,
 }
 
 impl Reason {
     /// The code of the reply.
-    pub(super) fn code(self) -> Code {
+    pub(crate) fn code(self) -> Code {
         match self {
             Reason::HeadTooLarge => Code::HeadersTooLarge,
             Reason::Method => Code::MethodNotAllowed,
+            Reason::Slow => Code::RequestTimeout,
             _ => Code::Malformed,
         }
     }
 
     /// What is wrong, for the reply.
-    pub(super) fn detail(self) -> &'static str {
+    pub(crate) fn detail(self) -> &'static str {
         match self {
             Reason::Syntax => "the request is not HTTP/1.1",
             Reason::BareLineFeed => "each line must end with CR LF",
@@ -78,6 +96,7 @@ impl Reason {
             Reason::Expectation => "Expect can only be 100-continue",
             Reason::Chunk => "a chunk of the body is broken",
             Reason::Trailer => "trailers are not taken",
+            Reason::Slow => "the head did not arrive in time",
         }
     }
 }
@@ -104,15 +123,16 @@ pub(super) enum Then {
 }
 
 /// Follows the requests of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Strict {
+    rules: Rules,
     place: Place,
+    heads: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Before a request.
-    #[default]
     Head,
     /// Before so many bytes of a body.
     Body(u64),
@@ -145,6 +165,16 @@ enum ChunkPlace {
 const CHUNK_START: Place = Place::Chunk(ChunkPlace::Size { digits: 0, size: 0 });
 
 impl Strict {
+    /// For who reads by these rules.
+    pub(super) fn new(rules: Rules) -> Strict {
+        Strict { rules, place: Place::Head, heads: 0 }
+    }
+
+    /// Heads that were good so far.
+    pub(super) fn heads(&self) -> usize {
+        self.heads
+    }
+
     /// Whether a request has begun whose last byte has not been seen.
     pub(super) fn is_inside(&self) -> bool {
         self.place != Place::Head
@@ -172,9 +202,10 @@ impl Strict {
     }
 
     fn read_head(&mut self, bytes: &[u8]) -> (usize, Then) {
-        match head(bytes) {
+        match head(bytes, self.rules) {
             Ok(Some((length, place))) => {
                 self.place = place;
+                self.heads += 1;
                 (length, Then::Nothing)
             }
             Ok(None) if bytes.len() < HEAD_BYTES_MAX => (0, Then::PartOfHead),
@@ -238,10 +269,11 @@ fn read_size(digits: u8, size: u64, byte: u8) -> Result<ChunkPlace, Reason> {
 }
 
 /// The length of the head at the start of `bytes` and what follows it; `None` when it is not whole.
-fn head(bytes: &[u8]) -> Result<Option<(usize, Place)>, Reason> {
+fn head(bytes: &[u8], rules: Rules) -> Result<Option<(usize, Place)>, Reason> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let headers = &mut headers[..rules.headers_max.min(HEADERS_MAX)];
     let mut request = httparse::Request::new(&mut []);
-    let parsed = request.parse_with_uninit_headers(bytes, &mut headers);
+    let parsed = request.parse_with_uninit_headers(bytes, headers);
     let length = match parsed {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => {
@@ -255,17 +287,17 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, Place)>, Reason> {
         return Err(Reason::HeadTooLarge);
     }
     check_lines(&bytes[..length])?;
-    Ok(Some((length, Framing::of(&request)?.place(&request)?)))
+    Ok(Some((length, Framing::of(&request)?.place(&request, rules)?)))
 }
 
 /// Whether a request whose head, parsed and in bytes, is whole has a body of a plain length.
-pub(super) fn is_plain(request: &httparse::Request<'_, '_>, head: &[u8]) -> bool {
-    let place = || Framing::of(request)?.place(request);
+pub(crate) fn is_plain(request: &httparse::Request<'_, '_>, head: &[u8], rules: Rules) -> bool {
+    let place = || Framing::of(request)?.place(request, rules);
     check_lines(head).is_ok() && matches!(place(), Ok(Place::Body(_)))
 }
 
 /// Whether all lines, also one that is not whole, end as they must.
-pub(super) fn check_lines(bytes: &[u8]) -> Result<(), Reason> {
+pub(crate) fn check_lines(bytes: &[u8]) -> Result<(), Reason> {
     let is_whole = |at: usize| at > 0 && bytes[at - 1] == b'\r';
     if memchr::memchr_iter(b'\n', bytes).all(is_whole) { Ok(()) } else { Err(Reason::BareLineFeed) }
 }
@@ -317,17 +349,18 @@ impl Framing {
         }
     }
 
-    fn place(&self, request: &httparse::Request<'_, '_>) -> Result<Place, Reason> {
+    fn place(&self, request: &httparse::Request<'_, '_>, rules: Rules) -> Result<Place, Reason> {
         let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
         let is_1_0 = request.version == Some(0);
-        check(METHODS.contains(&method), Reason::Method)?;
-        check(path.starts_with('/') && path.bytes().all(is_target_byte), Reason::Target)?;
+        check(rules.any_method || METHODS.contains(&method), Reason::Method)?;
+        let is_plain = path.starts_with('/') && path.bytes().all(is_target_byte);
+        check(rules.any_shape || is_plain, Reason::Target)?;
         check(self.hosts == 1 || is_1_0, Reason::Host)?;
         check(!(self.chunked && self.length.is_some()), Reason::LengthAndCoding)?;
         check(!(self.chunked && is_1_0), Reason::Coding)?;
         let has_body = self.chunked || self.length.unwrap_or(0) > 0;
         let takes_body = matches!(method, "POST" | "PATCH" | "PUT" | "DELETE");
-        check(takes_body || !has_body, Reason::UnwantedBody)?;
+        check(rules.any_shape || takes_body || !has_body, Reason::UnwantedBody)?;
         Ok(match self.length {
             _ if self.chunked => CHUNK_START,
             Some(length) if length > 0 => Place::Body(length),
@@ -347,7 +380,7 @@ fn is_target_byte(byte: u8) -> bool {
 }
 
 /// Digits only: no sign, no list, no blank, no zero in front, which others may read as octal.
-pub(super) fn number(value: &[u8]) -> Option<u64> {
+pub(crate) fn number(value: &[u8]) -> Option<u64> {
     let is_short = (1..20).contains(&value.len()) && (value[0] != b'0' || value.len() == 1);
     let is_plain = is_short && value.iter().all(u8::is_ascii_digit);
     let add = |sum: u64, digit: &u8| sum * 10 + u64::from(digit - b'0');
@@ -373,13 +406,20 @@ fn is_connection(value: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const RULES: Rules =
+        Rules { headers_max: 56, any_method: false, any_shape: false, half_closed: false };
+
+    fn strict() -> Strict {
+        Strict::new(RULES)
+    }
+
     /// What becomes of `text`, the same however it is cut.
     fn check(text: &str, expected: &Then) {
         let bytes = text.as_bytes();
-        let whole = Strict::default().advance(bytes);
+        let whole = strict().advance(bytes);
         assert_eq!(whole.then, *expected, "{text:?}");
         for cut in (0..bytes.len()).step_by(1 + bytes.len() / 500) {
-            let mut strict = Strict::default();
+            let mut strict = strict();
             let first = strict.advance(&bytes[..cut]);
             if matches!(first.then, Then::BrokenHead(_) | Then::BrokenBody(_)) {
                 assert_eq!(first.then, *expected, "{text:?} cut at {cut}");
@@ -431,7 +471,7 @@ mod tests {
             ("Expect: 200".into(), Reason::Expectation),
         ] {
             let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n");
-            let found = Strict::default().advance(text.as_bytes());
+            let found = strict().advance(text.as_bytes());
             assert_eq!(found, Progress { good: 0, then: Then::BrokenHead(reason) }, "{text:?}");
         }
     }
@@ -471,7 +511,7 @@ mod tests {
     fn a_head_has_a_limit() {
         let endless = format!("GET / HTTP/1.1\r\nHost: a\r\nx: {}", "x".repeat(HEAD_BYTES_MAX));
         check(&endless, &Then::BrokenHead(Reason::HeadTooLarge));
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(RULES.headers_max + 1));
         check(&many, &Then::BrokenHead(Reason::HeadTooLarge));
     }
 }
