@@ -11,6 +11,7 @@
 //! | `lane` | the fast lane: accepts, serves the storming call, hands everything else over |
 //! | `accept`, `seats`, `guests`, `full_lane`, `connections`, `connection` | sockets, and every way in which a peer can be slow |
 //! | `wire`, `unread` | what may be read as a request, for whoever reads one; the reply to what was not |
+//! | `crowding` | how many are let in while callers leave before they are answered |
 //! | `router`, `auth` | which calls there are, and who may make them |
 //! | `orders`, `sales`, `stream`, `health` | the calls of the contract |
 //! | `exit`, `broadcast` | replies that go on outside HTTP: the live stock, to thousands |
@@ -33,6 +34,7 @@ mod body;
 mod broadcast;
 mod connection;
 mod connections;
+mod crowding;
 mod docs;
 mod events;
 mod exit;

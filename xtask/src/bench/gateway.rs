@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::figure::{Figure, Spread, Target};
 use super::http::{self, Connection};
+use super::idle;
 use super::kilat::{self, Place};
 use super::nginx;
 use super::overload;
@@ -43,6 +44,7 @@ pub(super) static PARTS: &[Part] = &[
         needs: &[setup::UTIL_LINUX],
         run: overload::run,
     },
+    Part { ids: &["idle"], role: Role::Target, needs: &[setup::UTIL_LINUX], run: idle::run },
     Part {
         ids: &["recovery"],
         role: Role::Target,

@@ -8,6 +8,7 @@ pub(crate) mod events;
 mod figure;
 mod gateway;
 mod http;
+mod idle;
 mod job;
 mod kilat;
 mod live;

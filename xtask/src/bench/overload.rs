@@ -85,14 +85,20 @@ fn shoot(scene: &Scene, server: &Server, connections: u64, patience_ms: u64) -> 
         .env("KILAT_ADMIN_TOKEN", ADMIN_TOKEN);
     let ended = job::run(&mut command, Duration::from_secs(seconds) + PROOF_DEADLINE)?;
     ensure!(ended.status.success(), "not proven: {}{}", ended.output, ended.errors);
-    parse(&ended.output).with_context(|| format!("no report: {}", ended.output))
+    parse(&ended.output, seconds).with_context(|| format!("no report: {}", ended.output))
 }
 
-fn parse(output: &str) -> Option<Outcome> {
+/// Counts what was acknowledged while the load lasted: at its end some still wait for their turn to
+/// ask again, and nobody else is there.
+fn parse(output: &str, seconds: u64) -> Option<Outcome> {
     let report: Value = serde_json::from_str(output).ok()?;
-    let (orders, traffic) = (&report["orders"], &report["traffic"]);
+    let traffic = &report["traffic"];
+    let step_ms = report["timeline_step_ms"].as_u64()?;
+    let steps = seconds * 1_000 / step_ms;
+    let load = report["timeline"].as_array()?.iter().take(usize::try_from(steps).ok()?);
+    let acknowledged: u64 = load.filter_map(|step| step["acknowledged"].as_u64()).sum();
     Some(Outcome {
-        goodput: orders["acknowledged"].as_u64()? as f64 / report["seconds"].as_f64()?,
+        goodput: acknowledged as f64 * 1e3 / (steps * step_ms) as f64,
         retries: traffic["retries"].as_u64()?,
         unavailable: traffic["unavailable"].as_u64()?,
     })
@@ -104,10 +110,11 @@ mod tests {
 
     #[test]
     fn the_report_is_read() {
-        let output = r#"{"seconds":2.0,"orders":{"acknowledged":7},"traffic":{"retries":1,"unavailable":2}}"#;
-        let outcome = parse(output).unwrap();
+        let output = r#"{"timeline_step_ms":500,"traffic":{"retries":1,"unavailable":2},
+            "timeline":[{"acknowledged":1},{"acknowledged":2},{"acknowledged":3},{"acknowledged":4},{"acknowledged":5}]}"#;
+        let outcome = parse(output, 2).unwrap();
         assert_eq!((outcome.retries, outcome.unavailable), (1, 2));
-        assert!((outcome.goodput - 3.5).abs() < 1e-9);
-        assert!(parse("{}").is_none());
+        assert!((outcome.goodput - 5.0).abs() < 1e-9);
+        assert!(parse("{}", 2).is_none());
     }
 }

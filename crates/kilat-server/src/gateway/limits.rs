@@ -2,7 +2,7 @@
 //!
 //! Knows numbers only.
 
-use crate::limits::{BATCH_BODY_BYTES_MAX, PUBLISH_BODY_BYTES_MAX};
+use crate::limits::{BATCH_BODY_BYTES_MAX, CROWDING_MEMORY, PUBLISH_BODY_BYTES_MAX};
 use crate::wire::Rules;
 use std::time::Duration;
 
@@ -110,6 +110,9 @@ pub struct Limits {
     pub streams_max: usize,
     /// Most bodies that are passed on as they come; one more is answered 503.
     pub uploads_max: usize,
+    /// For so long after the last was turned away it counts that callers left before they were
+    /// answered.
+    pub crowding_memory: Duration,
 }
 
 impl Default for Limits {
@@ -125,6 +128,7 @@ impl Default for Limits {
             replica_busy_max: SPARE_CONNECTIONS_MAX,
             streams_max: limits.streams_max,
             uploads_max: 256,
+            crowding_memory: CROWDING_MEMORY,
         }
     }
 }

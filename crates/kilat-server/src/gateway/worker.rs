@@ -4,7 +4,7 @@
 use super::exchange::{self, Client};
 use super::figures::Figures;
 use super::forward::Origin;
-use super::lane::{self, Left, Pipes};
+use super::lane::{self, Admission, Left, Pipes};
 use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, RULES, SWEEP_EVERY};
 use super::pool::Pool;
 use super::replicas::Replicas;
@@ -52,6 +52,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Arc<Pool>,
     pub(super) pipes: Pipes,
+    pub(super) admission: Admission,
 }
 
 /// A client that was accepted.
@@ -66,7 +67,8 @@ impl Worker {
         let places = shared.limits.replica_busy_max.div_ceil(threads);
         let pool = Arc::new(Pool::new(shared.replicas.members().len(), places));
         let pipes = Pipes::new(Arc::clone(&shared.replicas));
-        Worker { shared, pool, pipes }
+        let admission = Admission::new(shared.limits.crowding_memory);
+        Worker { shared, pool, pipes, admission }
     }
 
     /// Serves who arrives on this thread until nobody can arrive any more, then ends: what is in
@@ -131,11 +133,11 @@ async fn welcome(
         () = guest.asked() => return Ok(()),
     }
     match &worker.shared.tls {
-        None => serve(&worker, peer, stream, guest).await,
+        None => serve(&worker, peer, stream, |stream| stream, guest).await,
         Some(tls) => {
             let stream =
                 tokio::time::timeout(timeout, tls.accept(stream)).await.map_err(late)??;
-            serve(&worker, peer, stream, guest).await
+            serve(&worker, peer, stream, |stream| stream.get_ref().0, guest).await
         }
     }
 }
@@ -144,13 +146,15 @@ async fn serve<S>(
     worker: &Arc<Worker>,
     peer: SocketAddr,
     mut stream: S,
+    socket: fn(&S) -> &TcpStream,
     guest: &Arc<Guest>,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let origin = Origin::new(peer, worker.shared.tls.is_some());
-    let left = lane::Client { worker, origin: &origin, guest }.serve(&mut stream).await?;
+    let client = lane::Client { worker, origin: &origin, guest, socket };
+    let left = client.serve(&mut stream).await?;
     let Left::Else(read) = left else {
         return Ok(());
     };

@@ -19,26 +19,37 @@ pub(super) struct Run {
 impl EventLoop {
     /// Writes the replies of a group, then looks at what came in behind the requests.
     pub(super) fn answer(&mut self, finished: Finished) {
+        let (Finished::Orders { tickets, .. } | Finished::Events { tickets, .. }) = &finished;
+        self.settle(tickets);
         match finished {
             Finished::Orders { placed: Ok(placed), tickets } => self.answer_orders(placed, tickets),
             Finished::Events { verdicts: Ok(verdicts), tickets } => {
                 self.answer_events(&verdicts, &tickets);
             }
-            Finished::Orders { placed: Err(why), tickets } => {
-                for ticket in &tickets {
-                    let label = self.refuse(ticket, why);
-                    self.placing.counts.note(label, ticket.since);
-                }
-            }
-            Finished::Events { verdicts: Err(why), tickets } => {
-                self.publishing.failed(&tickets);
-                for ticket in &tickets {
-                    self.refuse(ticket, why);
-                }
-            }
+            Finished::Orders { placed: Err(why), tickets } => self.refuse_orders(&tickets, why),
+            Finished::Events { verdicts: Err(why), tickets } => self.refuse_events(&tickets, why),
         }
+        self.end_answers();
+    }
+
+    /// Sends what is still to be sent of the answers so far, and counts them.
+    pub(super) fn end_answers(&mut self) {
         self.end_run();
         self.placing.counts.flush();
+    }
+
+    pub(super) fn refuse_orders(&mut self, tickets: &[Ticket], why: Unavailable) {
+        for ticket in tickets {
+            let label = self.refuse(ticket, why);
+            self.placing.counts.note(label, ticket.since);
+        }
+    }
+
+    pub(super) fn refuse_events(&mut self, tickets: &[Ticket], why: Unavailable) {
+        self.publishing.failed(tickets);
+        for ticket in tickets {
+            self.refuse(ticket, why);
+        }
     }
 
     fn answer_orders(&mut self, placed: Placed, tickets: Vec<Ticket>) {

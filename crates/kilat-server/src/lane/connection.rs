@@ -47,6 +47,8 @@ pub(super) struct Connection {
     pub(super) readable: bool,
     /// The peer sends no more than what was not read yet.
     pub(super) half_closed: bool,
+    /// It was counted that it left.
+    pub(super) left_counted: bool,
     pub(super) pipeline: Pipeline,
     /// When the connection last did something whole.
     pub(super) since: Instant,
@@ -67,6 +69,7 @@ impl Connection {
             unsent: Vec::new(),
             readable: true,
             half_closed: false,
+            left_counted: false,
             pipeline: Pipeline::default(),
             since: now,
         }

@@ -3,6 +3,7 @@
 //! Here are its turns and the lives of its connections; `taking` reads requests and
 //! `answering` writes replies.
 
+use super::admission::TurnedAway;
 use super::answering::Run;
 use super::connection::Connection;
 use super::door::{DOOR, Door};
@@ -12,6 +13,7 @@ use super::publishing::Publishing;
 use super::reply::{self, Envelope};
 use super::request::REQUEST_BYTES_MAX;
 use super::{Handover, LaneOptions};
+use crate::crowding::Crowding;
 use crate::seats::Seat;
 use crate::state::App;
 use kilat_api::problem::Code;
@@ -57,6 +59,8 @@ pub(super) struct EventLoop {
     pub(super) run: Run,
     /// Groups that the engine has and this lane waits for.
     pub(super) groups_in_flight: usize,
+    pub(super) crowding: Crowding,
+    pub(super) turned_away: TurnedAway,
     serial: u64,
     /// When this round began.
     pub(super) now: Instant,
@@ -66,6 +70,7 @@ pub(super) struct EventLoop {
 
 impl EventLoop {
     pub(super) fn new(setup: Setup) -> EventLoop {
+        let now = Instant::now();
         EventLoop {
             connections: Slab::new(),
             placing: Placing::new(setup.app.handle.clone()),
@@ -74,9 +79,11 @@ impl EventLoop {
             envelope: Envelope::new(Arc::clone(&setup.app.node)),
             run: Run::default(),
             groups_in_flight: 0,
+            crowding: Crowding::new(setup.options.crowding_memory, now),
+            turned_away: TurnedAway::new(),
             serial: 0,
-            now: Instant::now(),
-            swept: Instant::now(),
+            now,
+            swept: now,
             stopping: false,
             setup,
         }
@@ -105,6 +112,7 @@ impl EventLoop {
             self.collect(&mut mail);
             self.send_orders();
             self.send_events();
+            self.answer_turned_away();
             self.sweep();
         }
     }
@@ -114,7 +122,8 @@ impl EventLoop {
     fn patience(&self) -> Option<Duration> {
         let is_done = self.stopping && self.connections.is_empty();
         // Requests that stood behind answered ones are taken before the sockets are looked at.
-        let has_taken = self.placing.len() > 0 || self.publishing.len() > 0;
+        let has_taken =
+            self.placing.len() > 0 || self.publishing.len() > 0 || !self.turned_away.is_empty();
         if self.groups_in_flight > 0 || has_taken || is_done {
             return Some(Duration::ZERO);
         }
@@ -176,7 +185,10 @@ impl EventLoop {
         }
         self.serial += 1;
         entry.insert(Connection::new(stream, seat, self.serial, self.now));
-        self.serve(slot);
+        // The next look at the sockets tells whether it has sent something, and whether it has left.
+        if !self.crowding.is_limited() {
+            self.serve(slot);
+        }
     }
 
     /// Gives a connection to the full lane together with what was read of it.

@@ -18,6 +18,7 @@
 //!
 //! Must never know: routes other than the two, error texts, what a sale is.
 
+mod admission;
 mod answering;
 mod connection;
 mod door;
@@ -31,7 +32,7 @@ pub(crate) mod request;
 mod taking;
 mod trip;
 
-use crate::limits::HANDOVERS_MAX;
+use crate::limits::{CROWDING_MEMORY, HANDOVERS_MAX};
 use crate::seats::Seat;
 use crate::state::App;
 use mailbox::Mailbox;
@@ -52,6 +53,9 @@ pub struct LaneOptions {
     pub request_timeout: Duration,
     /// Longest silence between requests.
     pub idle_timeout: Duration,
+    /// For so long after the last was turned away it counts that callers left before they were
+    /// answered.
+    pub crowding_memory: Duration,
 }
 
 impl Default for LaneOptions {
@@ -60,6 +64,7 @@ impl Default for LaneOptions {
             threads: 1,
             request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            crowding_memory: CROWDING_MEMORY,
         }
     }
 }

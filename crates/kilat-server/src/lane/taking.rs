@@ -111,11 +111,7 @@ impl EventLoop {
             Seen::Order(order) if self.may_order(&order) => self.take_order(slot, &order),
             Seen::Event(event) if self.may_publish(&event) => {
                 self.has_room(slot, Kind::Event)?;
-                if self.publishing.push(event.body) {
-                    self.take_event(slot, &event)
-                } else {
-                    Err(self.pass_on(slot, bytes))
-                }
+                self.take_event(slot, &event)?.ok_or_else(|| self.pass_on(slot, bytes))
             }
             Seen::Order(_) | Seen::Event(_) | Seen::Other => Err(self.pass_on(slot, bytes)),
         }
@@ -152,6 +148,10 @@ impl EventLoop {
         self.has_room(slot, Kind::Order)?;
         let trip = Trip::begin(&self.setup.app.tracer, order.traceparent, Some(order.sale));
         let ticket = self.ticket(slot, Kind::Order, order.request_id, trip)?;
+        if !self.lets_in(slot) {
+            self.turned_away.push(Kind::Order, ticket);
+            return Ok(order.length);
+        }
         let text =
             OrderText { sale: order.sale, customer: &order.request.customer, key: order.key };
         self.placing.push(&text, order.request.quantity, order.request.hold, ticket);
@@ -161,15 +161,24 @@ impl EventLoop {
         Ok(order.length)
     }
 
-    /// Notes whose the event is that was just added to the group of the round.
-    fn take_event(&mut self, slot: usize, event: &HotEvent<'_>) -> Result<usize, Progress> {
+    /// Adds an event to the group of the round; none when it is no event.
+    fn take_event(&mut self, slot: usize, event: &HotEvent<'_>) -> Result<Option<usize>, Progress> {
+        let lets_in = self.lets_in(slot);
+        if lets_in && !self.publishing.push(event.body) {
+            self.crowding.withdraw();
+            return Ok(None);
+        }
         let trip = Trip::begin(&self.setup.app.tracer, event.traceparent, None);
         let ticket = self.ticket(slot, Kind::Event, event.request_id, trip)?;
+        if !lets_in {
+            self.turned_away.push(Kind::Event, ticket);
+            return Ok(Some(event.length));
+        }
         self.publishing.tickets.push(ticket);
         if self.publishing.len() >= REQUESTS_PER_GROUP {
             self.send_events();
         }
-        Ok(event.length)
+        Ok(Some(event.length))
     }
 
     /// Marks a request of the connection as in flight.

@@ -30,6 +30,9 @@ const HTTP_SECONDS: &str = "kilat_http_request_seconds";
 pub(crate) const HTTP_REPLIES: &str = "kilat_http_replies_total";
 /// Connections that were told that there is no place for them.
 const CONNECTIONS_REFUSED: &str = "kilat_connections_refused_total";
+/// Requests that were not carried out because callers leave before they are answered, by who was
+/// turned away.
+const TURNED_AWAY: &str = "kilat_turned_away_total";
 /// Events that came through `/publish`, by what became of them.
 pub(crate) const EVENTS: &str = "kilat_events_total";
 /// How often recorded samples are folded into buckets, so that they don't pile up.
@@ -137,6 +140,11 @@ fn describe() {
     describe_counter!(EVENTS, "Events that came through /publish, by what became of them");
     describe_counter!(CONNECTIONS_REFUSED, "Connections for which there was no place");
     counter!(CONNECTIONS_REFUSED).absolute(0);
+    describe_counter!(
+        TURNED_AWAY,
+        "Requests turned away while callers leave unanswered, by reason"
+    );
+    TurnedAwayCounts::new();
     crate::trace::describe();
     describe_gauge!("kilat_build_info", "1; which program runs is in the labels");
     let version = env!("CARGO_PKG_VERSION");
@@ -156,6 +164,29 @@ fn describe() {
 /// Notes a connection that was told that there is no place for it.
 pub(crate) fn connection_refused() {
     counter!(CONNECTIONS_REFUSED).increment(1);
+}
+
+/// Requests that were turned away while callers leave before they are answered.
+pub(crate) struct TurnedAwayCounts {
+    crowded: Counter,
+    left: Counter,
+}
+
+impl TurnedAwayCounts {
+    /// The process's; there are series from now on.
+    pub(crate) fn new() -> TurnedAwayCounts {
+        let counter = |reason| {
+            let counter = counter!(TURNED_AWAY, "reason" => reason);
+            counter.increment(0);
+            counter
+        };
+        TurnedAwayCounts { crowded: counter("crowded"), left: counter("left") }
+    }
+
+    /// Notes one, whose caller was gone already or was one too many.
+    pub(crate) fn note(&self, had_left: bool) {
+        if had_left { &self.left } else { &self.crowded }.increment(1);
+    }
 }
 
 /// Notes a gateway's reply with `status` to a request that came `since`.

@@ -1,6 +1,7 @@
 //! A small blocking HTTP client that sends exactly what it is told.
 
 use serde_json::Value;
+use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -84,6 +85,13 @@ impl Connection {
     /// Tells the peer that nothing more will be sent; what comes can still be read.
     pub(crate) fn end_sending(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Sends these bytes and the end with them: who looks sees both or neither.
+    pub(crate) fn send_and_end(&mut self, bytes: &[u8]) {
+        SockRef::from(&self.stream).set_tcp_cork(true).unwrap();
+        self.send(bytes);
+        self.end_sending();
     }
 
     /// The same socket, for a thread that sends while this one reads.

@@ -6,6 +6,7 @@
 //! | `roles` | every route with every role |
 //! | `misuse` | every route with everything that can be wrong with a request |
 //! | `contract` | every refusal by code and in order, replays, batches, pages of orders |
+//! | `crowding` | more than can be served, and callers who leave before they are answered |
 //! | `events` | publishing, reading, counting and forgetting events |
 //! | `forms` | the forms in which events are published |
 //! | `follow` | the stream of events |
@@ -28,6 +29,7 @@
 )]
 
 mod contract;
+mod crowding;
 mod docs;
 mod events;
 mod follow;

@@ -22,8 +22,12 @@ pub(crate) const SALE: &str = r#"{"id":"s","title":"Lampu <Kilat> & \"Co\"","sku
     "supply":10,"per_customer":2,"opens_at":null,"closes_at":null,"hold_seconds":60}"#;
 
 /// The full lane accepts for itself.
-const NO_LANE: LaneOptions =
-    LaneOptions { threads: 0, request_timeout: Duration::ZERO, idle_timeout: Duration::ZERO };
+const NO_LANE: LaneOptions = LaneOptions {
+    threads: 0,
+    request_timeout: Duration::ZERO,
+    idle_timeout: Duration::ZERO,
+    crowding_memory: Duration::ZERO,
+};
 
 fn open_access() -> Access {
     Access::new(Some(ADMIN), None, None)

@@ -13,10 +13,12 @@
 //!
 //! Must never know other requests, or how a replica is chosen.
 
+mod admission;
 mod order;
 mod pipe;
 mod reply;
 
+pub(super) use admission::Admission;
 pub(super) use pipe::{Broken, Pipes};
 
 use super::exchange::Courier;
@@ -30,6 +32,7 @@ use super::worker::Worker;
 use crate::guests::Guest;
 use crate::ids::RequestId;
 use crate::metrics;
+use futures_util::FutureExt as _;
 use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response};
 use kilat_api::problem::Code;
@@ -41,7 +44,8 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// How a client left the lane.
@@ -53,10 +57,12 @@ pub(super) enum Left {
 }
 
 /// A client in the lane.
-pub(super) struct Client<'a> {
+pub(super) struct Client<'a, S> {
     pub(super) worker: &'a Arc<Worker>,
     pub(super) origin: &'a Origin,
     pub(super) guest: &'a Guest,
+    /// The socket under its stream.
+    pub(super) socket: fn(&S) -> &TcpStream,
 }
 
 /// What a client did.
@@ -69,26 +75,24 @@ enum Did {
     Leave,
 }
 
-impl Client<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
     /// Serves orders on `stream` until something else comes.
     ///
     /// # Errors
     /// When the client is gone, or takes nothing.
-    pub(super) async fn serve<S>(&self, stream: &mut S) -> io::Result<Left>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub(super) async fn serve(&self, stream: &mut S) -> io::Result<Left> {
         let limits = &self.worker.shared.limits;
         let mut alarm = Box::pin(sleep(limits.header_timeout));
         let mut unread = Vec::new();
         // Until when the rest of an order is waited for.
         let mut rest_until = None;
+        let mut left_counted = false;
         loop {
             match order::look(&unread) {
                 Seen::Order(order) => {
                     rest_until = None;
                     let length = order.length;
-                    if self.exchange(stream, &order).await? {
+                    if self.exchange(stream, &order, &mut left_counted).await? {
                         return stream.shutdown().await.map(|()| Left::Gone);
                     }
                     unread.drain(..length);
@@ -114,13 +118,19 @@ impl Client<'_> {
     }
 
     /// Answers an order; `true` when the connection is over then.
-    async fn exchange<S: AsyncWrite + Unpin>(
+    async fn exchange(
         &self,
         stream: &mut S,
         order: &Order<'_>,
+        left_counted: &mut bool,
     ) -> io::Result<bool> {
         self.guest.stir();
-        let Some(mut reply) = self.answer(order).await else {
+        let place = self.worker.admission.admit(self.has_left(stream));
+        let reply = self.answer(order, place.is_some()).await;
+        if let Some(place) = place {
+            place.leave(self.has_left(stream), left_counted);
+        }
+        let Some(mut reply) = reply else {
             return Ok(true);
         };
         if self.guest.is_asked() {
@@ -132,7 +142,7 @@ impl Client<'_> {
     }
 
     /// Reads once, waiting at most `until` then.
-    async fn read<S: AsyncRead + Unpin>(
+    async fn read(
         &self,
         stream: &mut S,
         into: &mut Vec<u8>,
@@ -165,13 +175,23 @@ impl Client<'_> {
         .await
     }
 
-    /// The reply to an order; `None` when it can't be sent.
-    async fn answer(&self, order: &Order<'_>) -> Option<Reply> {
+    /// Whether the client has closed its end, as far as the system has told.
+    fn has_left(&self, stream: &S) -> bool {
+        let ready = (self.socket)(stream).ready(Interest::READABLE).now_or_never();
+        ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+    }
+
+    /// The reply to an order, which is sent on if it was let in; `None` when there is none.
+    async fn answer(&self, order: &Order<'_>, is_let_in: bool) -> Option<Reply> {
         let since = std::time::Instant::now();
         let shared = &self.worker.shared;
         let id = RequestId::of(order.request_id);
         let (trip, told) = Trip::begin(&shared.tracer, &Method::POST, order.target, order.parent);
-        let reply = match self.relay(order, id.as_str(), &trip, told).await {
+        let relayed = match is_let_in {
+            true => self.relay(order, id.as_str(), &trip, told).await,
+            false => Err(Refusal::new(Code::Overloaded)),
+        };
+        let reply = match relayed {
             Ok(reply) => reply,
             Err(refusal) => {
                 shared.figures.refused(refusal.code());
@@ -197,7 +217,7 @@ impl Client<'_> {
         trip: &Trip,
         told: Option<HeaderValue>,
     ) -> Result<Option<Reply>, Refusal> {
-        let Worker { shared, pool, pipes } = &**self.worker;
+        let Worker { shared, pool, pipes, .. } = &**self.worker;
         let seat = shared.in_flight.take().ok_or(Refusal::new(Code::Overloaded))?;
         let mut courier = Courier::new(self.worker, trip);
         if trip.is_recorded() {
@@ -244,7 +264,7 @@ impl Client<'_> {
     }
 
     /// Sends all of a reply, however slowly it is taken.
-    async fn send<S: AsyncWrite + Unpin>(&self, stream: &mut S, reply: &Reply) -> io::Result<()> {
+    async fn send(&self, stream: &mut S, reply: &Reply) -> io::Result<()> {
         let write_timeout = self.worker.shared.limits.write_timeout;
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
         let mut rest = reply.bytes();

@@ -7,9 +7,11 @@
 //! | `failover` | replicas that die, stop, hang or leave: who notices, what is repeated |
 //! | `smuggling` | bytes that two readers could read in two ways |
 //! | `lane` | orders, many of which share a connection to a replica |
+//! | `crowding` | more than replicas can do, and clients who leave before they are answered |
 //! | `slow` | clients that are slow, large or many, and the end of a gateway |
 //! | `tls` | clients that speak TLS |
 
+mod crowding;
 mod failover;
 mod fake;
 mod lane;

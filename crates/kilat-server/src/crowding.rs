@@ -1,0 +1,272 @@
+//! How many requests may be in flight, learnt from callers who leave before they are answered.
+//!
+//! While everybody waits, everybody is served, however long it takes: to buyers who wait, a late
+//! reply is worth more than an early refusal. Once many leave, what was done for them is lost, and
+//! more of it makes the next leave, too. So the requests in flight are halved as often as it takes
+//! until those who are let in stay, and grow by one each time as many were answered: what TCP does
+//! with packets (RFC 5681), with callers who left in place of packets lost. Who is not let in is
+//! told so at once, which costs little.
+//!
+//! Must never know requests or sockets. Time enters as data.
+
+use std::time::{Duration, Instant};
+
+/// Requests in flight that are let in whatever happens: fewer would not fill a batch.
+const LET_IN_MIN: usize = 64;
+/// One caller who left of so many is what happens anyhow.
+const LEFT_SHARE: usize = 16;
+/// Callers who must have left before anything is learnt from it.
+const LEFT_MIN: usize = 16;
+/// Requests after which those who left are counted anew.
+const COUNTED_MAX: usize = 512;
+
+const _: () = assert!(LEFT_MIN * LEFT_SHARE <= COUNTED_MAX);
+
+/// The requests of one thread.
+#[derive(Debug)]
+pub(crate) struct Crowding {
+    in_flight: usize,
+    /// Most of them; none while nobody leaves.
+    most: Option<usize>,
+    /// Of those in flight, how many were let in before `most` was lowered, and say nothing about it.
+    stale: usize,
+    counted: Counted,
+    /// Whether somebody was turned away since then.
+    was_full: bool,
+    /// When somebody was turned away last, or `most` was lowered.
+    pressed: Instant,
+    /// Answered since `most` grew, and whether somebody was turned away.
+    answered: usize,
+    is_short: bool,
+    memory: Duration,
+}
+
+/// Requests that are over.
+#[derive(Debug, Default)]
+struct Counted {
+    all: usize,
+    left: usize,
+    /// Most that were in flight meanwhile, and in the time that was counted before.
+    peak: usize,
+    peak_before: usize,
+}
+
+impl Crowding {
+    /// Nobody has left so far. It is forgotten that callers left when nobody had to be turned away
+    /// for `memory`.
+    pub(crate) fn new(memory: Duration, now: Instant) -> Crowding {
+        Crowding {
+            in_flight: 0,
+            most: None,
+            stale: 0,
+            counted: Counted::default(),
+            was_full: false,
+            pressed: now,
+            answered: 0,
+            is_short: false,
+            memory,
+        }
+    }
+
+    /// Whether callers may be turned away now.
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.most.is_some()
+    }
+
+    /// Whether a request may be carried out, which is in flight then. Of those whose caller
+    /// `has_left`, as far as one can see, fewer are: the places are for others.
+    pub(crate) fn admit(&mut self, has_left: bool, now: Instant) -> bool {
+        if let Some(most) = self.most {
+            if self.in_flight >= if has_left { most / 2 } else { most } {
+                self.pressed = now;
+                (self.was_full, self.is_short) = (true, true);
+                return false;
+            }
+            if now.saturating_duration_since(self.pressed) > self.memory {
+                self.most = None;
+            }
+        }
+        self.in_flight += 1;
+        self.counted.peak = self.counted.peak.max(self.in_flight);
+        true
+    }
+
+    /// A request that was let in says nothing: it is not carried out here after all, or its caller
+    /// was counted before.
+    pub(crate) fn withdraw(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.stale = self.stale.min(self.in_flight);
+    }
+
+    /// A request that was in flight is over; its caller had left before, or was answered.
+    pub(crate) fn settle(&mut self, has_left: bool, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.stale > 0 {
+            self.stale -= 1;
+            return;
+        }
+        self.counted.all += 1;
+        self.counted.left += usize::from(has_left);
+        if self.counted.are_too_many() {
+            self.shrink(now);
+        } else {
+            self.grow();
+        }
+        if self.counted.all >= COUNTED_MAX {
+            self.counted.begin(self.in_flight);
+        }
+    }
+
+    fn shrink(&mut self, now: Instant) {
+        let peak = self.counted.peak.max(self.counted.peak_before);
+        let before = match self.most {
+            Some(most) if self.was_full => most,
+            Some(most) => most.min(peak),
+            None => peak,
+        };
+        self.most = Some((before / 2).max(LET_IN_MIN));
+        self.pressed = now;
+        self.stale = self.in_flight;
+        self.counted.begin(self.in_flight);
+        (self.answered, self.is_short, self.was_full) = (0, false, false);
+    }
+
+    /// One more place each time as many were answered as there are, if there were too few.
+    fn grow(&mut self) {
+        let Some(most) = &mut self.most else {
+            return;
+        };
+        self.answered += 1;
+        if self.answered >= *most {
+            *most += usize::from(self.is_short);
+            (self.answered, self.is_short) = (0, false);
+        }
+    }
+}
+
+impl Counted {
+    /// Counts anew.
+    const fn begin(&mut self, in_flight: usize) {
+        *self = Counted { all: 0, left: 0, peak: in_flight, peak_before: self.peak };
+    }
+
+    const fn are_too_many(&self) -> bool {
+        self.left >= LEFT_MIN && self.left * LEFT_SHARE >= self.all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY: Duration = Duration::from_secs(1);
+
+    struct Thread {
+        crowding: Crowding,
+        now: Instant,
+    }
+
+    impl Thread {
+        fn new() -> Thread {
+            let now = Instant::now();
+            Thread { crowding: Crowding::new(MEMORY, now), now }
+        }
+
+        /// How many of so many who come now are let in.
+        fn come(&mut self, count: usize) -> usize {
+            (0..count).filter(|_| self.crowding.admit(false, self.now)).count()
+        }
+
+        /// So many are answered, of whom the last have left.
+        fn answer(&mut self, count: usize, left: usize) {
+            (0..count).for_each(|n| self.crowding.settle(n + left >= count, self.now));
+        }
+    }
+
+    #[test]
+    fn who_waits_is_let_in_however_many_they_are() {
+        let mut thread = Thread::new();
+        for _ in 0..10 {
+            assert_eq!(thread.come(100_000), 100_000);
+            thread.answer(100_000, LEFT_MIN - 1);
+        }
+        assert!(!thread.crowding.is_limited());
+    }
+
+    #[test]
+    fn a_few_who_leave_change_nothing() {
+        let mut thread = Thread::new();
+        for _ in 0..10_000 {
+            assert_eq!(thread.come(LEFT_SHARE + 2), LEFT_SHARE + 2);
+            thread.answer(LEFT_SHARE + 2, 1);
+        }
+        assert!(!thread.crowding.is_limited());
+    }
+
+    #[test]
+    fn places_are_halved_until_those_who_are_let_in_stay() {
+        for (crowd, patience) in [(10_000, 3_000), (1_000, 999), (1_000, 300), (100, 1)] {
+            let mut thread = Thread::new();
+            let mut let_in = thread.come(crowd);
+            assert_eq!(let_in, crowd);
+            for _ in 0..100 {
+                // Who comes behind too many others leaves.
+                thread.answer(let_in, let_in.saturating_sub(patience));
+                let_in = thread.come(crowd);
+            }
+            let enough = (patience / 2).max(LET_IN_MIN)..=(patience + 2 * LEFT_MIN).max(LET_IN_MIN);
+            assert!(enough.contains(&let_in), "{crowd} {patience}: {let_in}");
+        }
+    }
+
+    #[test]
+    fn those_who_were_let_in_before_say_nothing_about_the_places_after() {
+        let mut thread = Thread::new();
+        thread.come(1_000);
+        thread.answer(1_000, 1_000);
+        assert_eq!(thread.come(1_000), 500);
+    }
+
+    #[test]
+    fn places_grow_one_by_one_while_there_are_too_few() {
+        let mut thread = Thread::new();
+        thread.come(1_000);
+        thread.answer(1_000, 1_000);
+        let places = thread.come(1_000);
+        thread.answer(places, 0);
+        assert_eq!(thread.come(1_000), places + 1);
+        thread.answer(places + 1, 0);
+        for _ in 0..10 {
+            assert_eq!(thread.come(places), places, "enough");
+            thread.answer(places, 0);
+        }
+        assert_eq!(thread.come(1_000), places + 2);
+    }
+
+    #[test]
+    fn who_has_left_gets_half_of_the_places() {
+        let mut thread = Thread::new();
+        let gone = |thread: &mut Thread| {
+            (0..1_000).filter(|_| thread.crowding.admit(true, thread.now)).count()
+        };
+        assert_eq!(gone(&mut thread), 1_000, "nobody knows yet that many do");
+        thread.answer(1_000, 1_000);
+        let let_in = gone(&mut thread);
+        assert_eq!(thread.come(1_000), let_in + let_in % 2, "the other half is for others");
+    }
+
+    #[test]
+    fn it_is_forgotten_when_nobody_had_to_be_turned_away_for_long() {
+        let mut thread = Thread::new();
+        thread.come(1_000);
+        thread.answer(1_000, 1_000);
+        thread.now += MEMORY;
+        assert!(thread.come(1_000) < 1_000, "not yet");
+        thread.now += MEMORY;
+        thread.answer(1, 0);
+        assert!(thread.come(1) == 1 && thread.crowding.is_limited(), "the last was just then");
+        thread.now += Duration::from_millis(1);
+        thread.answer(1, 0);
+        assert_eq!((thread.come(1), thread.come(1_000)), (1, 1_000));
+    }
+}

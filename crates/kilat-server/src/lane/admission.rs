@@ -1,0 +1,77 @@
+//! Who is let in while callers leave before they are answered, and what the others are told.
+
+use super::connection::Ticket;
+use super::event_loop::EventLoop;
+use super::pipeline::Kind;
+use crate::metrics::TurnedAwayCounts;
+use kilat_engine::Unavailable;
+
+/// Requests of a round that are not carried out.
+pub(super) struct TurnedAway {
+    orders: Vec<Ticket>,
+    events: Vec<Ticket>,
+    counts: TurnedAwayCounts,
+}
+
+impl TurnedAway {
+    pub(super) fn new() -> TurnedAway {
+        let counts = TurnedAwayCounts::new();
+        TurnedAway { orders: Vec::new(), events: Vec::new(), counts }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.orders.is_empty() && self.events.is_empty()
+    }
+
+    pub(super) fn push(&mut self, kind: Kind, ticket: Ticket) {
+        match kind {
+            Kind::Order => self.orders.push(ticket),
+            Kind::Event => self.events.push(ticket),
+        }
+    }
+}
+
+impl EventLoop {
+    /// Whether the next request of a connection is carried out; it counts as in flight then.
+    pub(super) fn lets_in(&mut self, slot: usize) -> bool {
+        let has_left = self.connections.get(slot).is_none_or(|connection| connection.half_closed);
+        let lets_in = self.crowding.admit(has_left, self.now);
+        if !lets_in {
+            self.turned_away.counts.note(has_left);
+        }
+        lets_in
+    }
+
+    /// Notes whether those stayed whose requests are answered now. Who left is one, however much
+    /// they asked for.
+    pub(super) fn settle(&mut self, tickets: &[Ticket]) {
+        let mut gone = None;
+        for &Ticket { slot, serial, .. } in tickets {
+            let connection = self.connections.get_mut(slot);
+            let (has_left, is_counted) =
+                match connection.filter(|connection| connection.serial == serial) {
+                    Some(connection) => {
+                        let has_left = connection.half_closed;
+                        (has_left, std::mem::replace(&mut connection.left_counted, has_left))
+                    }
+                    None => (true, gone.replace((slot, serial)) == Some((slot, serial))),
+                };
+            match has_left && is_counted {
+                true => self.crowding.withdraw(),
+                false => self.crowding.settle(has_left, self.now),
+            }
+        }
+    }
+
+    /// Tells those who were turned away in this round to come later.
+    pub(super) fn answer_turned_away(&mut self) {
+        if self.turned_away.is_empty() {
+            return;
+        }
+        let orders = std::mem::take(&mut self.turned_away.orders);
+        self.refuse_orders(&orders, Unavailable::Overloaded);
+        let events = std::mem::take(&mut self.turned_away.events);
+        self.refuse_events(&events, Unavailable::Overloaded);
+        self.end_answers();
+    }
+}
