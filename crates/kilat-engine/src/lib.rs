@@ -84,7 +84,10 @@ pub use remote::{Asker, ConnectError, Remote, RemoteOptions};
 pub use sale::Sale;
 pub use sequence::STRIPES_MAX;
 pub use socket::{AddressError, CoreAddress, CoreListener};
-pub use store::{EventStore, Store, StoreAddress, StoreAddressError, StoreError, StoreOptions};
+pub use store::{
+    Allow, EventStore, Store, StoreAddress, StoreAddressError, StoreError, StoreOptions,
+    StoreReason, Trust,
+};
 pub use traced::{Stages, TraceContext, Traced, TracedCallback};
 pub use verify::{Verified, verify};
 

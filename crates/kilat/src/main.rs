@@ -33,6 +33,7 @@ mod sale;
 mod secrets;
 mod serve;
 mod settings;
+mod store;
 mod stress;
 mod up;
 mod verify;

@@ -1,6 +1,7 @@
 //! Secrets that a first start makes and keeps beside the data, readable by the owner only.
 
 use crate::failure::Failure;
+use crate::lang::{Lang, say};
 use crate::settings::SECRET_CHARS_MIN;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -57,15 +58,11 @@ impl Secrets {
         handover: &str,
         admin_token: Option<String>,
         secret: Option<String>,
+        lang: Lang,
     ) -> Result<Secrets, Failure> {
         let handed: Option<Handover> = serde_json::from_str(handover).ok();
         let (token, key) = handed.map_or((None, None), |h| (Some(h.admin_token), Some(h.secret)));
-        let missing = || {
-            Failure::usage(
-                "the core handed no secrets over: give this replica the core's, as KILAT_SECRET \
-                 and KILAT_ADMIN_TOKEN",
-            )
-        };
+        let missing = || Failure::usage(say!(lang, "settings.core_secrets"));
         let admin_token = admin_token.or(token).ok_or_else(missing)?;
         let secret = secret.or(key).ok_or_else(missing)?;
         Ok(Secrets { admin_token, secret, admin_token_file: None })

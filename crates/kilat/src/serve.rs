@@ -9,7 +9,7 @@ use crate::memory;
 use crate::output::{print, tell};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::{files, logging, lookup, otlp};
+use crate::{files, logging, lookup, otlp, store};
 use kilat_engine::{
     CoreAddress, Engine, EventStore, Events, Handle, Remote, RemoteOptions, StartError, Store,
     StoreAddress, StoreError, StoreOptions,
@@ -85,15 +85,16 @@ impl Backend {
     fn open(settings: &Settings, lang: Lang) -> Result<Backend, Failure> {
         match (&settings.core, &settings.store, &settings.event_store) {
             (_, Some(store), Some(log)) => {
-                let log = EventStore::connect(store_options(log, settings)).map_err(failure)?;
-                let store = connect(store, settings, log.events())?;
+                let log = EventStore::connect(store_options(log, settings));
+                let log = log.map_err(|why| failure(&why, lang))?;
+                let store = connect(store, settings, log.events(), lang)?;
                 Ok(Backend::Stores(Box::new(store), Box::new(log)))
             }
             (None, ..) => open(&settings.data, lang).map(Box::new).map(Backend::Here),
-            (Some(core), None, _) => join(core, settings).map(Box::new).map(Backend::Core),
+            (Some(core), None, _) => join(core, settings, lang).map(Box::new).map(Backend::Core),
             (Some(core), Some(store), None) => {
-                let remote = join(core, settings)?;
-                let store = connect(store, settings, remote.events())?;
+                let remote = join(core, settings, lang)?;
+                let store = connect(store, settings, remote.events(), lang)?;
                 Ok(Backend::Store(Box::new(store), Box::new(remote)))
             }
         }
@@ -133,14 +134,14 @@ impl Backend {
         }
     }
 
-    fn secrets(&self, settings: &Settings) -> Result<Secrets, Failure> {
+    fn secrets(&self, settings: &Settings, lang: Lang) -> Result<Secrets, Failure> {
         let (admin_token, secret) = (settings.admin_token.clone(), settings.secret.clone());
         match self {
             Backend::Here(_) => Secrets::load(&settings.data, admin_token, secret),
             Backend::Core(remote) | Backend::Store(_, remote) => {
-                Secrets::of_replica(remote.handover(), admin_token, secret)
+                Secrets::of_replica(remote.handover(), admin_token, secret, lang)
             }
-            Backend::Stores(..) => Secrets::of_replica("", admin_token, secret),
+            Backend::Stores(..) => Secrets::of_replica("", admin_token, secret, lang),
         }
     }
 
@@ -161,19 +162,25 @@ impl Backend {
     }
 }
 
-fn join(core: &CoreAddress, settings: &Settings) -> Result<Remote, Failure> {
+fn join(core: &CoreAddress, settings: &Settings, lang: Lang) -> Result<Remote, Failure> {
     let remote = Remote::connect(RemoteOptions {
         core: core.clone(),
         secret: settings.secret.clone().map(String::into_bytes),
         name: settings.node.clone(),
         patience: CORE_PATIENCE,
     });
-    remote.map_err(|why| Failure::at_start(why.may_pass(), why))
+    remote.map_err(|why| Failure::at_start(why.may_pass(), store::core_refused(&why, lang)))
 }
 
-fn connect(store: &StoreAddress, settings: &Settings, events: &Events) -> Result<Store, Failure> {
+fn connect(
+    store: &StoreAddress,
+    settings: &Settings,
+    events: &Events,
+    lang: Lang,
+) -> Result<Store, Failure> {
     let stripes = settings.ledger_stripes;
-    Store::connect(store_options(store, settings), stripes, events).map_err(failure)
+    let store = Store::connect(store_options(store, settings), stripes, events);
+    store.map_err(|why| failure(&why, lang))
 }
 
 fn store_options(store: &StoreAddress, settings: &Settings) -> StoreOptions {
@@ -185,8 +192,8 @@ fn store_options(store: &StoreAddress, settings: &Settings) -> StoreOptions {
     }
 }
 
-fn failure(why: StoreError) -> Failure {
-    Failure::at_start(why.may_pass(), why)
+fn failure(why: &StoreError, lang: Lang) -> Failure {
+    Failure::at_start(why.may_pass(), store::refused(why, lang))
 }
 
 /// The sockets to serve.
@@ -204,7 +211,7 @@ async fn serve(
 ) -> Result<ExitCode, Failure> {
     // Before anybody is told that it is ready: from here on a signal ends it in good order.
     let stop = StopSignals::catch()?;
-    let secrets = backend.secrets(&settings)?;
+    let secrets = backend.secrets(&settings, lang)?;
     let customer_key = settings.customer_key.as_deref().map(str::as_bytes);
     // With fewer than asked for it goes on, and accepts when one is free.
     let _ = files::connections(settings.connections_max, 1);

@@ -236,7 +236,7 @@ impl Settings {
         if self.event_store.is_some() {
             return Ok(None);
         }
-        let parse = |url: &String| url.parse::<CoreAddress>().map_err(|e| self.no_address(&e));
+        let parse = |url: &String| url.parse::<CoreAddress>().map_err(|e| self.no_place(&e));
         let events = self.events.as_ref().map(parse).transpose()?;
         let ledger = match self.store {
             Some(_) => events.clone(),
@@ -261,6 +261,12 @@ impl Settings {
 
     fn no_address(&self, error: &AddressError) -> Failure {
         Failure::usage(help::in_language(&error.to_string(), self.lang))
+    }
+
+    /// Of what may be a core's address or a store's.
+    fn no_place(&self, error: &AddressError) -> Failure {
+        let why = help::in_language(&error.to_string(), self.lang);
+        Failure::usage(say!(self.lang, "settings.no_place", why = why))
     }
 
     /// Threads of the full lane.

@@ -53,12 +53,14 @@ pub enum ConnectError {
     },
     /// The core does not accept this replica's proof.
     #[error(
-        "the core at {0} refuses this replica: give both the same secret, or, for a socket on this \
-         machine, run both as the same user"
+        "the core at {0} refuses this replica: give both the same secret (KILAT_SECRET), or, for a socket \
+         on this machine, run both as the same user"
     )]
     Secret(CoreAddress),
     /// There is no secret to prove, and the core is not on this machine.
-    #[error("a core over TCP wants proof of its secret: give this replica the same one")]
+    #[error(
+        "a core over TCP wants proof of its secret: give this replica the same one (KILAT_SECRET)"
+    )]
     NoSecret,
     /// Who answers can't prove that it is the core.
     #[error("what answers at {0} does not know the secret: it is not your core")]
@@ -78,6 +80,11 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// This replica's version.
+    pub const OWN_BUILD: &str = BUILD;
+    /// This replica's protocol.
+    pub const OWN_PROTOCOL: u16 = PROTOCOL_VERSION;
+
     /// Whether waiting may help.
     #[must_use]
     pub fn may_pass(&self) -> bool {

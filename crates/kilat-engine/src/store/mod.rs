@@ -25,6 +25,7 @@ mod outage;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reads;
+mod reason;
 #[cfg(feature = "redis")]
 mod redis;
 mod relay;
@@ -39,6 +40,7 @@ pub use events::EventStore;
 pub use fault::StoreError;
 pub(crate) use fault::StoreFault;
 pub(crate) use ledger_store::{Decided, LedgerStore, StoredFact, StoredKind};
+pub use reason::{Allow, StoreReason, Trust};
 pub use start::{Store, StoreOptions};
 
 use crate::QUEUE_WAIT_MS_MAX;

@@ -83,12 +83,12 @@ impl<S: LedgerStore> Session<S> {
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
-        self.store.as_mut().ok_or_else(|| StoreFault::Away(self.said.clone()))
+        self.store.as_mut().ok_or_else(|| StoreFault::Away(self.said.clone().into()))
     }
 
     fn open(&mut self) -> Result<S, StoreFault> {
         if Instant::now() < self.next_attempt {
-            return Err(StoreFault::Away(self.said.clone()));
+            return Err(StoreFault::Away(self.said.clone().into()));
         }
         match S::open(&self.options, self.before.as_deref()) {
             Ok(store) => {
@@ -101,7 +101,7 @@ impl<S: LedgerStore> Session<S> {
             }
             // Whatever it was, the call was not sent.
             Err(StoreFault::Refused(why)) => Err(StoreFault::Refused(why)),
-            Err(fault) => Err(StoreFault::Away(fault.to_string())),
+            Err(fault) => Err(StoreFault::Away(fault.to_string().into())),
         }
     }
 

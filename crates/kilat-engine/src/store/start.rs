@@ -7,6 +7,8 @@ use super::ledger_store::LedgerStore;
 #[cfg(feature = "postgres")]
 use super::postgres::{Postgres, PostgresOptions};
 use super::reads::{self, Reads};
+#[cfg(feature = "postgres")]
+use super::reason::StoreReason;
 #[cfg(feature = "redis")]
 use super::redis::{Redis, RedisOptions};
 use super::relay::{self, Relay};
@@ -59,10 +61,6 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], each with what to do.
-    #[cfg_attr(
-        all(feature = "postgres", feature = "redis"),
-        expect(clippy::needless_pass_by_value, reason = "without a driver the address goes back")
-    )]
     pub fn connect(
         options: StoreOptions,
         stripes: u16,
@@ -71,8 +69,7 @@ impl Store {
         match &options.address {
             #[cfg(feature = "postgres")]
             StoreAddress::Postgres(_) if stripes != 1 => {
-                let why = "PostgreSQL has no stripes: leave out --ledger-stripes".to_owned();
-                Err(StoreError::of(options.address.clone(), &StoreFault::Refused(why)))
+                Err(StoreError::Refused { store: options.address, why: StoreReason::NoStripes })
             }
             #[cfg(feature = "postgres")]
             StoreAddress::Postgres(url) => {

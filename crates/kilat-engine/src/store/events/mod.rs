@@ -15,6 +15,7 @@ mod told;
 
 use super::address::StoreAddress;
 use super::fault::StoreError;
+use super::reason::StoreReason;
 use super::start::StoreOptions;
 use crate::Events;
 use crate::intake::Intake;
@@ -40,12 +41,9 @@ impl EventStore {
         match &options.address {
             #[cfg(feature = "postgres")]
             StoreAddress::Postgres(url) => start::start(url, &options),
-            StoreAddress::Redis(_) => Err(StoreError::Refused {
-                store: options.address,
-                why: "Redis keeps no event log: give postgres://USER@HOST/DATABASE or \
-                      core://HOST:PORT for the events"
-                    .to_owned(),
-            }),
+            StoreAddress::Redis(_) => {
+                Err(StoreError::Refused { store: options.address, why: StoreReason::NoEventLog })
+            }
             #[cfg(not(feature = "postgres"))]
             StoreAddress::Postgres(_) => Err(StoreError::NotBuilt(options.address)),
         }

@@ -1,8 +1,8 @@
-//! A connection to a server that can keep the promises: what is asked of it, and the schema.
+//! A connection to a server that can keep the promises: what is asked of it.
 
-use super::fault;
 use super::target::Target;
-use crate::store::StoreFault;
+use super::{fault, schema};
+use crate::store::{StoreFault, StoreReason};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -12,13 +12,9 @@ use tokio_postgres::Client;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for an answer; the server itself gives a statement up a little earlier.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(3_500);
-/// Longest that bringing the schema up to date may take.
-const MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Oldest server: it has `pg_terminate_backend` that waits, and `idle_session_timeout`.
 const VERSION_MIN: i32 = 140_000;
-
-/// Each brings the schema from the version before it to its own, counted from 1.
-const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const LEAST: &str = "PostgreSQL 14";
 
 /// What every connection sets for itself. Statements and sessions end on the server too, so that a
 /// process that is stopped or cut off holds neither a lock nor the lease. Plans never depend on
@@ -53,15 +49,15 @@ pub(super) fn open(
     before: Option<&str>,
 ) -> Result<Connection, StoreFault> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| StoreFault::Away(error.to_string()))?;
-    let mut client = runtime.block_on(connect(options))?;
+    let runtime = runtime.map_err(|error| StoreFault::Away(error.to_string().into()))?;
+    let client = runtime.block_on(connect(options))?;
     let name = runtime.block_on(async {
         within(ANSWER_TIMEOUT, client.batch_execute(SESSION)).await?;
         if let Some(before) = before {
             end(&client, before).await?;
         }
         check(&client, options.may_lose).await?;
-        migrate(&mut client).await?;
+        schema::bring_up_to_date(&client).await?;
         name(&client).await
     })?;
     Ok(Connection { runtime, client, name })
@@ -77,7 +73,7 @@ async fn connect(options: &PostgresOptions) -> Result<Client, StoreFault> {
         .tcp_user_timeout(ANSWER_TIMEOUT);
     let connected = timeout(CONNECT_TIMEOUT, config.connect(tls)).await;
     let (client, connection) = connected
-        .map_err(|_| StoreFault::Away("no answer while connecting".to_owned()))?
+        .map_err(|_| StoreFault::Away("no answer while connecting".to_owned().into()))?
         .map_err(|error| fault::of_connecting(&error))?;
     tokio::spawn(async move {
         // Whoever waits for an answer is told the same.
@@ -112,7 +108,7 @@ async fn end(client: &Client, before: &str) -> Result<(), StoreFault> {
     if ended.is_none_or(|row| row.get(0)) {
         Ok(())
     } else {
-        Err(StoreFault::Away("the lost session is still busy on the server".to_owned()))
+        Err(StoreFault::Away("the lost session is still busy on the server".to_owned().into()))
     }
 }
 
@@ -146,76 +142,30 @@ struct Server<'a> {
 
 impl Server<'_> {
     /// Why it will not do, with what to change.
-    fn objection(&self, may_lose: bool) -> Option<String> {
-        let why = match self {
+    fn objection(&self, may_lose: bool) -> Option<StoreReason> {
+        let lazy = |setting, found: &str| StoreReason::NotDurable {
+            setting,
+            found: found.to_owned(),
+            wanted: "on",
+        };
+        match self {
             Server { version, .. } if *version < VERSION_MIN => {
-                return Some(format!(
-                    "it is PostgreSQL {}, and the oldest that will do is {}: use a newer server",
-                    version / 10_000,
-                    VERSION_MIN / 10_000
-                ));
+                let found = format!("PostgreSQL {}", version / 10_000);
+                Some(StoreReason::Version { found, least: LEAST })
             }
             Server { encoding, .. } if *encoding != "UTF8" => {
-                return Some(format!(
-                    "its encoding is {encoding}: use a database with ENCODING 'UTF8'"
-                ));
+                Some(StoreReason::Encoding { found: (*encoding).to_owned() })
             }
-            Server { is_standby: true, .. } => "it is a standby: give the address of the primary",
-            Server { read_only: "on", .. } => {
-                "it takes no changes: set default_transaction_read_only = off for this user or \
-                 database"
+            Server { is_standby: true, .. } => Some(StoreReason::Replica),
+            Server { read_only: "on", .. } => Some(StoreReason::ReadOnly),
+            _ if may_lose => None,
+            Server { fsync: found @ "off", .. } => Some(lazy("fsync", found)),
+            Server { synchronous_commit: found @ "off", .. } => {
+                Some(lazy("synchronous_commit", found))
             }
-            _ if may_lose => return None,
-            Server { fsync: "off", .. } => {
-                "it runs with fsync = off and loses orders when it crashes: set fsync = on"
-            }
-            Server { synchronous_commit: "off", .. } => {
-                "it answers before orders are durable: set synchronous_commit to on for this user \
-                 or database"
-            }
-            _ => return None,
-        };
-        Some(why.to_owned())
+            _ => None,
+        }
     }
-}
-
-/// Brings the schema to the version that this program knows. Of several that start at once one
-/// does it and the others wait.
-async fn migrate(client: &mut Client) -> Result<(), StoreFault> {
-    if version(client).await? == MIGRATIONS.len() {
-        return Ok(());
-    }
-    const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '60s'; \
-        SELECT pg_advisory_xact_lock(7020303, 1); CREATE SCHEMA IF NOT EXISTS kilat; \
-        CREATE TABLE IF NOT EXISTS kilat.migrations (version integer PRIMARY KEY, \
-        applied_at timestamptz NOT NULL DEFAULT now())";
-    within(MIGRATION_TIMEOUT, client.batch_execute(BEGIN)).await?;
-    for (step, number) in MIGRATIONS.iter().zip(1_usize..).skip(version(client).await?) {
-        let noted = format!("{step}; INSERT INTO kilat.migrations (version) VALUES ({number})");
-        within(MIGRATION_TIMEOUT, client.batch_execute(&noted)).await?;
-        tracing::info!(version = number, "the schema kilat was brought up to date");
-    }
-    within(MIGRATION_TIMEOUT, client.batch_execute("COMMIT")).await
-}
-
-/// The schema's version, 0 when there is none; one that is newer than this program is refused.
-async fn version(client: &Client) -> Result<usize, StoreFault> {
-    const THERE: &str = "SELECT to_regclass('kilat.migrations') IS NOT NULL";
-    const VERSION: &str = "SELECT coalesce(max(version), 0) FROM kilat.migrations";
-    let there = within(ANSWER_TIMEOUT, client.query_one(THERE, &[])).await?;
-    if !there.get::<_, bool>(0) {
-        return Ok(0);
-    }
-    let version: i32 = within(ANSWER_TIMEOUT, client.query_one(VERSION, &[])).await?.get(0);
-    let version = usize::try_from(version).unwrap_or(0);
-    if version > MIGRATIONS.len() {
-        return Err(StoreFault::Refused(format!(
-            "its schema kilat has version {version} and this program knows {}: run the version of \
-             kilat that made it, or a newer one",
-            MIGRATIONS.len()
-        )));
-    }
-    Ok(version)
 }
 
 #[cfg(test)]
@@ -232,8 +182,8 @@ mod tests {
             is_standby: false,
             read_only: "off",
         };
-        let why = server(139_999).objection(true).unwrap();
-        assert!(why.contains("PostgreSQL 13") && why.contains("is 14"), "{why}");
+        let why = server(139_999).objection(true).unwrap().to_string();
+        assert!(why.contains("PostgreSQL 13") && why.contains("PostgreSQL 14"), "{why}");
         assert_eq!(server(VERSION_MIN).objection(false), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What an error of PostgreSQL means to whoever called.
 
-use crate::store::StoreFault;
+use crate::store::{Allow, StoreFault, StoreReason, Trust};
 use std::io;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
@@ -16,11 +16,11 @@ pub(super) fn of_call(error: &Error) -> StoreFault {
     if BUSY.contains(&code) {
         StoreFault::Busy(why)
     } else if FULL.contains(&code) {
-        StoreFault::Full(why)
+        StoreFault::Full(StoreReason::Disk { said: why })
     } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-        StoreFault::Away(why)
+        StoreFault::Away(why.into())
     } else if is_refusal(code) {
-        StoreFault::Refused(why)
+        StoreFault::Refused(refusal(code, why))
     } else {
         // Among these is a backend that was ended while it waited for its standby: committed here.
         StoreFault::Lost(why)
@@ -30,13 +30,17 @@ pub(super) fn of_call(error: &Error) -> StoreFault {
 /// What the error says of an attempt to connect.
 pub(super) fn of_connecting(error: &Error) -> StoreFault {
     match error.as_db_error() {
-        Some(said) if is_refusal(said.code()) => StoreFault::Refused(told(said)),
-        Some(said) => StoreFault::Away(told(said)),
-        None if is_about_trust(error) => StoreFault::Refused(format!(
-            "{}: check the server's certificate, and sslmode and sslrootcert in its address",
-            text(error)
-        )),
-        None => StoreFault::Away(text(error)),
+        Some(said) if is_refusal(said.code()) => {
+            StoreFault::Refused(refusal(said.code(), told(said)))
+        }
+        Some(said) if *said.code() == SqlState::TOO_MANY_CONNECTIONS => {
+            StoreFault::Away(StoreReason::Connections { said: told(said) })
+        }
+        Some(said) => StoreFault::Away(told(said).into()),
+        None if is_about_trust(error) => {
+            StoreFault::Refused(StoreReason::Certificate { said: text(error), trust: Trust::Url })
+        }
+        None => StoreFault::Away(text(error).into()),
     }
 }
 
@@ -73,6 +77,18 @@ const REFUSED_CLASSES: [&str; 7] = ["22", "23", "28", "3D", "42", "54", "P0"];
 
 fn is_refusal(code: &SqlState) -> bool {
     REFUSED_CLASSES.iter().any(|class| code.code().starts_with(class))
+}
+
+/// What to change, as far as the class of the error tells.
+fn refusal(code: &SqlState, said: String) -> StoreReason {
+    match code.code().get(..2) {
+        _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+            StoreReason::Forbidden { said, allow: Allow::Postgres }
+        }
+        Some("28") => StoreReason::Credentials { said },
+        Some("3D") => StoreReason::NoDatabase { said },
+        _ => said.into(),
+    }
 }
 
 fn told(error: &DbError) -> String {

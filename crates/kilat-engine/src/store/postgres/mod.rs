@@ -11,6 +11,7 @@ mod connect;
 mod fault;
 mod log;
 mod rows;
+mod schema;
 mod target;
 mod terms;
 #[cfg(test)]
@@ -224,7 +225,7 @@ impl Postgres {
         let Connection { runtime, client, .. } = &self.connection;
         let prepared = runtime.block_on(within(ANSWER_TIMEOUT, client.prepare(sql)));
         let prepared = prepared.map_err(|fault| match fault {
-            StoreFault::Lost(why) => StoreFault::Away(why),
+            StoreFault::Lost(why) => StoreFault::Away(why.into()),
             other => other,
         })?;
         self.statements.insert(sql.to_owned(), prepared.clone());

@@ -4,7 +4,7 @@
 //! showing any of it.
 
 use super::tls::{Tls, Trust};
-use crate::store::StoreFault;
+use crate::store::{StoreFault, StoreReason};
 use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
 use tokio_postgres::Config;
@@ -52,7 +52,10 @@ impl Security {
                 Some(("sslmode", mode)) => security.mode = Some(mode.to_owned()),
                 Some(("sslrootcert", file)) => {
                     let file = percent_decode_str(file).decode_utf8();
-                    let file = file.map_err(|_| refused("sslrootcert is no path in UTF-8"))?;
+                    let file = file.map_err(|_| {
+                        let said = "sslrootcert is not UTF-8".to_owned();
+                        StoreFault::Refused(StoreReason::PostgresUrl { said })
+                    })?;
                     security.root = Some(PathBuf::from(file.into_owned()));
                 }
                 _ => others.push(parameter),
@@ -73,17 +76,9 @@ impl Security {
             ("require" | "verify-ca", Some(root)) => (SslMode::Require, Trust::Signed(root)),
             ("verify-full", Some(root)) => (SslMode::Require, Trust::Named(root)),
             ("verify-ca" | "verify-full", None) => {
-                return Err(refused(
-                    "sslmode=verify-ca and verify-full need to know whom to trust: add \
-                     sslrootcert=/PATH/TO/CA.pem",
-                ));
+                return Err(StoreFault::Refused(StoreReason::NoRoot));
             }
-            _ => {
-                return Err(refused(
-                    "its sslmode is none that there is: write disable, prefer, require, verify-ca \
-                     or verify-full",
-                ));
-            }
+            _ => return Err(StoreFault::Refused(StoreReason::SslMode)),
         })
     }
 }
@@ -94,19 +89,10 @@ fn unreadable(url: &str, error: &tokio_postgres::Error) -> StoreFault {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let tail = &rest[rest.find(['/', '?', '#']).unwrap_or(rest.len())..];
     if tail.contains('@') {
-        return refused(
-            "its address can't be read: write / ? # @ and : in user and password as %2F %3F %23 \
-             %40 and %3A",
-        );
+        return StoreFault::Refused(StoreReason::Unescaped);
     }
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    refused(&format!(
-        "its address can't be read ({cause}): write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
-    ))
-}
-
-fn refused(why: &str) -> StoreFault {
-    StoreFault::Refused(why.to_owned())
+    StoreFault::Refused(StoreReason::PostgresUrl { said: cause })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! TLS to the server. Knows nothing of what is said over it.
 
-use crate::store::StoreFault;
+use crate::store::{StoreFault, StoreReason};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -53,7 +53,7 @@ impl Tls {
         let verifier = Verifier { provider: Arc::clone(&provider), checked, by_name };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| StoreFault::Refused(error.to_string()))?
+            .map_err(|error| StoreFault::Refused(error.to_string().into()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
@@ -72,10 +72,8 @@ fn authorities(file: &Path) -> Result<RootCertStore, StoreFault> {
 }
 
 fn unusable(file: &Path, why: &str) -> StoreFault {
-    StoreFault::Refused(format!(
-        "sslrootcert={} can't be used ({why}): name a file with the authority's certificate in PEM",
-        file.display()
-    ))
+    let (file, said) = (file.display().to_string(), why.to_owned());
+    StoreFault::Refused(StoreReason::Root { file, said })
 }
 
 /// libpq's three degrees of trust.

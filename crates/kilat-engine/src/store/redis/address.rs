@@ -1,6 +1,6 @@
 //! Which servers a URL means.
 
-use crate::store::StoreFault;
+use crate::store::{StoreFault, StoreReason};
 use redis::{ConnectionInfo, IntoConnectionInfo as _};
 
 /// Where the ledger is.
@@ -49,9 +49,7 @@ impl Place {
         let (hosts, name) = rest.split_once('/').unwrap_or((rest, ""));
         let (primary, db) = name.split_once('/').unwrap_or((name, "0"));
         if primary.is_empty() {
-            return Err(StoreFault::Refused(
-                "the URL names no primary: write redis+sentinel://host:port,host:port/name".into(),
-            ));
+            return Err(StoreFault::Refused(StoreReason::NoPrimary));
         }
         // Sentinels have users of their own; this URL's are for the servers.
         let sentinels = servers(&Way { scheme, user: String::new() }, hosts)?;
@@ -89,11 +87,8 @@ fn strip<'a>(url: &'a str, prefixes: [(&str, &'static str); 2]) -> Option<(&'sta
 
 fn server(url: &str) -> Result<ConnectionInfo, StoreFault> {
     url.into_connection_info().map_err(|error| {
-        let why = error.detail().unwrap_or_default();
-        StoreFault::Refused(format!(
-            "the URL is none that Redis has ({error} {why}): write \
-             redis://[user:password@]host:port/database"
-        ))
+        let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        StoreFault::Refused(StoreReason::RedisUrl { said: format!("{error}{detail}") })
     })
 }
 

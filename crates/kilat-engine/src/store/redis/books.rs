@@ -73,7 +73,11 @@ impl Redis {
             }
             if known.iter().flatten().all(|books| books.era == era) {
                 self.met.insert(sale.to_owned(), era);
-                return self.settle(sale, &known);
+                let settled = self.settle(sale, &known);
+                if settled.is_err() {
+                    self.met.remove(sale);
+                }
+                return settled;
             }
         }
         Err(StoreFault::Busy("many processes come to the sale at once".to_owned()))

@@ -173,7 +173,7 @@ impl Redis {
                 self.sales.learn_number(&terms.id, number, stripes);
                 Ok(())
             }
-            Err(_) => Err(StoreFault::Full("there are as many sales as can be".to_owned())),
+            Err(_) => Err(StoreFault::Full("there are as many sales as can be".to_owned().into())),
         }
     }
 }
@@ -203,10 +203,9 @@ fn hear(known: &mut Outcome, told: Outcome) {
 /// A part of the batch was carried out: its callers don't know which, and the same keys find out.
 pub(super) fn halfway(fault: StoreFault) -> StoreFault {
     match fault {
-        StoreFault::Lost(why)
-        | StoreFault::Away(why)
-        | StoreFault::Busy(why)
-        | StoreFault::Full(why)
-        | StoreFault::Refused(why) => StoreFault::Lost(why),
+        StoreFault::Lost(why) | StoreFault::Busy(why) => StoreFault::Lost(why),
+        StoreFault::Away(why) | StoreFault::Full(why) | StoreFault::Refused(why) => {
+            StoreFault::Lost(why.to_string())
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! What Redis says when it does not do as asked, classed by what has to be done about it.
 
-use crate::store::StoreFault;
+use crate::store::{Allow, StoreFault, StoreReason, Trust};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+/// The code with which the rules refuse a sale of a format that they don't read.
+const FORMAT: &str = "KILATFORMAT";
 /// What rustls says of a certificate that it does not take.
 const UNTRUSTED: &str = "invalid peer certificate";
 
@@ -21,21 +23,21 @@ pub(super) fn of(error: &RedisError, sent: Sent) -> StoreFault {
     let said = error.to_string();
     match error.kind() {
         ErrorKind::Server(kind) => of_server(kind, error, said),
-        ErrorKind::Extension => of_code(error.code().unwrap_or_default(), said),
-        ErrorKind::AuthenticationFailed => {
-            StoreFault::Refused(format!("{said}: give user and password in the URL"))
+        ErrorKind::Extension => of_code(error, said),
+        ErrorKind::AuthenticationFailed => StoreFault::Refused(StoreReason::Credentials { said }),
+        ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported => {
+            StoreFault::Refused(said.into())
         }
-        ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported => StoreFault::Refused(said),
         ErrorKind::MasterNameNotFoundBySentinel
         | ErrorKind::NoValidReplicasFoundBySentinel
-        | ErrorKind::ClusterConnectionNotFound => StoreFault::Away(said),
-        _ if error.is_connection_refusal() => StoreFault::Away(said),
+        | ErrorKind::ClusterConnectionNotFound => StoreFault::Away(said.into()),
+        _ if error.is_connection_refusal() => StoreFault::Away(said.into()),
         // It will not be trusted later either.
-        _ if said.contains(UNTRUSTED) => StoreFault::Refused(format!(
-            "{said}: name the authority's certificate in SSL_CERT_FILE, or give the server another one"
-        )),
+        _ if said.contains(UNTRUSTED) => {
+            StoreFault::Refused(StoreReason::Certificate { said, trust: Trust::File })
+        }
         _ => match sent {
-            Sent::Nothing => StoreFault::Away(said),
+            Sent::Nothing => StoreFault::Away(said.into()),
             Sent::Call => StoreFault::Lost(said),
         },
     }
@@ -49,32 +51,44 @@ fn of_server(kind: ServerErrorKind, error: &RedisError, said: String) -> StoreFa
         | ServerErrorKind::MasterDown
         | ServerErrorKind::ClusterDown
         | ServerErrorKind::Moved
-        | ServerErrorKind::Ask => StoreFault::Away(said),
+        | ServerErrorKind::Ask => StoreFault::Away(said.into()),
         ServerErrorKind::TryAgain => StoreFault::Busy(said),
-        ServerErrorKind::NoPerm => forbidden(&said),
-        ServerErrorKind::ResponseError if is_out_of_memory(error) => StoreFault::Full(said),
-        ServerErrorKind::ResponseError if is_forbidden(error) => forbidden(&said),
-        _ => StoreFault::Refused(said),
-    }
-}
-
-fn of_code(code: &str, said: String) -> StoreFault {
-    match code {
-        // Refused before the first write, so nothing is half done.
-        "OOM" => StoreFault::Full(format!("{said}: raise maxmemory")),
-        "MISCONF" => StoreFault::Full(format!("{said}: Redis can't write to its disk")),
-        "BUSY" | "NOREPLICAS" => StoreFault::Busy(said),
-        "NOAUTH" | "WRONGPASS" => {
-            StoreFault::Refused(format!("{said}: give user and password in the URL"))
+        ServerErrorKind::NoPerm => forbidden(said),
+        ServerErrorKind::ResponseError if is_out_of_memory(error) => {
+            StoreFault::Full(StoreReason::OutOfMemory { said })
         }
-        _ => StoreFault::Refused(said),
+        ServerErrorKind::ResponseError if is_forbidden(error) => forbidden(said),
+        _ => StoreFault::Refused(said.into()),
     }
 }
 
-fn forbidden(said: &str) -> StoreFault {
-    StoreFault::Refused(format!(
-        "{said}: allow the user this, and the keys ~{{kilat*, as docs/redis.md says"
-    ))
+fn of_code(error: &RedisError, said: String) -> StoreFault {
+    match error.code().unwrap_or_default() {
+        // Refused before the first write, so nothing is half done.
+        "OOM" => StoreFault::Full(StoreReason::OutOfMemory { said }),
+        "MISCONF" => StoreFault::Full(StoreReason::Disk { said }),
+        "BUSY" | "NOREPLICAS" => StoreFault::Busy(said),
+        "NOAUTH" | "WRONGPASS" => StoreFault::Refused(StoreReason::Credentials { said }),
+        FORMAT => StoreFault::Refused(of_format(error, said)),
+        _ => StoreFault::Refused(said.into()),
+    }
+}
+
+fn forbidden(said: String) -> StoreFault {
+    StoreFault::Refused(StoreReason::Forbidden { said, allow: Allow::Redis })
+}
+
+/// The rules tell a sale's key, its format, and the newest that they read.
+fn of_format(error: &RedisError, said: String) -> StoreReason {
+    // Where in the rules it was raised follows.
+    let words: Vec<&str> = error.detail().unwrap_or_default().split(' ').collect();
+    let [place, found, newest, ..] = words.as_slice() else { return said.into() };
+    let is_later = found.parse::<u32>().ok() > newest.parse().ok();
+    let [place, found, newest] = [place, found, newest].map(|word| (*word).to_owned());
+    match is_later {
+        true => StoreReason::LaterFormat { place, found, newest },
+        false => StoreReason::GivenUpFormat { place, found, newest },
+    }
 }
 
 /// Inside a script it has another code.
@@ -100,6 +114,6 @@ pub(super) fn is_unknown_command(error: &RedisError) -> bool {
 }
 
 /// An answer that no version of the rules gives.
-pub(super) fn unexpected(wanted: &str) -> StoreFault {
-    StoreFault::Refused(format!("Redis did not answer with {wanted}: its keys are not Kilat's"))
+pub(super) fn unexpected(wanted: &'static str) -> StoreFault {
+    StoreFault::Refused(StoreReason::Foreign { wanted })
 }

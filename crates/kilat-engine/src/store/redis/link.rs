@@ -7,7 +7,7 @@
 use super::address::{Place, Way, server_at};
 use super::fault::{self, Sent};
 use super::stripes;
-use crate::store::StoreFault;
+use crate::store::{StoreFault, StoreReason};
 use redis::{Client, Cmd, Connection, ConnectionInfo, RedisError, RedisResult, Value};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -124,7 +124,7 @@ impl Link {
     }
 
     fn cluster(known: &[ConnectionInfo], way: &Way) -> Result<Link, StoreFault> {
-        let mut fault = StoreFault::Away("the URL names no node".to_owned());
+        let mut fault = StoreFault::Away("the URL names no node".to_owned().into());
         for server in known {
             match connect(server).and_then(|mut first| slots_of(&mut first)) {
                 Ok(ranges) => return Link::to_primaries(&ranges, way),
@@ -205,7 +205,7 @@ fn connect(server: &ConnectionInfo) -> Result<Connection, StoreFault> {
 
 /// The first sentinel that knows the primary is believed; a wrong one is found out by its role.
 fn ask_sentinels(sentinels: &[ConnectionInfo], primary: &str) -> Result<(String, u16), StoreFault> {
-    let mut fault = StoreFault::Away("the URL names no sentinel".to_owned());
+    let mut fault = StoreFault::Away("the URL names no sentinel".to_owned().into());
     for sentinel in sentinels {
         let asked = connect(sentinel).and_then(|mut connection| {
             let mut ask = redis::cmd("SENTINEL");
@@ -216,7 +216,8 @@ fn ask_sentinels(sentinels: &[ConnectionInfo], primary: &str) -> Result<(String,
         match asked {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => {
-                fault = StoreFault::Away(format!("the sentinels know no primary called {primary}"));
+                let name = primary.to_owned();
+                fault = StoreFault::Away(StoreReason::UnknownPrimary { name });
             }
             Err(why) => fault = why,
         }
@@ -242,7 +243,7 @@ fn slots_of(connection: &mut Connection) -> Result<Vec<Range>, StoreFault> {
     let ranges: Option<Vec<Range>> = ranges.into_iter().map(range).collect();
     ranges
         .filter(|ranges| !ranges.is_empty())
-        .ok_or_else(|| StoreFault::Away("the cluster has no slots yet".to_owned()))
+        .ok_or_else(|| StoreFault::Away("the cluster has no slots yet".to_owned().into()))
 }
 
 /// `[first, last, [host, port, …], replicas…]`

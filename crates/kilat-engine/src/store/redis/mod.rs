@@ -40,7 +40,7 @@ mod stripes;
 mod tests;
 mod transfers;
 
-use super::{Decided, LedgerStore, StoreFault, StoredFact};
+use super::{Decided, LedgerStore, StoreFault, StoreReason, StoredFact};
 use crate::query::{OwnedOrder, Page};
 use crate::sale::Sale;
 use crate::sequence::{self, STRIPES_MAX};
@@ -96,8 +96,7 @@ impl RedisOptions {
     /// Sales that are made from now on have their stock in as many stripes.
     pub(crate) fn with_stripes(mut self, stripes: u16) -> Result<RedisOptions, StoreFault> {
         if !(1..=STRIPES_MAX).contains(&stripes) {
-            let why =
-                format!("{stripes} stripes can't be: give --ledger-stripes 1 to {STRIPES_MAX}");
+            let why = StoreReason::Stripes { given: stripes, most: STRIPES_MAX };
             return Err(StoreFault::Refused(why));
         }
         self.stripes = stripes;
@@ -170,8 +169,12 @@ impl LedgerStore for Redis {
             .collect();
         let mut decided = nothing_decided(0);
         decided.at = now;
-        self.decide_all(&groups, &[], &mut decided)?;
-        self.mend()?;
+        let recorded = self.decide_all(&groups, &[], &mut decided);
+        // A server that has no space for what is due keeps nobody from what others have.
+        if matches!(recorded, Ok(()) | Err(StoreFault::Full(_))) {
+            self.mend()?;
+        }
+        recorded?;
         decided.next_expiry = self.sales.next_due_in(decided.at);
         Ok(decided)
     }

@@ -38,22 +38,46 @@ pub(super) enum Entry {
     Probe,
 }
 
-/// Each with its name in the rules, and whether it changes anything.
-const ENTRIES: [(Entry, &str, bool); 14] = [
-    (Entry::Decide, "decide", true),
-    (Entry::Look, "look", false),
-    (Entry::Find, "find", false),
-    (Entry::Orders, "orders", false),
-    (Entry::Facts, "facts", false),
-    (Entry::Moved, "moved", true),
-    (Entry::Register, "register", true),
-    (Entry::Join, "join", true),
-    (Entry::Meet, "meet", true),
-    (Entry::Give, "give", true),
-    (Entry::OwnUp, "own_up", true),
-    (Entry::Take, "take", true),
-    (Entry::Lease, "lease", true),
-    (Entry::Probe, "probe", true),
+/// What a call does to the server's memory.
+#[derive(Clone, Copy, Debug)]
+enum Writes {
+    /// It changes nothing.
+    Nothing,
+    /// It changes numbers that are there, or adds a few bytes once: a server whose memory has run out
+    /// does it too. Without that a process that comes then could not bring the books of stripes
+    /// together, and nobody could sell what the other servers have.
+    Numbers,
+    /// It may add as much as it likes, and is refused when memory has run out.
+    More,
+}
+
+impl Writes {
+    /// What a function is declared to be. Scripts have no such words before Redis 7, which has functions.
+    fn flags(self) -> &'static str {
+        match self {
+            Writes::Nothing => "'no-writes'",
+            Writes::Numbers => "'allow-oom'",
+            Writes::More => "",
+        }
+    }
+}
+
+/// Each with its name in the rules, and what it writes.
+const ENTRIES: [(Entry, &str, Writes); 14] = [
+    (Entry::Decide, "decide", Writes::More),
+    (Entry::Look, "look", Writes::Nothing),
+    (Entry::Find, "find", Writes::Nothing),
+    (Entry::Orders, "orders", Writes::Nothing),
+    (Entry::Facts, "facts", Writes::Nothing),
+    (Entry::Moved, "moved", Writes::Numbers),
+    (Entry::Register, "register", Writes::More),
+    (Entry::Join, "join", Writes::More),
+    (Entry::Meet, "meet", Writes::Numbers),
+    (Entry::Give, "give", Writes::Numbers),
+    (Entry::OwnUp, "own_up", Writes::Numbers),
+    (Entry::Take, "take", Writes::Numbers),
+    (Entry::Lease, "lease", Writes::Numbers),
+    (Entry::Probe, "probe", Writes::Numbers),
 ];
 
 /// The rules, ready to be loaded and called.
@@ -84,7 +108,7 @@ impl Script {
         let version = blake3::hash(rules.as_bytes()).to_hex()[..12].to_owned();
         let mut library = format!("#!lua name=kilat_{version}\n{rules}");
         for (_, name, writes) in ENTRIES {
-            let flags = if writes { "" } else { "'no-writes'" };
+            let flags = writes.flags();
             // Writing to memory can't fail.
             let _ = write!(
                 library,

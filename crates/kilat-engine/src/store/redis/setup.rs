@@ -2,17 +2,18 @@
 
 use super::fault::{self, Sent};
 use super::link::{Link, field};
-use crate::store::StoreFault;
+use crate::store::{StoreFault, StoreReason};
 use redis::{FromRedisValue, RedisResult};
 
 /// Oldest version that works: scripts are replicated by what they did.
 const VERSION_MIN: (u32, u32) = (6, 0);
+const LEAST: &str = "Redis 6.0";
 
 /// Refuses what can't keep the promises asked for.
 pub(super) fn check(link: &mut Link, may_lose: bool, fails_over: bool) -> Result<(), StoreFault> {
     for info in ask::<String>(link, &["INFO"])? {
         version(&info)?;
-        role(&info)?;
+        role(&info, fails_over)?;
         eviction(&info)?;
         cluster(&info, link.is_cluster())?;
     }
@@ -20,10 +21,7 @@ pub(super) fn check(link: &mut Link, may_lose: bool, fails_over: bool) -> Result
         return Ok(());
     }
     if fails_over {
-        return refused(
-            "when a replica takes the primary's place, what the primary acknowledged last is lost; \
-             allow it with --ledger-may-lose, or give one server that keeps everything",
-        );
+        return refused(StoreReason::FailsOver);
     }
     durability(link)
 }
@@ -40,8 +38,8 @@ fn command(words: &[&str]) -> redis::Cmd {
     cmd
 }
 
-fn refused<T>(why: impl Into<String>) -> Result<T, StoreFault> {
-    Err(StoreFault::Refused(why.into()))
+fn refused<T>(why: StoreReason) -> Result<T, StoreFault> {
+    Err(StoreFault::Refused(why))
 }
 
 fn version(info: &str) -> Result<(), StoreFault> {
@@ -51,33 +49,30 @@ fn version(info: &str) -> Result<(), StoreFault> {
     if version_is >= VERSION_MIN {
         return Ok(());
     }
-    let (major, minor) = VERSION_MIN;
-    refused(format!("its version is {version}: install Redis {major}.{minor} or later, or Valkey"))
+    refused(StoreReason::Version { found: version.to_owned(), least: LEAST })
 }
 
-/// A server that is a replica now may be the primary again: then the right one has to be found.
-fn role(info: &str) -> Result<(), StoreFault> {
+/// Where servers take each other's places, a replica may be the primary again: then the right one has to
+/// be found.
+fn role(info: &str, fails_over: bool) -> Result<(), StoreFault> {
     match field(info, "role") {
         Some("master") | None => Ok(()),
-        Some(role) => {
-            Err(StoreFault::Away(format!("it is a {role}: give the address of the primary")))
-        }
+        Some(_) if fails_over => Err(StoreFault::Away(StoreReason::Replica)),
+        Some(_) => refused(StoreReason::Replica),
     }
 }
 
 fn eviction(info: &str) -> Result<(), StoreFault> {
     match field(info, "maxmemory_policy") {
         Some("noeviction") | None => Ok(()),
-        Some(policy) => refused(format!(
-            "maxmemory-policy is {policy}, which can drop orders: set maxmemory-policy noeviction"
-        )),
+        Some(policy) => refused(StoreReason::Eviction { found: policy.to_owned() }),
     }
 }
 
 fn cluster(info: &str, known: bool) -> Result<(), StoreFault> {
     match (field(info, "cluster_enabled") == Some("1"), known) {
-        (true, false) => refused("it is a node of a cluster: write redis+cluster:// in the URL"),
-        (false, true) => refused("it is no cluster: write redis:// in the URL"),
+        (true, false) => refused(StoreReason::ClusterNode),
+        (false, true) => refused(StoreReason::NoCluster),
         _ => Ok(()),
     }
 }
@@ -89,10 +84,7 @@ fn durability(link: &mut Link) -> Result<(), StoreFault> {
     {
         for found in settings(link, setting)? {
             if found != wanted {
-                return refused(format!(
-                    "{setting} is {found}, so that what was acknowledged can be lost when it \
-                     stops: set {setting} {wanted}, or allow it with --ledger-may-lose"
-                ));
+                return refused(StoreReason::NotDurable { setting, found, wanted });
             }
         }
     }
@@ -104,9 +96,6 @@ fn settings(link: &mut Link, setting: &str) -> Result<Vec<String>, StoreFault> {
     match found {
         Ok(found) => Ok(found.into_iter().filter_map(|pair| pair.into_iter().nth(1)).collect()),
         Err(error) if error.is_io_error() => Err(fault::of(&error, Sent::Nothing)),
-        Err(error) => refused(format!(
-            "whether it keeps what it acknowledges can't be seen ({error}): allow the user CONFIG \
-             GET, or allow losses with --ledger-may-lose"
-        )),
+        Err(error) => refused(StoreReason::SettingsHidden { said: error.to_string() }),
     }
 }

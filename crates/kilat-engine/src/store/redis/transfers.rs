@@ -268,7 +268,11 @@ impl Redis {
         commands: &[Command<'_>],
     ) -> Result<Vec<Group<'a>>, StoreFault> {
         let Some(sale) = groups.first().map(|group| group.sale) else { return Ok(Vec::new()) };
-        let all = self.expired(sale)?;
+        let (all, full) = match self.expired(sale) {
+            // What is due there can't be recorded; what is left there can be moved.
+            Err(StoreFault::Full(why)) => (self.stripes_of(sale)?, Some(why)),
+            all => (all?, None),
+        };
         if !all.agree() {
             self.spread(sale)?;
         }
@@ -281,6 +285,11 @@ impl Redis {
         let fits = |index: usize| quantity(&commands[index]) <= total;
         let mut served: Vec<Group<'a>> = groups.iter().map(|group| group.only(fits)).collect();
         served.retain(|group| !group.commands.is_empty());
+        if served.is_empty()
+            && let Some(why) = full
+        {
+            return Err(StoreFault::Full(why));
+        }
         if served.is_empty() && !self.was_empty(sale, all.versions())? {
             return Ok(groups.iter().map(|group| group.only(|_| true)).collect());
         }

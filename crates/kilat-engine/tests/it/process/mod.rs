@@ -3,6 +3,7 @@
 //! | module | asks |
 //! |---|---|
 //! | `postgres` | is there one effect a key, and no fact lost, whatever ends at whatever moment? |
+//! | `earlier` | is what an earlier version left in a store found, and sold on? |
 //! | `encrypted` | who is taken for the server, by its certificate? |
 //! | `faults` | what is told while a server or the network does not answer, and what comes after? |
 //! | `event_log` | is each event there once, in one order, for readers in every process? |
@@ -15,6 +16,8 @@
 //! | `standby` | what is kept, and what is lost, when a standby takes a primary's place? |
 //! | `world` | a server, an event log, and processes that work with both |
 
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod earlier;
 #[cfg(feature = "postgres")]
 mod encrypted;
 #[cfg(feature = "postgres")]

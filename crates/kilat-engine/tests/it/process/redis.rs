@@ -299,7 +299,7 @@ fn refusal(settings: &[&str], commands: &[&[&str]], user: &str, may_lose: bool) 
             store.stop();
             "taken".to_owned()
         }
-        Err(StoreError::Refused { why, .. }) => why,
+        Err(StoreError::Refused { why, .. }) => why.to_string(),
         Err(other) => panic!("{other}"),
     };
     engine.stop();
@@ -314,15 +314,44 @@ fn a_server_that_can_not_keep_its_word_is_refused_with_the_setting_to_change() {
     let evicting = [always, &["--maxmemory-policy", "allkeys-lru"]].concat();
     for (settings, may_lose, expected) in [
         (always, false, "taken"),
-        (&[][..], false, "set appendonly yes"),
+        (&[][..], false, "set appendonly to yes"),
         (&[][..], true, "taken"),
-        (&second[..], false, "set appendfsync always"),
-        (&rewrite[..], false, "set no-appendfsync-on-rewrite no"),
-        (&evicting[..], true, "set maxmemory-policy noeviction"),
+        (&second[..], false, "set appendfsync to always"),
+        (&rewrite[..], false, "set no-appendfsync-on-rewrite to no"),
+        (&evicting[..], true, "set maxmemory-policy to noeviction"),
     ] {
         let said = refusal(settings, &[], "", may_lose);
         assert!(said.contains(expected), "{settings:?}: {said}");
     }
+}
+
+/// A newer process has made a sale that this version can't read: one of this version does not touch it,
+/// sells what it can read, and is refused when it starts again.
+#[tokio::test]
+async fn beside_a_later_format_a_process_sells_what_it_can_read_and_a_start_is_refused() {
+    let world = World::start(1, terms(100)).await;
+    let handle = world.handle(0);
+    world.redis(&["HSET", "{kilat:later}:s", "format", "4", "available", "9"]);
+    world.redis(&["HSET", "{kilat}:sales", "later", "1"]);
+    let address = world.server.url().parse().unwrap();
+    let options =
+        StoreOptions { address, name: "test".into(), patience: PATIENCE, may_lose: false };
+    let Err(why) = Store::connect(options, 1, world.remote.events()) else { panic!("taken") };
+    assert!(matches!(why, StoreError::Refused { .. }), "{why}");
+    assert!(why.to_string().contains("{kilat:later} has format 4"), "{why}");
+    let mut of_later = Orders::default();
+    let text = OrderText { sale: "later", customer: "budi", key: "k" };
+    of_later.push(handle.hasher(), OrderId::from_bits(1), &text, 1, false);
+    let refused = send(handle, of_later).recv_timeout(PATIENCE).unwrap();
+    assert_eq!(refused.err(), Some(Unavailable::Away));
+    assert_eq!(handle.sale("later").await.err(), Some(Unavailable::Away));
+    assert_eq!(world.redis(&["HGET", "{kilat:later}:s", "available"]), "9");
+    for key in 0..20 {
+        let placed = send(handle, orders(handle, key..key + 1, 10)).recv_timeout(PATIENCE);
+        let outcome = placed.unwrap().unwrap().outcomes()[0];
+        assert!(ordered(outcome).is_some(), "{outcome:?}");
+    }
+    assert_eq!(world.sold(), 20);
 }
 
 /// What docs/redis.md says that a user needs, after `+@all`.
@@ -360,7 +389,7 @@ fn a_user_who_may_not_do_all_is_refused() {
         assert!(said.contains(expected), "{rights:?}: {said}");
     }
     let said = refusal(DURABLE, &[&user(&[])], "?user=shop&pass=wrong", false);
-    assert!(said.contains("give user and password"), "{said}");
+    assert!(said.contains("give the right user and password"), "{said}");
 }
 
 #[test]

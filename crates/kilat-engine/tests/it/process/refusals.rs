@@ -38,7 +38,7 @@ impl Place {
 #[test]
 fn what_loses_orders_is_refused_unless_that_is_wanted() {
     for (setting, says) in [
-        ("fsync=off", "set fsync = on"),
+        ("fsync=off", "set fsync to on"),
         ("synchronous_commit=off", "set synchronous_commit to on"),
     ] {
         let place = Place::with(&[setting]);
@@ -52,14 +52,15 @@ fn an_address_that_leads_nowhere_is_said_to() {
     let place = Place::with(&[]);
     let url = place.cluster.url();
     place.refused("postgres://u:secret@localhost/postgres?host=/nonexistent", "can't be reached");
-    place.refused("postgres://u:secret@localhost:port/x", "its address can't be read");
-    place.refused(&url.replace("/postgres?", "/none?"), "database \"none\" does not exist");
+    place.refused("postgres://u:secret@localhost:port/x", "its URL can't be read");
+    place.refused(&url.replace("/postgres?", "/none?"), "\"none\" does not exist [3D000]: make");
     place.refused(&format!("{url}&sslmode=maybe"), "verify-full");
     let full = "postgres://u:secret@localhost/x?sslmode=verify-full";
     place.refused(full, "sslrootcert=");
     place.refused("postgres://u:sec/secret@localhost:port/x", "%2F");
     place.cluster.sql("CREATE ROLE poor LOGIN");
-    place.refused(&url.replace("kilat@", "poor@"), "permission denied");
+    place.refused(&url.replace("kilat@", "poor@"), "GRANT the user CREATE");
+    place.refused(&url.replace("kilat@", "nobody@"), "give the right user and password");
     place.cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
     place.refused(&url.replace("/postgres?", "/latin?"), "ENCODING 'UTF8'");
 }
@@ -69,7 +70,7 @@ fn what_can_only_be_read_is_refused() {
     let place = Place { cluster: Cluster::standby(), ..Place::with(&[]) };
     place.refused(&place.cluster.url(), "give the address of the primary");
     let place = Place::with(&["default_transaction_read_only=on"]);
-    place.refused(&place.cluster.url(), "set default_transaction_read_only = off");
+    place.refused(&place.cluster.url(), "set default_transaction_read_only to off");
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn an_event_log_is_refused_for_the_same_reasons() {
     };
     let url = place.cluster.url();
     let Err(why) = connect(&url, false) else { panic!("taken") };
-    assert!(why.to_string().contains("set fsync = on"), "{why}");
+    assert!(why.to_string().contains("set fsync to on"), "{why}");
     assert!(connect(&url, true).is_ok());
     let Err(why) = connect("redis://u:secret@localhost", true) else { panic!("taken") };
     assert!(why.to_string().contains("give postgres://"), "{why}");
@@ -115,6 +116,42 @@ async fn a_newer_program_brings_the_schema_up_to_date_beside_an_older_one() {
     place.cluster.sql("INSERT INTO kilat.migrations (version) VALUES (99)");
     place.refused(&url, "version 99");
     assert_eq!(older.handle().sale(SALE).await.unwrap().unwrap().counters.sold, 2);
+}
+
+/// A build whose migration had another text under the same number, as its database is found: nothing is
+/// brought up to date, and nothing is called that is not there.
+#[test]
+fn a_schema_of_another_build_is_refused_and_left_as_it_is() {
+    let newest = "SELECT max(version) FROM kilat.migrations";
+    for (change, version) in [
+        ("UPDATE kilat.migrations SET digest = 'x' WHERE version = 2", "version 2"),
+        ("UPDATE kilat.migrations SET digest = 'x' WHERE version = 1", "version 1"),
+        // From before digests were remembered; its batches had one argument less.
+        (
+            "ALTER TABLE kilat.migrations DROP COLUMN digest; \
+             DELETE FROM kilat.migrations WHERE version = 2; DROP FUNCTION kilat.commit; \
+             CREATE FUNCTION kilat.commit(text[], smallint[], integer[], uuid[], text[], text[], \
+                 bigint[], boolean[], text[], integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+            "version 1",
+        ),
+    ] {
+        let place = Place::with(&[]);
+        let url = place.cluster.url();
+        drop(place.connect(&url, false).unwrap());
+        place.cluster.sql(change);
+        let before = place.cluster.sql(newest);
+        place.refused(&url, &format!("whose {version} of it is another"));
+        assert_eq!(place.cluster.sql(newest), before, "{change}");
+    }
+}
+
+#[test]
+fn a_schema_from_before_digests_is_gone_on_with() {
+    let place = Place::with(&[]);
+    let url = place.cluster.url();
+    drop(place.connect(&url, false).unwrap());
+    place.cluster.sql("ALTER TABLE kilat.migrations DROP COLUMN digest");
+    drop(place.connect(&url, false).unwrap());
 }
 
 #[test]

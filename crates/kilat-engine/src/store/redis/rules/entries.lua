@@ -249,7 +249,7 @@ local function hand_over(s, to, units)
   local given = booked(s, field)
   units = math.min(units, s.available)
   if units <= 0 then return {} end
-  -- The first write is one that Redis refuses when memory runs out.
+  -- Called as a script, the first write is one that Redis refuses when memory runs out.
   redis.call('HSET', s.key .. ':t', field, given + units)
   redis.call('HSET', s.key .. ':s', 'available', s.available - units, 'given', s.given + units)
   return {string.format('%.0f', given + units), string.format('%.0f', units)}

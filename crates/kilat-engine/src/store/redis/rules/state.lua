@@ -100,8 +100,8 @@ local function load_sale(key)
   local f = redis.call('HMGET', key .. ':s', unpack(STATE))
   if not f[1] then return s end
   if f[1] ~= FORMAT and f[1] ~= FORMAT_STRIPED then
-    error({err = 'KILATFORMAT ' .. key .. ' has format ' .. f[1] .. ', this version of Kilat reads ' ..
-      FORMAT .. ' and ' .. FORMAT_STRIPED .. ': use the version that wrote it, or a later one'})
+    -- Its key, its format, and the newest that is read here.
+    error({err = 'KILATFORMAT ' .. key .. ' ' .. f[1] .. ' ' .. FORMAT_STRIPED})
   end
   s.exists = true
   s.number = tonumber(f[2])

@@ -100,12 +100,40 @@ fn two_versions_of_the_rules_work_side_by_side() {
         .map(|said| format!("{said:?}"))
         .unwrap();
     assert!(libraries.contains("int(2)"), "{libraries}");
-    // What a version before stripes says of a striped sale, and what this one says of a later one.
+    // What a version before stripes refuses.
     let format: String = shop.ask(&["HGET", "{kilat:s}:s", "format"]);
     assert_eq!(format, "3");
-    let _: () = shop.ask(&["HSET", "{kilat:s}:s", "format", "4"]);
-    let fault = shop.redis.sale("s").unwrap_err();
-    assert!(fault.to_string().contains("KILATFORMAT"), "{fault}");
+}
+
+/// What another version made is neither read nor sold, whichever way it is come to, and told apart.
+#[test]
+fn a_sale_of_another_format_is_refused_by_name() {
+    for as_scripts in [false, true] {
+        let mut shop = Shop::open(&[], as_scripts);
+        let _: u64 = shop.ask(&["HSET", "{kilat}:sales", "s", "0"]);
+        for (format, says) in [("4", "a later one"), ("2", "sell it to its end")] {
+            let _: u64 = shop.ask(&["HSET", "{kilat:s}:s", "format", format]);
+            let mut redis = another_way(&shop, as_scripts);
+            let faults = [
+                redis.sale("s").map(drop).unwrap_err(),
+                redis.sales().map(drop).unwrap_err(),
+                redis.changed().map(drop).unwrap_err(),
+                redis.facts(10).map(drop).unwrap_err(),
+                redis.commit(&[buy(1, "s", "a", "1")]).map(drop).unwrap_err(),
+                redis.order("s", OrderId::from_bits(1)).map(drop).unwrap_err(),
+            ];
+            for fault in faults {
+                let said = fault.to_string();
+                let names_it = said.contains(&format!("{{kilat:s}} has format {format}"));
+                assert!(kind(&fault) == "refused" && names_it && said.contains(says), "{said}");
+            }
+        }
+    }
+}
+
+fn another_way(shop: &Shop, as_scripts: bool) -> Redis {
+    let options = RedisOptions { as_scripts, ..super::options(&shop.server) };
+    Redis::open(&options, None).unwrap()
 }
 
 #[test]
