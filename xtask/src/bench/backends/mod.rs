@@ -21,6 +21,12 @@ pub(super) static PARTS: &[Part] = &[
         run: redis::stripes,
     },
     Part {
+        ids: &["refusals"],
+        role: Role::Target,
+        needs: &[setup::REDIS, setup::REDIS_TOOLS],
+        run: redis::refusals,
+    },
+    Part {
         ids: &["T13"],
         role: Role::Target,
         needs: &[setup::POSTGRES],

@@ -51,6 +51,19 @@ pub(super) fn stripes(scene: &Scene) -> Result<Vec<Figure>> {
     ])
 }
 
+/// What a refusal costs when nothing is left.
+pub(super) fn refusals(scene: &Scene) -> Result<Vec<Figure>> {
+    let said = measure(scene, "processor_time_of_refusals", (400, 5))?;
+    let us = "µs";
+    Ok(vec![
+        said.figure("refusals", "refused_us", "processor time a refusal, one server", us)?
+            .noted("sold out; 500 a call; all redis-server processes together"),
+        said.figure("refusals", "striped_refused_us", "the same, 3 stripes", us)?,
+        said.figure("refusals", "refused", "refusals, one server", "/s")?,
+        said.figure("refusals", "striped_refused", "the same, 3 stripes", "/s")?,
+    ])
+}
+
 /// What a measuring test printed.
 struct Said(String);
 

@@ -40,6 +40,10 @@ pub(super) fn of_connecting(error: &Error) -> StoreFault {
         None if is_about_trust(error) => {
             StoreFault::Refused(StoreReason::Certificate { said: text(error), trust: Trust::Url })
         }
+        // The driver has no other word for it.
+        None if text(error).contains("password missing") => {
+            StoreFault::Refused(StoreReason::Credentials { said: "it wants a password".to_owned() })
+        }
         None => StoreFault::Away(text(error).into()),
     }
 }

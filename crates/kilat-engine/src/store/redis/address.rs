@@ -1,5 +1,6 @@
 //! Which servers a URL means.
 
+use super::fault;
 use crate::store::{StoreFault, StoreReason};
 use redis::{ConnectionInfo, IntoConnectionInfo as _};
 
@@ -88,7 +89,8 @@ fn strip<'a>(url: &'a str, prefixes: [(&str, &'static str); 2]) -> Option<(&'sta
 fn server(url: &str) -> Result<ConnectionInfo, StoreFault> {
     url.into_connection_info().map_err(|error| {
         let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-        StoreFault::Refused(StoreReason::RedisUrl { said: format!("{error}{detail}") })
+        let said = format!("{}{detail}", fault::words(&error));
+        StoreFault::Refused(StoreReason::RedisUrl { said })
     })
 }
 

@@ -20,7 +20,7 @@ pub(super) enum Sent {
 /// What a failed call means. Redis names the cause in the first word of what it says, and refuses a
 /// whole script before its first write.
 pub(super) fn of(error: &RedisError, sent: Sent) -> StoreFault {
-    let said = error.to_string();
+    let said = words(error);
     match error.kind() {
         ErrorKind::Server(kind) => of_server(kind, error, said),
         ErrorKind::Extension => of_code(error, said),
@@ -41,6 +41,14 @@ pub(super) fn of(error: &RedisError, sent: Sent) -> StoreFault {
             Sent::Call => StoreFault::Lost(said),
         },
     }
+}
+
+/// What is said, without the driver's name for it, and without where in the rules it was.
+pub(super) fn words(error: &RedisError) -> String {
+    let said = error.to_string();
+    let kind = format!(" - {:?}", error.kind());
+    let said = said.split(" script: ").next().unwrap_or_default();
+    said.trim_end_matches(&kind).trim_end_matches('.').to_owned()
 }
 
 fn of_server(kind: ServerErrorKind, error: &RedisError, said: String) -> StoreFault {
@@ -111,6 +119,11 @@ pub(super) fn is_without_rules(error: &RedisError) -> bool {
 /// The server does not know the command: it is of an older version.
 pub(super) fn is_unknown_command(error: &RedisError) -> bool {
     error.detail().is_some_and(|said| said.contains("unknown command"))
+}
+
+/// The server is of no cluster.
+pub(super) fn is_no_cluster(error: &RedisError) -> bool {
+    error.detail().is_some_and(|said| said.contains("cluster support disabled"))
 }
 
 /// An answer that no version of the rules gives.

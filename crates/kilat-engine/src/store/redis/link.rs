@@ -235,10 +235,11 @@ struct Range {
 
 /// Who has which slots, as a node of the cluster knows it.
 fn slots_of(connection: &mut Connection) -> Result<Vec<Range>, StoreFault> {
-    let answer: Value = redis::cmd("CLUSTER")
-        .arg("SLOTS")
-        .query(connection)
-        .map_err(|error| fault::of(&error, Sent::Nothing))?;
+    let answer: RedisResult<Value> = redis::cmd("CLUSTER").arg("SLOTS").query(connection);
+    let answer = answer.map_err(|error| match fault::is_no_cluster(&error) {
+        true => StoreFault::Refused(StoreReason::NoCluster),
+        false => fault::of(&error, Sent::Nothing),
+    })?;
     let Value::Array(ranges) = answer else { return Err(fault::unexpected("its slots")) };
     let ranges: Option<Vec<Range>> = ranges.into_iter().map(range).collect();
     ranges

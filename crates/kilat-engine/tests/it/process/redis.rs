@@ -399,4 +399,15 @@ fn a_node_of_a_cluster_is_told_from_a_server() {
     let settings = ["--cluster-enabled", "yes", "--port", &ports[0], "--cluster-port", &ports[1]];
     let said = refusal(&settings, &[], "", true);
     assert!(said.contains("redis+cluster://"), "{said}");
+    // And the other way round.
+    let directory = tempfile::tempdir().unwrap();
+    let port = free_ports(1)[0].to_string();
+    let _server = RedisServer::start(directory.path(), &["--port", &port]);
+    let engine = open(&directory.path().join("data"));
+    let address = format!("redis+cluster://127.0.0.1:{port}").parse().unwrap();
+    let (name, patience) = ("test".into(), Duration::ZERO);
+    let options = StoreOptions { address, name, patience, may_lose: true };
+    let why = Store::connect(options, 1, engine.events()).err().map(|why| why.to_string());
+    assert!(why.as_ref().is_some_and(|why| why.contains("write redis:// in its URL")), "{why:?}");
+    engine.stop();
 }

@@ -265,8 +265,10 @@ fn what_can_lose_at_a_failover_is_refused_unless_it_may() {
     let core = core(&engine, &socket(directory.path()));
     let remote = replica(&socket(directory.path()));
     let fleet = Fleet::watched();
-    let said = connect(&fleet, &remote, false, 1).err().map(|error| error.to_string());
-    assert!(said.as_ref().is_some_and(|said| said.contains("--ledger-may-lose")), "{said:?}");
+    let Err(why) = connect(&fleet, &remote, false, 1) else { panic!("taken") };
+    let is_refused =
+        matches!(why, StoreError::Refused { why: kilat_engine::StoreReason::FailsOver, .. });
+    assert!(is_refused && why.to_string().contains("--ledger-may-lose"), "{why}");
     drop(remote);
     core.stop(PATIENCE);
     engine.stop();

@@ -124,7 +124,11 @@ fn connect(url: &str, stripes: usize, engine: &Engine) -> Store {
 }
 
 fn make(redis: &mut Redis, sale: &str) {
-    let terms = terms(sale, 1 << 30);
+    make_of(redis, sale, 1 << 30);
+}
+
+fn make_of(redis: &mut Redis, sale: &str, supply: u64) {
+    let terms = terms(sale, supply);
     let made = redis.commit(&[Command::CreateSale { terms: &terms }]).unwrap();
     assert_eq!(made.outcomes, [Outcome::SaleCreated]);
 }
@@ -141,7 +145,7 @@ fn rest_the_relay(redis: &mut Redis, rests: bool) {
     if rests {
         lease.arg("nobody");
     }
-    redis.link.call(b"", &lease).unwrap();
+    redis.link.call(super::super::LEASE_KEY.as_bytes(), &lease).unwrap();
 }
 
 /// Pairs of a bare client and the runner, which of them is first in turn.
@@ -180,50 +184,100 @@ fn purchases_a_second() {
     engine.stop();
 }
 
+/// One server, and a cluster whose sales are in stripes, each with a store and with a connection of the
+/// test's own. Nobody relays facts.
+struct Both {
+    one: Store,
+    many: Store,
+    of_one: Redis,
+    of_many: Redis,
+    server: RedisServer,
+    fleet: Fleet,
+    engine: Engine,
+    _directory: tempfile::TempDir,
+}
+
+impl Both {
+    fn start() -> Both {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = event_log(directory.path());
+        let server = RedisServer::start(directory.path(), DURABLE);
+        let fleet = Fleet::cluster_with(0, DURABLE);
+        let one = connect(&server.url(), 1, &engine);
+        let many = connect(fleet.url(), PRIMARIES, &engine);
+        let open = |url: &str, stripes: usize| {
+            let options = RedisOptions::new(url, "m", true).unwrap();
+            let options = options.with_stripes(u16::try_from(stripes).unwrap()).unwrap();
+            let mut redis = Redis::open(&options, None).unwrap();
+            rest_the_relay(&mut redis, true);
+            redis
+        };
+        let (of_one, of_many) = (open(&server.url(), 1), open(fleet.url(), PRIMARIES));
+        Both { one, many, of_one, of_many, server, fleet, engine, _directory: directory }
+    }
+
+    /// Processor time of the one server and of all in the cluster, in microseconds.
+    fn processor_times(&self) -> [f64; 2] {
+        [processor_time(&self.server), self.fleet.servers.iter().map(processor_time).sum()]
+    }
+
+    fn stop(self) {
+        self.one.stop();
+        self.many.stop();
+        self.engine.stop();
+    }
+}
+
 /// Processor time a purchase takes on the servers: a sale in one piece on one, and in stripes on a
 /// cluster, with batches that come to as many purchases a call, and with as large batches.
 #[test]
 fn processor_time_of_stripes() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = event_log(directory.path());
-    let server = RedisServer::start(directory.path(), DURABLE);
-    let fleet = Fleet::cluster_with(0, DURABLE);
-    let one = connect(&server.url(), 1, &engine);
-    let many = connect(fleet.url(), PRIMARIES, &engine);
-    let mut of_one =
-        Redis::open(&RedisOptions::new(&server.url(), "m", true).unwrap(), None).unwrap();
-    let in_stripes = RedisOptions::new(fleet.url(), "m", true).unwrap();
-    let in_stripes = in_stripes.with_stripes(u16::try_from(PRIMARIES).unwrap()).unwrap();
-    let mut of_many = Redis::open(&in_stripes, None).unwrap();
-    for redis in [&mut of_one, &mut of_many] {
-        // Only what selling costs.
-        let mut lease = redis::cmd("SET");
-        lease.arg(super::super::LEASE_KEY).arg("nobody");
-        redis.link.call(super::super::LEASE_KEY.as_bytes(), &lease).unwrap();
-    }
+    let mut both = Both::start();
     let purchases = (BATCH * batches()) as f64;
     for round in 0..rounds() {
         let sale = format!("one{round}");
-        make(&mut of_one, &sale);
-        let before = processor_time(&server);
-        let rate = runner(&one, &sale, 1);
-        let whole = (processor_time(&server) - before) / purchases;
+        make(&mut both.of_one, &sale);
+        let before = both.processor_times();
+        let rate = runner(&both.one, &sale, 1);
+        let whole = (both.processor_times()[0] - before[0]) / purchases;
         println!("figure one_piece_us {whole:.2}\nfigure one_piece {rate:.0}");
-        check_sold(&mut of_one, &sale);
+        check_sold(&mut both.of_one, &sale);
         for (at_once, name) in [(PRIMARIES, "striped"), (1, "striped_small")] {
             let sale = format!("{name}{round}");
-            make(&mut of_many, &sale);
-            let before: Vec<f64> = fleet.servers.iter().map(processor_time).collect();
-            let rate = runner(&many, &sale, at_once);
-            let after = fleet.servers.iter().map(processor_time);
-            let spent: Vec<f64> = after.zip(before).map(|(after, before)| after - before).collect();
-            let cost = spent.iter().sum::<f64>() / purchases;
+            make(&mut both.of_many, &sale);
+            let before = both.processor_times();
+            let rate = runner(&both.many, &sale, at_once);
+            let cost = (both.processor_times()[1] - before[1]) / purchases;
             println!("figure {name}_us {cost:.2}\nfigure {name}_of_one_piece {:.3}", cost / whole);
             println!("figure {name} {rate:.0}");
-            check_sold(&mut of_many, &sale);
+            check_sold(&mut both.of_many, &sale);
         }
     }
-    one.stop();
-    many.stop();
-    engine.stop();
+    both.stop();
+}
+
+/// The same of buyers who come to a sale that is sold out.
+#[test]
+fn processor_time_of_refusals() {
+    let mut both = Both::start();
+    for round in 0..rounds() {
+        let sale = format!("gone{round}");
+        for redis in [&mut both.of_one, &mut both.of_many] {
+            make_of(redis, &sale, 1);
+            let sold = redis.commit(&[buy(1 << 100, &sale, "first", "k")]).unwrap();
+            assert!(matches!(sold.outcomes[0], Outcome::Order { .. }));
+        }
+        for (store, which, name) in [(&both.one, 0, "refused"), (&both.many, 1, "striped_refused")]
+        {
+            let before = both.processor_times();
+            let rate = runner(store, &sale, 1);
+            let spent = both.processor_times()[which] - before[which];
+            println!("figure {name}_us {:.2}", spent / (BATCH * batches()) as f64);
+            println!("figure {name} {rate:.0}");
+        }
+        for redis in [&mut both.of_one, &mut both.of_many] {
+            assert_eq!(redis.sale(&sale).unwrap().unwrap().counters.sold, 1);
+        }
+    }
+    both.stop();
 }

@@ -258,6 +258,18 @@ fn units_that_a_dead_process_left_in_transit_are_sold() {
     }
 }
 
+/// A process dies in the middle of a transfer while another one sells, which has no reason to meet the
+/// stripes again: it finds the units before it tells anybody that the sale is sold out.
+#[test]
+fn units_in_transit_are_sold_by_a_process_that_is_there_already() {
+    let mut shop = striped();
+    create(&mut shop.redis, &terms("s", 8));
+    half_a_transfer(&shop, 2, 4, 2);
+    assert_eq!(buyers(&mut shop.redis, 0..12), 8);
+    let sale = shop.redis.sale("s").unwrap().unwrap();
+    assert!(sale.balanced() && sale.counters.sold == 8 && sale.in_transit == 0, "{sale:?}");
+}
+
 /// What a stripe has at this moment, as a replica that stands still would keep it.
 fn copy_of(shop: &mut Shop, stripe: u16) -> Vec<(String, Vec<u8>)> {
     let key = String::from_utf8(shop.redis.sales.key("s", stripe)).unwrap();
@@ -429,6 +441,30 @@ fn a_restock_that_a_failover_lost_is_made_again() {
     assert_eq!(buyers(&mut next, 2_000..2_020), 48 - usize::try_from(sale.counters.sold).unwrap());
     let sale = next.sale("s").unwrap().unwrap();
     assert!(sale.balanced() && sale.counters.sold == 48, "{sale:?}");
+}
+
+/// A failover takes back that the sale was paused. What is decided next reaches all stripes all the same.
+#[test]
+fn a_change_after_one_that_a_failover_lost_reaches_all_stripes() {
+    let mut shop = striped();
+    create(&mut shop.redis, &terms("s", 40));
+    let copy = copy_of(&mut shop, 1);
+    for (state, lost) in [(SaleSwitch::Paused, true), (SaleSwitch::Closed, false)] {
+        let change = SaleChange { state: Some(state), ..SaleChange::default() };
+        let key = if lost { "p" } else { "c" };
+        let change = Command::ChangeSale { sale: "s", key, change: &change };
+        let told = shop.redis.commit(&[change]).unwrap().outcomes;
+        assert_eq!(told, [Outcome::SaleChanged { replayed: false }]);
+        if lost {
+            fail_over(&mut shop, 1, &copy);
+            shop.redis = shop.another();
+        }
+    }
+    let names: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    let commands: Vec<Command<'_>> =
+        (1..).zip(&names).map(|(id, name)| buy(id, "s", name, "k")).collect();
+    let told = shop.redis.commit(&commands).unwrap().outcomes;
+    assert!(told.iter().all(|told| *told == Outcome::Refused(Refusal::Closed)), "{told:?}");
 }
 
 /// The leader has decided, and the process died before it told the stripes.
