@@ -3,6 +3,7 @@
 //! The quick parse carries no path; only when it fails is the body read again
 //! with one, so that good requests never pay for the error message.
 
+use crate::advice;
 use crate::problem::{Code, FieldFault, Problem};
 use serde::de::DeserializeOwned;
 
@@ -47,10 +48,8 @@ pub fn explain<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Problem {
     };
     if fault.inner().is_data() {
         let message = without_position(&fault.inner().to_string());
-        Problem::invalid(vec![FieldFault::new(
-            field_of(&fault.path().to_string(), &message),
-            message,
-        )])
+        let field = field_of(&fault.path().to_string(), &message);
+        Problem::invalid(vec![FieldFault::new(field, advice::of(&message))])
     } else {
         malformed(fault.inner())
     }
@@ -81,6 +80,13 @@ fn without_position(message: &str) -> String {
 mod tests {
     use super::*;
     use crate::order::OrderRequest;
+
+    #[test]
+    fn a_fault_says_what_would_be_right() {
+        let problem = explain::<OrderRequest<'_>>(br#"{"customer":"a","quantity":"1"}"#);
+        let wanted = "must be a whole number from 0 to 4294967295, not \"1\"";
+        assert_eq!(problem.errors[0].message, wanted);
+    }
 
     fn check_fault(body: &str, code: Code, field: &str) {
         let problem = explain::<OrderRequest<'_>>(body.as_bytes());

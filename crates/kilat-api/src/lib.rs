@@ -15,6 +15,7 @@
 //! | [`text`] | what an identifier may look like |
 //! | [`schema`] | the same limits in the words of JSON Schema |
 
+mod advice;
 pub mod audit;
 pub mod body;
 pub mod event;
