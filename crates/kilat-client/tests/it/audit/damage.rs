@@ -210,10 +210,14 @@ fn zeros_before_what_was_durable_are_damage() {
 #[test]
 fn a_fragment_of_the_dead_is_cut_by_the_living() {
     let rig = Rig::new();
-    let (audit, _) = open(options(&rig.path));
+    let (told, durable) = std::sync::mpsc::channel();
+    let on_durable = Box::new(move |findings: &[_]| told.send(findings.len()).unwrap());
+    let (audit, _) = open(AuditOptions { on_durable, ..options(&rig.path) });
     record(&audit, &["a"]);
     let (other, _) = open(options(&rig.path));
     finish(other);
+    // The living has nothing to write while a stranger to its lock does.
+    assert_eq!(durable.recv().unwrap(), 1);
     use std::io::Write as _;
     let mut file = File::options().append(true).open(&rig.path).unwrap();
     file.write_all(b"{\"run\":\"0196").unwrap();
