@@ -58,11 +58,30 @@ impl Lang {
     /// A whole number with the language's mark between thousands.
     #[must_use]
     pub fn number(self, number: u64) -> String {
+        self.grouped(&number.to_string())
+    }
+
+    /// A decimal amount of a currency: `Rp24.999.000` or `IDR 24,999,000`.
+    pub(crate) fn price(self, amount: &str, currency: &str) -> String {
+        let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
+        let sign = match (self, currency) {
+            (Lang::Indonesian, "IDR") => "Rp".to_owned(),
+            _ => format!("{currency} "),
+        };
+        let point = match self {
+            _ if fraction.is_empty() => "",
+            Lang::Indonesian => ",",
+            Lang::English => ".",
+        };
+        format!("{sign}{}{point}{fraction}", self.grouped(whole))
+    }
+
+    /// Digits with the language's mark between thousands.
+    fn grouped(self, digits: &str) -> String {
         let mark = match self {
             Lang::Indonesian => '.',
             Lang::English => ',',
         };
-        let digits = number.to_string();
         let mut text = String::with_capacity(digits.len() * 4 / 3);
         for (at, digit) in digits.chars().enumerate() {
             if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -120,6 +139,18 @@ fn form_of(value: &str, forms: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prices_are_written_as_the_pages_write_them() {
+        for (amount, currency, indonesian, english) in [
+            ("24999000", "IDR", "Rp24.999.000", "IDR 24,999,000"),
+            ("1499.00", "USD", "USD 1.499,00", "USD 1,499.00"),
+            ("0", "IDR", "Rp0", "IDR 0"),
+        ] {
+            assert_eq!(Lang::Indonesian.price(amount, currency), indonesian);
+            assert_eq!(Lang::English.price(amount, currency), english);
+        }
+    }
 
     #[test]
     fn words_go_with_their_numbers() {

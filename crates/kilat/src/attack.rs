@@ -1,5 +1,6 @@
 //! `kilat attack`: from flags to the client's options, and from its report to an exit code.
 
+use crate::consent::{self, Touch};
 use crate::failure::Failure;
 use crate::interrupt::{INTERRUPTED, stop_on_interrupt};
 use crate::lang::Lang;
@@ -18,11 +19,15 @@ use std::time::Duration;
 /// Whom to storm, and how hard.
 #[derive(Debug, Args)]
 pub(crate) struct AttackArgs {
-    #[command(flatten)]
-    operator: OperatorArgs,
     /// Storm this sale [default: make a rehearsal sale].
     #[arg(long, value_name = "ID")]
     sale: Option<String>,
+    /// Don't ask before a sale is stormed that is no rehearsal.
+    #[arg(long)]
+    yes: bool,
+    /// Close the rehearsal that --sale names in the end.
+    #[arg(long, requires = "sale", hide = true)]
+    close: bool,
     /// Units of the rehearsal sale.
     #[arg(long, default_value_t = 100, conflicts_with = "sale")]
     supply: u64,
@@ -63,6 +68,8 @@ pub(crate) struct AttackArgs {
     /// Repeats the choices of an earlier run.
     #[arg(long)]
     seed: Option<u64>,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Token that order calls need.
     #[arg(
         long,
@@ -88,6 +95,9 @@ pub(crate) struct AttackArgs {
 /// # Errors
 /// [`Failure`] when the attack can't be carried out as asked.
 pub(crate) fn run(args: AttackArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    if let Some(sale) = &args.sale {
+        consent::before(Touch::Attack, sale, args.yes, lang)?;
+    }
     memory::in_large_pages();
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&cancel)?;
@@ -133,6 +143,7 @@ fn options(
     Ok(AttackOptions {
         url: access.url,
         sale: args.sale,
+        close: args.close,
         supply: args.supply,
         per_customer: (args.per_customer > 0).then_some(args.per_customer),
         buyers: args.buyers,

@@ -1,12 +1,12 @@
 //! `kilat events`: what an operator does to the event log.
 
+use crate::consent::{agrees, can_ask};
 use crate::failure::Failure;
 use crate::lang::{Lang, say};
 use crate::operator::OperatorArgs;
 use crate::output::print;
 use clap::{Args, Subcommand};
 use kilat_client::events::{ForgetOptions, forget, parse_age};
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
         lang,
     };
     options.check()?;
-    if !args.yes && !agrees(&options, lang)? {
+    if !args.yes && !is_agreed(&options, lang)? {
         return Err(Failure::failed(say!(lang, "events.not_agreed")));
     }
     let forgot = forget(&options).map_err(explain)?;
@@ -69,18 +69,12 @@ pub(crate) fn run(args: EventsArgs, lang: Lang) -> Result<ExitCode, Failure> {
 }
 
 /// Explains and asks; without a terminal nobody can answer.
-fn agrees(options: &ForgetOptions, lang: Lang) -> Result<bool, Failure> {
-    let text = |key: &str| say!(lang, key);
-    eprintln!("{}", options.explain());
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(text("events.needs_yes")));
+fn is_agreed(options: &ForgetOptions, lang: Lang) -> Result<bool, Failure> {
+    if can_ask() {
+        return agrees(&options.explain(), &say!(lang, "events.ask"));
     }
-    eprint!("{} ", text("events.ask"));
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| Failure::failed(format!("the answer can't be read ({e})")))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "ya"))
+    eprintln!("{}", options.explain());
+    Err(Failure::usage(say!(lang, "events.needs_yes")))
 }
 
 fn age(text: &str) -> Result<Duration, String> {

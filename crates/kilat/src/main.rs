@@ -9,6 +9,7 @@ mod attack;
 mod backup;
 mod check;
 mod cli;
+mod consent;
 mod core;
 mod demo;
 mod directory;

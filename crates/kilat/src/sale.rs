@@ -1,5 +1,6 @@
 //! `kilat sale`: from flags to the client's actions on sales.
 
+use crate::consent::{self, Touch};
 use crate::failure::Failure;
 use crate::lang::Lang;
 use crate::operator::OperatorArgs;
@@ -61,6 +62,9 @@ enum Action {
     Close {
         /// The sale's id.
         sale: String,
+        /// Don't ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Change when a sale opens or closes.
     Schedule {
@@ -114,6 +118,9 @@ struct Draft {
 /// # Errors
 /// [`Failure`] with what is wrong and what to do.
 pub(crate) fn run(args: SaleArgs, lang: Lang) -> Result<ExitCode, Failure> {
+    if let Action::Close { sale, yes } = &args.action {
+        consent::before(Touch::Close, sale, *yes, lang)?;
+    }
     let explain = args.operator.explainer(lang);
     let options = SaleOptions {
         access: args.operator.access(TIMEOUT)?,
@@ -134,7 +141,7 @@ fn action(action: Action) -> SaleAction {
         Action::Restock { sale, units } => SaleAction::Restock { sale, units },
         Action::Pause { sale } => switch(sale, SaleSwitch::Paused),
         Action::Open { sale } => switch(sale, SaleSwitch::Open),
-        Action::Close { sale } => switch(sale, SaleSwitch::Closed),
+        Action::Close { sale, .. } => switch(sale, SaleSwitch::Closed),
         Action::Schedule { sale, opens_at, closes_at } => {
             SaleAction::Schedule { sale, opens_at, closes_at }
         }

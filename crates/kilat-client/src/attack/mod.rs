@@ -53,7 +53,8 @@ use target::Target;
 /// Files that a process needs beside its connections.
 const FILES_BESIDE: u64 = 64;
 
-/// Runs an attack and proves its result. A rehearsal sale is closed in the end, whatever came of it.
+/// Runs an attack and proves its result. A rehearsal sale is closed in the end, whatever came of it,
+/// if it was made for this attack.
 ///
 /// A result that does not hold is a report with [`AttackReport::proven`]
 /// `false`, not an error.
@@ -70,7 +71,7 @@ pub fn run(options: &AttackOptions, output: &mut Output) -> Result<AttackReport,
     let api = Api::new(&access, options.lang)?;
     stage::prepare(&api, &plan, options)?;
     let report = storm(&api, &plan, options, output);
-    let closed = plan.is_rehearsal.then(|| close(&api, &plan, options, output));
+    let closed = plan.closes.then(|| close(&api, &plan, options, output));
     report.map(|report| AttackReport { rehearsal_closed: closed, ..report })
 }
 

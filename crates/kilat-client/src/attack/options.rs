@@ -29,6 +29,8 @@ pub struct AttackOptions {
     pub url: String,
     /// The sale to storm; `None` makes a rehearsal sale of its own.
     pub sale: Option<String>,
+    /// Closes `sale` in the end, which must be a rehearsal: somebody made it for this attack.
+    pub close: bool,
     /// Units of the rehearsal sale.
     pub supply: u64,
     /// Most units for one customer in the rehearsal sale; `None` for no limit.
@@ -74,6 +76,7 @@ impl Default for AttackOptions {
         AttackOptions {
             url: "http://127.0.0.1:8080".to_owned(),
             sale: None,
+            close: false,
             supply: 100,
             per_customer: Some(1),
             buyers: 500,
@@ -101,7 +104,10 @@ pub(crate) struct Plan {
     /// Base address without a slash at its end.
     pub url: String,
     pub sale: String,
+    /// The attack makes the sale itself, and nobody else knows it.
     pub is_rehearsal: bool,
+    /// The sale is nobody's any more in the end.
+    pub closes: bool,
     /// Marks this run's customers and keys, so that runs never meet.
     pub run: String,
     pub seed: u64,
@@ -130,6 +136,7 @@ impl Plan {
             url: options.url.trim_end_matches('/').to_owned(),
             sale: options.sale.clone().unwrap_or_else(|| format!("{REHEARSAL_PREFIX}{run}")),
             is_rehearsal: options.sale.is_none(),
+            closes: options.sale.is_none() || options.close,
             seed: options.seed.unwrap_or_else(random_bits),
             run,
             buyers: options.buyers,
@@ -208,6 +215,10 @@ fn check(options: &AttackOptions) -> Result<(), ClientError> {
     }
     if let Some(sale) = options.sale.as_ref().filter(|sale| !is_sale_id(sale)) {
         return Err(ClientError::Usage(lang.say("error.sale_id", &[("sale", sale)])));
+    }
+    let real = options.sale.as_ref().filter(|sale| !sale.starts_with(REHEARSAL_PREFIX));
+    if let Some(sale) = real.filter(|_| options.close) {
+        return Err(ClientError::Usage(lang.say("error.close_real", &[("sale", sale)])));
     }
     for token in [&options.admin_token, &options.api_token].into_iter().flatten() {
         if !token.is_sound() {

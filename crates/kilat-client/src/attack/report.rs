@@ -23,7 +23,7 @@ pub struct AttackReport {
     pub proven: bool,
     /// The attack was stopped early; what was done until then is proven.
     pub cancelled: bool,
-    /// Whether the sale that the attack made was closed afterwards; `null` when it made none.
+    /// Whether the sale that was made for the attack was closed afterwards; `null` when none was.
     pub rehearsal_closed: Option<bool>,
     /// When the first order was sent.
     pub started_at: jiff::Timestamp,

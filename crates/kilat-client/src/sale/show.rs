@@ -23,7 +23,7 @@ pub(crate) fn list(sales: &[SaleReply], lang: Lang) -> String {
             lang.number(sale.held),
             lang.number(sale.sold),
             lang.number(sale.supply),
-            price(sale),
+            lang.price(&sale.price.amount, &sale.price.currency),
         ]);
     }
     for index in 2..columns.len() {
@@ -43,7 +43,7 @@ pub(crate) fn one(sale: &SaleReply, lang: Lang) -> String {
         ("id", sale.id.clone()),
         ("item", sale.title.clone()),
         ("sku", sale.sku.clone()),
-        ("price", price(sale)),
+        ("price", lang.price(&sale.price.amount, &sale.price.currency)),
         ("state", state(sale, lang)),
         ("supply", lang.number(sale.supply)),
         ("available", lang.number(sale.available)),
@@ -66,10 +66,6 @@ fn label(name: &str, lang: Lang) -> String {
 
 fn state(sale: &SaleReply, lang: Lang) -> String {
     label(&format!("state_{}", sale.state.as_str()), lang)
-}
-
-fn price(sale: &SaleReply) -> String {
-    format!("{} {}", sale.price.amount, sale.price.currency)
 }
 
 /// A dash where no time was set: an open sale does not open "now", nor does a closed one.

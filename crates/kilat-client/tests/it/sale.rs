@@ -40,7 +40,7 @@ fn the_life_of_a_sale() {
     let steps: Vec<(SaleAction, &[&str])> = vec![
         (
             SaleAction::Create(Box::new(draft())),
-            &["phone", "24999000 IDR", "1,000", "no limit", "open"],
+            &["phone", "IDR 24,999,000", "1,000", "no limit", "open"],
         ),
         (SaleAction::Restock { sale: phone(), units: 500 }, &["1,500"]),
         (SaleAction::Switch { sale: phone(), to: SaleSwitch::Paused }, &["paused"]),
@@ -110,7 +110,7 @@ const TOML: &str = "id = \"phone\"\ntitle = \"Phone\"\nsku = \"PHONE\"\nsupply =
 
 #[test]
 fn sale_files() {
-    check_file("sale.toml", TOML, &["phone", "19.90 IDR", "┆ 7", "2026-12-01T02:00:00Z"]);
+    check_file("sale.toml", TOML, &["phone", "IDR 19.90", "┆ 7", "2026-12-01T02:00:00Z"]);
     check_file(
         "sale.json",
         r#"{"id":"p","title":"P","sku":"P","price":{"amount":"1","currency":"IDR"}}"#,

@@ -7,6 +7,7 @@ mod chaos;
 mod check;
 mod cli;
 mod clock;
+mod consent;
 mod core;
 mod crowd;
 mod demo;
