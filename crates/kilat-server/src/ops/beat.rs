@@ -1,4 +1,4 @@
-//! What this process tells the console: a name now and then, and its figures while somebody looks.
+//! What this process tells the console: a name once a second, and its figures while somebody looks.
 
 use super::console::message::{Answer, Beat, Question, Stock};
 use super::console::{EVERY, STOCK_SALES_MAX};

@@ -284,7 +284,7 @@ pub(crate) fn sale(id: &str, supply: u64, hold_seconds: u32) -> String {
 }
 
 pub(crate) fn address_in(text: &str) -> Option<String> {
-    let start = text.find("http://")?;
+    let start = text.find("http://").or_else(|| text.find("https://"))?;
     let url = text[start..].split_whitespace().next()?;
     Some(url.trim_end_matches('/').to_owned())
 }

@@ -4,7 +4,7 @@
 //! every process ─ beat ─▶ Board ─ one sample a second ─▶ answers to looks ─▶ Feed of each replica ─▶ browsers
 //! ```
 //!
-//! It answers from memory. While nobody looks it hears a name every few seconds and does nothing
+//! It answers from memory. While nobody looks it hears a name every second and does nothing
 //! else. Must never know HTTP, or who is signed in.
 
 mod board;
@@ -50,6 +50,8 @@ pub struct Console(Arc<Shared>);
 struct Shared {
     name: String,
     events: Events,
+    /// Where the supervisor listens, if one keeps this process.
+    supervisor: Option<PathBuf>,
     state: Mutex<State>,
     program: Program,
     runtime: tokio::runtime::Handle,
@@ -71,19 +73,6 @@ impl State {
         self.rehearsal.iter().chain(&self.check)
     }
 
-    /// Where runs reach the system: the gateway in front of it, or who asks. An attack speaks no
-    /// TLS, so one behind such a gateway goes past it, which is told too.
-    fn front(&self, wanted: &Wanted) -> (String, bool) {
-        let gateway = self.processes.iter().find(|process| process.name == "gateway");
-        match (&wanted.task, gateway) {
-            (Task::Rehearsal { .. }, Some(gateway)) if gateway.address.starts_with("http://") => {
-                (gateway.address.clone(), false)
-            }
-            (Task::Rehearsal { .. }, gateway) => (wanted.url.clone(), gateway.is_some()),
-            (Task::Check { .. }, _) => (wanted.url.clone(), false),
-        }
-    }
-
     fn is_watched(&self, now: Instant) -> bool {
         self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LINGER)
     }
@@ -96,6 +85,7 @@ impl Console {
         let shared = Arc::new(Shared {
             name: ids::hex(ids::random_bits()),
             events,
+            supervisor: options.supervisor.take(),
             state: Mutex::default(),
             program: Program {
                 admin_token: std::mem::take(&mut options.admin_token),
@@ -104,7 +94,7 @@ impl Console {
             runtime: tokio::runtime::Handle::current(),
         });
         let console = Console(shared);
-        tokio::spawn(run(Arc::downgrade(&console.0), options, handle));
+        tokio::spawn(run(Arc::downgrade(&console.0), options.own_node, handle));
         console
     }
 
@@ -156,21 +146,47 @@ impl Console {
         if state.runs().any(|run| run.is_running()) {
             return Answer::Busy;
         }
-        let (url, skips_gateway) = state.front(&wanted);
-        let run = Arc::new(Run::new(wanted, wall_clock().as_millis(), &url, skips_gateway));
+        let run = Arc::new(Run::new(wanted, wall_clock().as_millis()));
         match run.wanted.task {
             Task::Rehearsal { .. } => state.rehearsal = Some(Arc::clone(&run)),
             Task::Check { .. } => state.check = Some(Arc::clone(&run)),
         }
-        tracing::info!(id = run.wanted.id, from = run.wanted.node, url, "a run begins");
         // On a thread that lasts: the child is told to end when the one that made it does.
         let shared = Arc::clone(&self.0);
-        self.0.runtime.spawn(async move { run.carry_out(&shared.program, &url).await });
+        self.0.runtime.spawn(async move {
+            // Asked anew: what is shown is nothing before somebody has looked for a while.
+            let (url, skips_gateway) = front(&run.wanted, &shared.processes().await);
+            run.goes_to(&url, skips_gateway);
+            tracing::info!(id = run.wanted.id, from = run.wanted.node, url, "a run begins");
+            run.carry_out(&shared.program, &url).await;
+        });
         Answer::Started
     }
 }
 
+/// Where a run reaches the system: the gateway in front of it, or who asks. An attack speaks no
+/// TLS, so one behind such a gateway goes past it, which is told too.
+fn front(wanted: &Wanted, processes: &[supervisor::Status]) -> (String, bool) {
+    let gateway = processes.iter().find(|process| process.name == "gateway");
+    match (&wanted.task, gateway) {
+        (Task::Rehearsal { .. }, Some(gateway)) if gateway.address.starts_with("http://") => {
+            (gateway.address.clone(), false)
+        }
+        (Task::Rehearsal { .. }, gateway) => (wanted.url.clone(), gateway.is_some()),
+        (Task::Check { .. }, _) => (wanted.url.clone(), false),
+    }
+}
+
 impl Shared {
+    /// What the supervisor keeps running; nothing where there is none.
+    async fn processes(&self) -> Vec<supervisor::Status> {
+        let Some(socket) = &self.supervisor else { return Vec::new() };
+        match supervisor::ask(socket, &Order::Status).await {
+            Ok(supervisor::Reply::Status(all)) => all,
+            Ok(supervisor::Reply::Killed(_)) | Err(_) => Vec::new(),
+        }
+    }
+
     fn seen(&self, state: &State, after: u64, now: Instant) -> Seen {
         let counters = self.events.counters();
         Seen {
@@ -199,11 +215,11 @@ impl Shared {
 }
 
 /// Makes samples while somebody looks, until the console is gone.
-async fn run(shared: Weak<Shared>, options: ConsoleOptions, handle: Handle) {
+async fn run(shared: Weak<Shared>, own_node: Option<String>, handle: Handle) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut tail = Tail::default();
-    let pulse = options.own_node.map(|node| Pulse::of_core(node, handle));
+    let pulse = own_node.map(|node| Pulse::of_core(node, handle));
     loop {
         ticks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
@@ -215,7 +231,7 @@ async fn run(shared: Weak<Shared>, options: ConsoleOptions, handle: Handle) {
             shared.state().board.pause();
             continue;
         }
-        let processes = processes(options.supervisor.as_deref()).await;
+        let processes = shared.processes().await;
         let events = shared.events.clone();
         // Only a panic is an error here, and it was reported.
         tail = tokio::task::spawn_blocking(move || {
@@ -227,14 +243,5 @@ async fn run(shared: Weak<Shared>, options: ConsoleOptions, handle: Handle) {
         let mut state = shared.state();
         (state.processes, state.tail) = (processes, tail.clone());
         state.board.sample(wall_clock().as_millis(), Instant::now());
-    }
-}
-
-/// What the supervisor keeps running; nothing where there is none.
-async fn processes(socket: Option<&std::path::Path>) -> Vec<supervisor::Status> {
-    let Some(socket) = socket else { return Vec::new() };
-    match supervisor::ask(socket, &Order::Status).await {
-        Ok(supervisor::Reply::Status(all)) => all,
-        Ok(supervisor::Reply::Killed(_)) | Err(_) => Vec::new(),
     }
 }

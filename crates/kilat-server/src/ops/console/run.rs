@@ -213,15 +213,9 @@ pub(super) struct Program {
 }
 
 impl Run {
-    /// A run that reaches the system at `url`.
-    pub(super) fn new(wanted: Wanted, started: i64, url: &str, skips_gateway: bool) -> Run {
-        let mut view = RunView {
-            id: wanted.id.clone(),
-            started,
-            url: url.to_owned(),
-            skips_gateway,
-            ..RunView::default()
-        };
+    /// A run that begins now, in milliseconds since 1970.
+    pub(super) fn new(wanted: Wanted, started: i64) -> Run {
+        let mut view = RunView { id: wanted.id.clone(), started, ..RunView::default() };
         match &wanted.task {
             Task::Rehearsal { sale, of, .. } => {
                 (view.subject, view.sale) = (of.clone(), sale.clone());
@@ -233,6 +227,12 @@ impl Run {
         }
         let seen = Mutex::new(Progress { view, ..Progress::default() });
         Run { wanted, cancel: Notify::new(), seen }
+    }
+
+    /// It is known where it reaches the system.
+    pub(super) fn goes_to(&self, url: &str, skips_gateway: bool) {
+        let mut seen = self.seen();
+        (seen.view.url, seen.view.skips_gateway) = (url.to_owned(), skips_gateway);
     }
 
     pub(super) fn view(&self) -> RunView {
@@ -294,7 +294,8 @@ impl Run {
         let mut add = |more: &[&str]| words.extend(more.iter().map(ToString::to_string));
         match &self.wanted.task {
             Task::Rehearsal { sale, buyers, rate, seconds, .. } => {
-                add(&["attack", "--json", "--patience", "20", "--url", url, "--sale", sale]);
+                add(&["attack", "--json", "--patience", "20", "--url", url]);
+                add(&["--sale", sale, "--close"]);
                 add(&["--buyers", &buyers.to_string()]);
                 if let Some(rate) = rate {
                     add(&["--rate", &rate.to_string()]);
@@ -478,7 +479,7 @@ mod tests {
 
     #[test]
     fn what_a_check_says_is_kept_by_id_and_bounded() {
-        let run = Run::new(lookups("stock", &["a", "b"], None), 0, "http://a", false);
+        let run = Run::new(lookups("stock", &["a", "b"], None), 0);
         for line in [
             r#"{"id":"b","outcome":"found"}"#,
             r#"{"id":"a","outcome":"unknown"}"#,

@@ -1,5 +1,6 @@
 //! Runs that an operator starts: one for all replicas, and over when their parent is.
 
+use crate::http;
 use crate::operator::{Operator, behind};
 use crate::program::{ADMIN, wait_for};
 use crate::system::Up;
@@ -29,6 +30,14 @@ fn shown(operator: &Operator, url: &str) -> Option<(String, String)> {
     text(" data-run=\"").zip(text(" data-state=\""))
 }
 
+/// What the sale that was made for the run is now.
+fn state_of_copy(url: &str) -> String {
+    let sales = http::get(url, "/v1/sales").unwrap().json();
+    let mut sales = sales["sales"].as_array().unwrap().iter();
+    let copy = sales.find(|sale| sale["id"].as_str().unwrap().starts_with("rehearsal-"));
+    copy.unwrap()["state"].as_str().unwrap().to_owned()
+}
+
 fn replica(up: &Up, name: &str) -> String {
     up.process(name)["address"].as_str().unwrap().to_owned()
 }
@@ -48,18 +57,52 @@ fn every_replica_shows_the_same_run_and_any_can_end_it() {
         assert_eq!(shown(&operator, url), running, "{url}");
     }
     let core = up.process("core")["pid"].as_i64().unwrap();
+    wait_for("the run", || runs_of(core).first().copied());
     let runs = runs_of(core);
     assert_eq!(runs.len(), 1, "one process");
     let words = std::fs::read(format!("/proc/{}/cmdline", runs[0])).unwrap();
     let words = String::from_utf8_lossy(&words).into_owned();
     assert!(words.contains("--sale\0rehearsal-") && !words.contains(ADMIN), "{words}");
+    assert!(words.contains(&up.server.url), "as buyers come, by the gateway: {words}");
     let more = operator.post(&two, "/ops", "/ops/rehearsals", &format!("key=second&{FOREVER}"));
     assert_eq!(more.status, 429, "one at a time");
     assert_eq!(operator.post(&three, "/ops", "/ops/cancel", "run=first").status, 303);
     let cancelled = Some(("first".to_owned(), "cancelled".to_owned()));
     wait_for("the end of the run", || (shown(&operator, &two) == cancelled).then_some(()));
+    assert_eq!(state_of_copy(&two), "closed", "nobody goes on buying it");
     let audit = up.server.get("/v1/sales/iphone-17-pro-max/audit").json();
     assert_eq!(audit["sold"], 0, "the sale itself was not touched");
+    up.stop();
+}
+
+/// Its gateway takes TLS only, which an attack does not speak.
+#[test]
+fn a_rehearsal_behind_tls_goes_past_the_gateway_and_is_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let [certificate, key] =
+        [("own.pem", made.cert.pem()), ("own.key", made.signing_key.serialize_pem())].map(
+            |(name, text)| {
+                let path = folder.path().join(name);
+                std::fs::write(&path, text).unwrap();
+                path.to_str().unwrap().to_owned()
+            },
+        );
+    let tls = ["--tls-cert", &certificate, "--tls-key", &key];
+    let up = Up::with(&folder.path().join("data"), &tls);
+    assert!(up.server.url.starts_with("https://"), "{}", up.server.url);
+    let url = replica(&up, "web-1");
+    let operator = Operator::sign_in(&url);
+    let fields = "key=first&sale=iphone-17-pro-max&buyers=150&rate=&seconds=";
+    assert_eq!(operator.post(&url, "/ops", "/ops/rehearsals", fields).status, 303);
+    let over = wait_for("the end of the run", || {
+        shown(&operator, &url).map(|(_, state)| state).filter(|state| state != "running")
+    });
+    let page = operator.get(&url, "/ops");
+    let said = page.text().split_once("id=\"run\"").unwrap().1;
+    assert_eq!(over, "done", "{said}");
+    assert!(said.contains("id=\"skips-gateway\"") && said.contains("verdict yes"), "{said}");
+    assert_eq!(state_of_copy(&url), "closed", "nobody goes on buying it");
     up.stop();
 }
 
