@@ -55,12 +55,13 @@
       const axis = { stroke: css("--soft"), font: "11px system-ui, sans-serif", grid: { stroke: css("--line"), width: 1 }, ticks: { show: false } };
       this.chart = new uPlot({
         ...this.size(),
-        padding: [8, 8, 0, 0],
+        // The last time under the axis stands half beside it.
+        padding: [8, 26, 0, 0],
         cursor: { y: false, points: { size: 6 } },
         legend: { show: false },
         scales: { x: { time: true }, y: { range: (_, min, max) => [0, Math.max(max * 1.08, 1)] } },
         axes: [
-          { ...axis, space: 90, size: 26, values: (_, splits) => splits.map((split) => clock.format(split * 1000)) },
+          { ...axis, space: 90, size: 32, gap: 9, values: (_, splits) => splits.map((split) => clock.format(split * 1000)) },
           { ...axis, size: (chart, labels, index, cycle) => cycle > 1 ? chart.axes[index]._size : Math.max(52, 14 + 6.5 * Math.max(0, ...(labels ?? []).map((label) => String(label).length))), values: (_, splits) => splits.map(say) },
         ],
         series: [{}, ...this.series.map(([, label], index) => {

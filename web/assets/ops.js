@@ -59,7 +59,8 @@
     put("tile-latency", latency ? millis(latency[2]) : "–");
     put("note-latency", latency ? `${page.median} ${millis(latency[0])}` : "");
     put("tile-queue", whole(now.queue));
-    put("note-queue", say(last("batch")));
+    const batch = last("batch");
+    put("note-queue", batch ? `${page.batch} ${say(batch)}` : "");
     const fsync = last("fsync");
     put("tile-fsync", fsync ? millis(fsync[1]) : "–");
     put("note-fsync", fsync ? `${page.median} ${millis(fsync[0])}` : "");

@@ -94,6 +94,9 @@ enum Command {
         /// Where they go
         #[arg(default_value = "docs/images")]
         folder: PathBuf,
+        /// Show all pages in this language, instead of buyers' in Indonesian and operators' in English
+        #[arg(long, value_parser = ["id", "en"])]
+        lang: Option<String>,
     },
     /// Install what `test` needs, and say what it could not install
     Setup,
@@ -133,7 +136,7 @@ fn run(command: Command) -> Result<bool> {
         Command::ComposeInside { folder, quick } => {
             compose::run_inside(&folder, steps::Scope::new(quick))
         }
-        Command::Screenshots { folder } => suites::take_pictures(&folder),
+        Command::Screenshots { folder, lang } => suites::take_pictures(&folder, lang.as_deref()),
         Command::Setup => Ok(steps::provide_all()),
     }
 }

@@ -101,14 +101,18 @@ pub(crate) fn command(suite: Suite, scope: Scope) -> Expression {
     command.env("KILAT_QUICK", "1")
 }
 
-/// Takes pictures of the pages in all their states, into `folder`.
-pub(crate) fn take_pictures(folder: &Path) -> Result<bool> {
+/// Takes pictures of the pages in all their states, into `folder`, in each page's usual language or
+/// all in `lang`.
+pub(crate) fn take_pictures(folder: &Path, lang: Option<&str>) -> Result<bool> {
     let missing: Vec<String> =
         BROWSER_NEEDS.iter().filter(|need| !need.is_present()).map(Need::advice).collect();
     anyhow::ensure!(missing.is_empty(), "{}", missing.join("; "));
     let command = process::cargo(["nextest", "run", "--package", "kilat", "-E", PICTURES]);
-    let folder = std::path::absolute(folder)?;
-    process::succeeds(&command.env("KILAT_SCREENSHOTS", folder))
+    let command = command.env("KILAT_SCREENSHOTS", std::path::absolute(folder)?);
+    process::succeeds(&match lang {
+        Some(lang) => command.env("KILAT_SCREENSHOTS_LANG", lang),
+        None => command,
+    })
 }
 
 /// Runs the examples in the documentation comments, if there may be any.

@@ -49,6 +49,7 @@ texts! {
     peak "tertinggi" "peak";
     latency "Waktu tanggap p99" "Response time p99";
     median "median" "median";
+    mean_batch "rata-rata batch" "mean batch";
     queue "Antrean" "Queue";
     disk "fsync p99" "fsync p99";
     log_events "Event tersimpan" "Events stored";
@@ -69,7 +70,7 @@ texts! {
     time "Waktu" "Time";
     waits "menunggu" "waiting";
     facts_a_batch "fakta per batch" "facts a batch";
-    outcome_confirmed "terkonfirmasi" "confirmed";
+    outcome_confirmed "dikonfirmasi" "confirmed";
     outcome_held "ditahan" "held";
     outcome_replayed "pengulangan" "replayed";
     outcome_sold_out "habis" "sold out";
@@ -102,12 +103,12 @@ texts! {
     proof_sold_to_the_last "terjual sampai unit terakhir" "sold to the last unit";
     proof_acknowledged_exist "setiap pesanan yang diakui ada seperti diakui" "every acknowledged order exists as acknowledged";
     proof_unique "id pesanan dan urutan unik" "order ids and sequences are unique";
-    proof_no_strays "tidak ada pesanan tanpa sepengetahuan pembelinya" "no order that its buyer was not told of";
+    proof_no_strays "tidak ada pesanan tanpa penjelasan" "no unexplained order";
     proof_orders_add_up "jumlah pesanan cocok dengan yang terjual" "the orders add up to what was sold";
     proof_replays_are_the_same "kunci yang sama memberi pesanan yang sama" "the same key brings the same order";
     proof_replies_as_asked "pengakuan cocok dengan permintaannya" "acknowledgements match their requests";
     units_sold "terjual" "sold";
-    acknowledged "diterima" "acknowledged";
+    acknowledged "diakui" "acknowledged";
     refused_orders "ditolak" "refused";
     unknown_orders "tidak diketahui" "unknown";
     one_run "Satu proses pada satu waktu. Tunggu atau hentikan yang sedang berjalan." "One run at a time. Wait, or stop the one that runs.";
@@ -145,7 +146,7 @@ texts! {
     new_sale "Penjualan baru" "New sale";
     no_sales "Belum ada penjualan. Buat yang pertama." "No sale yet. Make the first one.";
     state "Keadaan" "State";
-    supply "Stok awal" "Supply";
+    supply "Stok" "Supply";
     available "Tersedia" "Available";
     held "Ditahan" "Held";
     sold "Terjual" "Sold";
@@ -196,7 +197,7 @@ texts! {
     certificate_lead "Setiap unit terhitung tepat sekali: tersedia, ditahan, atau terjual." "Every unit is accounted for exactly once: available, held or sold.";
     certificate_holds "Seimbang: tidak ada unit yang terjual lebih atau hilang." "Balanced: no unit was oversold or lost.";
     certificate_broken "TIDAK SEIMBANG. Hentikan penjualan dan periksa dengan kilat verify." "NOT BALANCED. Stop the sale and check it with kilat verify.";
-    confirmed "Terkonfirmasi" "Confirmed";
+    confirmed "Dikonfirmasi" "Confirmed";
     cancelled "Dibatalkan" "Cancelled";
     expired "Kedaluwarsa" "Expired";
     sequence "Urutan fakta" "Sequence of facts";
@@ -222,8 +223,8 @@ texts! {
     state_starting "Memulai" "Starting";
     state_restarting "Mulai ulang" "Restarting";
     state_stopped "Berhenti" "Stopped";
-    recent_orders "Pesanan terbaru" "Latest orders";
-    recent_events "Event terbaru" "Latest events";
+    from_sales "Terbaru dari penjualan" "Latest from the sales";
+    from_publishers "Terbaru dari penerbit" "Latest from publishers";
     nothing_yet "Belum ada." "Nothing yet.";
     what "Apa" "What";
     customer "Pembeli" "Customer";

@@ -206,7 +206,7 @@ pub(super) static INDONESIAN: Text = Text {
     status: "Status",
     back: "Kembali ke penjualan",
     held: "Ditahan",
-    confirmed: "Terkonfirmasi",
+    confirmed: "Dikonfirmasi",
     cancelled: "Dibatalkan",
     expired: "Kedaluwarsa",
     limit_reached: "Anda sudah mencapai batas pembelian untuk penjualan ini.",

@@ -53,7 +53,7 @@ fn what_is_held_can_be_bought_once() {
         assert_eq!(place(&bought), receipt);
     }
     assert_eq!((figure(&world, "held"), sold(&world)), (0, 1));
-    check_page(&visitor.see(&world, &receipt), 200, &["Berhasil!", "Terkonfirmasi"]);
+    check_page(&visitor.see(&world, &receipt), 200, &["Berhasil!", "Dikonfirmasi"]);
     let page = visitor.see(&world, "/");
     check_page(&page, 200, &["Satu unit sudah Anda beli", &receipt]);
     assert!(!page.text().contains("/confirm"));

@@ -187,7 +187,7 @@ fn a_purchase_leads_to_a_receipt_that_only_its_buyer_sees() {
     assert_eq!(bought.status, 303, "{}", bought.text());
     let place = bought.header("location").unwrap().to_owned();
     let order = place.strip_prefix("/s/s/orders/").expect("a receipt");
-    check_page(&visitor.see(&world, &place), 200, &[order, "Terkonfirmasi", "Dilayani oleh Node"]);
+    check_page(&visitor.see(&world, &place), 200, &[order, "Dikonfirmasi", "Dilayani oleh Node"]);
     let stranger = [
         "<h1>Pesanan tidak ditemukan</h1>",
         "Pesanan itu tidak ada, atau bukan milik Anda. Buka dengan peramban yang dipakai saat membeli.",

@@ -1,6 +1,7 @@
 //! Pictures of pages, in phone, tablet and desktop width, light and dark.
 //!
-//! `cargo xtask screenshots` keeps them: `KILAT_SCREENSHOTS` is the folder that they go to. Otherwise
+//! `cargo xtask screenshots` keeps them: `KILAT_SCREENSHOTS` is the folder that they go to, and
+//! `KILAT_SCREENSHOTS_LANG` the language of all of them instead of each page's usual one. Otherwise
 //! they are taken in the narrowest width only, and thrown away. Each is also read by axe-core.
 
 use super::axe;
@@ -16,6 +17,11 @@ const QUALITY: u32 = 82;
 /// Where pictures are kept, if they are.
 pub(super) fn folder() -> Option<PathBuf> {
     std::env::var_os("KILAT_SCREENSHOTS").map(PathBuf::from)
+}
+
+/// The language that pages are shown in, if they are usually shown in `usual`.
+pub(super) fn language(usual: &str) -> String {
+    std::env::var("KILAT_SCREENSHOTS_LANG").unwrap_or_else(|_| usual.to_owned())
 }
 
 /// Takes the page as it is now, under the name of what it shows.

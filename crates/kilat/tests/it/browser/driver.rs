@@ -129,6 +129,8 @@ impl Browser {
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
         self.command("Emulation.setEmulatedMedia", &json!({"features": features}));
+        // A page that grows while it is looked at would get one, and be narrower by it.
+        self.command("Emulation.setScrollbarsHidden", &json!({"hidden": true}));
         let resize = |height: u64| {
             let metrics =
                 json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});

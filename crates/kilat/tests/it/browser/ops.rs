@@ -92,7 +92,8 @@ fn an_attack_is_watched_on_the_dashboard() {
     browser.wait_for("#tile-rate", |rate| rate.parse::<u32>().is_ok_and(|rate| rate > 0));
     browser.wait_for("#verdict", |verdict| verdict.contains("✓ Proven: 40 acknowledged"));
     assert_eq!(browser.text("#run-state"), "Done");
-    browser.wait_for("#sales", |sales| sales.contains("Sold out"));
+    // The copy is closed once its attack is over.
+    browser.wait_for("#sales", |sales| sales.contains("Closed"));
     assert_eq!(server.get(SALE).json()["sold"], 0, "the sale itself was not touched");
     let said = browser.console();
     assert!(said.is_empty(), "{said:?}");
@@ -151,27 +152,65 @@ fn pictures_of_the_operators_pages() {
         });
         assert_eq!(server.admin("POST", "/v1/sales", id, &sale.to_string()).status, 201);
     }
+    publish(&server);
     let browser = Browser::start(true);
-    browser.open(&format!("{}/ops/sign-in?lang=en", server.url));
+    browser.open(&format!("{}/ops/sign-in?lang={}", server.url, album::language("en")));
     album::take(&browser, "ops-sign-in");
     browser.fill("#token", ADMIN);
     browser.click("#sign-in");
-    browser.wait_for_text("#link", "Live");
-    // Kept pictures show a longer past.
-    browser.fill("#seconds", if album::folder().is_some() { "30" } else { "2" });
-    browser.fill("#rate", "120");
+    browser.wait_until_shown("#link.live", true);
+    // Kept pictures show a longer past, and the attack itself.
+    let is_kept = album::folder().is_some();
+    browser.fill("#seconds", if is_kept { "60" } else { "2" });
+    browser.fill("#rate", if is_kept { "60" } else { "120" });
+    browser.fill("#buyers", "5000");
+    browser.script("document.querySelector('#rehearse-sale').value = 'tiket-konser'");
     browser.click("#rehearse");
-    browser.wait_for("#verdict", |verdict| verdict.contains("✓ Proven"));
+    if is_kept {
+        let digits = |text: &str| text.replace(['.', ','], "");
+        let enough = |sold: &str| digits(sold).parse::<u32>().is_ok_and(|sold| sold > 800);
+        browser.wait_for("#sales [data-cell=sold]", enough);
+        album::take(&browser, "ops-attack");
+    }
+    browser.wait_until_shown("#verdict.yes", true);
     album::take(&browser, "ops-dashboard");
-    browser.open(&format!("{}/ops/sales/tiket-konser", server.url));
-    album::take(&browser, "ops-sale");
+    let open = |path: &str, picture: &str| {
+        browser.open(&format!("{}{path}", server.url));
+        album::take(&browser, picture);
+    };
+    open("/ops/sales/tiket-konser", "ops-sale");
     browser.click("#certificate");
     browser.wait_until_shown("#equation", true);
     album::take(&browser, "ops-certificate");
+    open("/ops/sales/nothing", "ops-not-found");
+    browser.open(&format!("{}/ops/new-sale", server.url));
+    let price = "1.500";
+    for (name, value) in
+        [("id", "kopi"), ("title", "Kopi Gayo"), ("sku", "KOPI"), ("amount", price)]
+    {
+        browser.fill(&format!("#f-{name}"), value);
+    }
+    browser.click("#make");
+    browser.wait_until_shown("#w-amount", true);
+    album::take(&browser, "ops-new-sale");
     browser.open(&format!("{}/ops/check", server.url));
     browser.click("#check-stock");
-    browser.wait_for("#result", |rows| rows.contains("units in Kilat"));
-    browser.wait_for_text("#check-state", "Done");
+    browser.wait_for("#result", |rows| rows.contains("Kilat"));
+    browser.wait_until_shown("#check-state.done", true);
     album::take(&browser, "ops-check");
     server.stop();
+}
+
+/// What a shop's own programs would publish beside its sales.
+fn publish(server: &Server) {
+    for (number, topic) in ["payment.settled", "payment.settled", "parcel.sent"].iter().enumerate()
+    {
+        let event = json!({
+            "topic": topic, "event_id": format!("2026-{number:04}"), "source": "shop",
+            "timestamp": "2026-11-22T05:00:00Z", "payload": {"number": number},
+        });
+        let headers = [("content-type", "application/json")];
+        let reply = http::call(&server.url, "POST", "/publish", &headers, &event.to_string());
+        assert_eq!(reply.unwrap().status, 200);
+    }
 }

@@ -3,6 +3,7 @@
 use super::album;
 use super::driver::Browser;
 use super::film::{BYTES_MAX, Film};
+use crate::collector::Collector;
 use crate::program::{Server, kilat, serve};
 use crate::storm::Storm;
 use serde_json::{Value, json};
@@ -20,19 +21,35 @@ struct Shop {
 
 impl Shop {
     fn open(opens_at: Option<&str>) -> Shop {
+        let shop = Shop::without_sale();
+        shop.make("nusantara-x1", "Nusantara X1 Pro", 2_500, opens_at);
+        shop.home();
+        shop
+    }
+
+    fn without_sale() -> Shop {
         let folder = tempfile::tempdir().unwrap();
         let mut command = kilat(serve(folder.path()));
         let server = Server::run(command.args(["--listen=127.0.0.1:0", "--node=kilat-2"]));
-        let sale = json!({
-            "id": "nusantara-x1", "title": "Nusantara X1 Pro", "sku": "NUSANTARA-X1-PRO",
-            "price": {"amount": "18999000", "currency": "IDR"}, "supply": 2500, "per_customer": 1,
-            "opens_at": opens_at, "closes_at": null, "hold_seconds": 600,
-        });
-        let reply = server.admin("POST", "/v1/sales", "make", &sale.to_string());
-        assert_eq!(reply.status, 201, "{}", reply.text());
         let browser = Browser::start(true);
-        browser.open(&format!("{}/?lang=id", server.url));
+        browser.open(&format!("{}/?lang={}", server.url, album::language("id")));
         Shop { server, browser, _folder: folder }
+    }
+
+    fn make(&self, id: &str, title: &str, supply: u32, opens_at: Option<&str>) {
+        let sale = json!({
+            "id": id, "title": title, "sku": id.to_uppercase(),
+            "price": {"amount": "18999000", "currency": "IDR"}, "supply": supply,
+            "per_customer": 1, "opens_at": opens_at, "closes_at": null, "hold_seconds": 600,
+        });
+        let reply = self.server.admin("POST", "/v1/sales", id, &sale.to_string());
+        assert_eq!(reply.status, 201, "{}", reply.text());
+    }
+
+    /// Waits until the page says that so many are left.
+    fn await_left(&self, units: u32) {
+        let digits = |text: &str| text.replace(['.', ','], "");
+        self.browser.wait_for("#available", |text| digits(text) == units.to_string());
     }
 
     fn take(&self, state: &str) {
@@ -78,7 +95,7 @@ fn pictures_before_the_opening() {
 fn pictures_of_a_purchase() {
     let shop = Shop::open(None);
     shop.sell(1_266);
-    shop.browser.wait_for_text("#available", "1.234");
+    shop.await_left(1_234);
     shop.take("open");
     shop.press("button.buy", "#order");
     shop.take("receipt");
@@ -116,9 +133,59 @@ fn pictures_of_a_sale_that_can_t_sell() {
     shop.change(r#"{"state":"closed"}"#);
     shop.browser.wait_until_shown("[data-when=closed]", true);
     shop.take("closed");
-    shop.browser.open(&format!("{}/s/nothing", shop.server.url));
-    shop.browser.text(".notice");
-    shop.take("not-found");
+}
+
+#[test]
+fn pictures_of_a_sale_of_which_all_is_held() {
+    let shop = Shop::without_sale();
+    shop.make("nusantara-x1", "Nusantara X1 Pro", 1, None);
+    shop.home();
+    let hold = r#"{"customer":"c","quantity":1,"hold":true}"#;
+    assert_eq!(shop.server.order("nusantara-x1", "k", hold).status, 201);
+    shop.browser.wait_until_shown("[data-when=all_held]", true);
+    shop.take("all-held");
+}
+
+#[test]
+fn pictures_of_a_long_title_and_of_other_sales() {
+    let shop = Shop::open(None);
+    let title = "Konser Gerhana Matahari Total di Pelataran Candi Prambanan, Malam Kedua";
+    shop.make("gerhana", title, 1_000_000, None);
+    shop.make("kereta", "Tiket Kereta Lebaran: Jakarta–Surabaya", 600, None);
+    shop.browser.open(&format!("{}/s/gerhana", shop.server.url));
+    shop.await_left(1_000_000);
+    shop.take("long-title");
+}
+
+#[test]
+fn pictures_of_pages_that_say_no() {
+    let shop = Shop::without_sale();
+    shop.take("no-sale");
+    let open = |path: &str, picture: &str| {
+        shop.browser.open(&format!("{}{path}", shop.server.url));
+        shop.browser.text(".notice");
+        shop.take(picture);
+    };
+    open("/s/nothing", "not-found");
+    shop.make("nusantara-x1", "Nusantara X1 Pro", 2_500, None);
+    open(&format!("/s/nusantara-x1/orders/{:032x}", 1), "not-yours");
+    shop.home();
+    shop.browser.script("document.querySelector('[name=key]').remove();");
+    shop.browser.script("document.querySelector('#buy').submit();");
+    shop.browser.wait_until_shown(".notice", true);
+    shop.take("refused");
+}
+
+/// The gateway's own page, when no replica is there that could make one.
+#[test]
+fn pictures_of_a_gateway_without_a_replica() {
+    let replica = format!("--replica=http://{}", Collector::nobody());
+    let arguments = ["gateway", "--listen=127.0.0.1:0", "--node=gateway-1", &replica];
+    let gateway = Server::run(&mut kilat(arguments));
+    let browser = Browser::start(true);
+    browser.open(&format!("{}/s/nusantara-x1?lang={}", gateway.url, album::language("id")));
+    browser.text(".notice");
+    album::take(&browser, "buy-away");
 }
 
 #[test]
@@ -128,6 +195,7 @@ fn pictures_of_a_page_that_nobody_answers() {
     server.kill();
     browser.click("button.buy");
     browser.wait_until_shown("#busy", true);
+    browser.wait_until_shown("#offline", true);
     album::take(&browser, "buy-busy");
 }
 
@@ -141,7 +209,7 @@ const FILM_QUALITY: u32 = 75;
 fn pictures_of_an_attack() {
     let shop = Shop::open(None);
     shop.browser.show_as(STAGE[2], STAGE[3], "dark");
-    shop.browser.wait_for_text("#available", "2.500");
+    shop.await_left(2_500);
     let first = shop.browser.part(STAGE, FILM_QUALITY);
     let attack = ["--sale=nusantara-x1", "--buyers=4000", "--rate=600", "--connections=16"];
     let storm = Storm::start(&shop.server.url, &attack);
