@@ -5,6 +5,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Place in the help of what every command has: last, before what clap adds, which has 999.
+const IN_EVERY_COMMAND: usize = 990;
+/// Place of what several commands share, behind what is a command's own.
+pub(crate) const SHARED: usize = 900;
+
 /// A flash sale that cannot oversell.
 ///
 /// `kilat up` starts everything on this machine; `kilat attack` storms it and
@@ -13,7 +18,14 @@ use std::path::PathBuf;
 #[command(name = "kilat", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Language of messages: flag, then KILAT_LANG, then LC_ALL, LC_MESSAGES, LANG.
-    #[arg(long, global = true, value_enum, env = "KILAT_LANG", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "KILAT_LANG",
+        hide_env_values = true,
+        display_order = IN_EVERY_COMMAND
+    )]
     pub(crate) lang: Option<LangArg>,
     /// What to do.
     #[command(subcommand)]

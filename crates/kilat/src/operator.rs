@@ -1,5 +1,6 @@
 //! Whom a command of an operator talks to, and the admin token that it shows there.
 
+use crate::cli::SHARED;
 use crate::failure::Failure;
 use crate::lang::{Lang, say};
 use crate::secrets::{ADMIN_TOKEN_FILE, find_admin_token};
@@ -12,7 +13,13 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub(crate) struct OperatorArgs {
     /// The server.
-    #[arg(long, global = true, env = "KILAT_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        global = true,
+        env = "KILAT_URL",
+        default_value = "http://127.0.0.1:8080",
+        display_order = SHARED
+    )]
     url: String,
     /// The server's data directory: its admin token is read from there.
     #[arg(
@@ -20,7 +27,8 @@ pub(crate) struct OperatorArgs {
         global = true,
         env = "KILAT_DATA",
         default_value = "./kilat-data",
-        value_name = "DIR"
+        value_name = "DIR",
+        display_order = SHARED
     )]
     data: PathBuf,
     /// Admin token.

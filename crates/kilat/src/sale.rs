@@ -1,5 +1,6 @@
 //! `kilat sale`: from flags to the client's actions on sales.
 
+use crate::cli::SHARED;
 use crate::consent::{self, Touch};
 use crate::failure::Failure;
 use crate::lang::Lang;
@@ -23,10 +24,10 @@ pub(crate) struct SaleArgs {
     #[command(flatten)]
     operator: OperatorArgs,
     /// Makes the change safe to repeat [default: a random key].
-    #[arg(long, global = true, value_name = "KEY")]
+    #[arg(long, global = true, value_name = "KEY", display_order = SHARED)]
     idempotency_key: Option<String>,
     /// Print JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = SHARED)]
     json: bool,
 }
 

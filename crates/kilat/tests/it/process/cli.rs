@@ -181,6 +181,18 @@ fn an_option_of_another_command_is_named_with_the_command() {
 }
 
 #[test]
+fn help_begins_with_what_is_the_command_s_own() {
+    for (command, options) in [
+        (&["attack"][..], ["--sale", "--buyers", "--url", "--lang"]),
+        (&["sale", "create"], ["--id", "--price", "--url", "--lang"]),
+    ] {
+        let help = says(&[command, &["--lang=en", "-h"]].concat(), 0);
+        let places = options.map(|option| help.find(&format!(" {option} ")).unwrap());
+        assert!(places.is_sorted(), "{command:?}: {options:?} in\n{help}");
+    }
+}
+
+#[test]
 fn each_command_has_a_manual_page() {
     let page = says(&["man", "attack"], 0);
     assert!(page.contains("kilat\\-attack") && page.contains("\\-\\-buyers"), "{page}");
