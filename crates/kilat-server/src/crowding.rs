@@ -2,17 +2,22 @@
 //!
 //! While everybody waits, everybody is served, however long it takes: to buyers who wait, a late
 //! reply is worth more than an early refusal. Once many leave, what was done for them is lost, and
-//! more of it makes the next leave, too. So the requests in flight are halved as often as it takes
-//! until those who are let in stay, and grow by one each time as many were answered: what TCP does
-//! with packets (RFC 5681), with callers who left in place of packets lost. Who is not let in is
-//! told so at once, which costs little.
+//! more of it makes the next leave, too. Then few are let in until what is in flight is done: more
+//! would only wait behind it. After that places grow as a sender's window does in TCP after a loss
+//! (RFC 5681), with callers who left in place of packets lost: with each answer up to a part of what
+//! was too much, then by one each time as many were answered. Who is not let in is told so at once,
+//! which costs little, and not all to come again at the same time.
 //!
 //! Must never know requests or sockets. Time enters as data.
 
 use std::time::{Duration, Instant};
 
 /// Requests in flight that are let in whatever happens: fewer would not fill a batch.
-const LET_IN_MIN: usize = 64;
+const LET_IN_MIN: usize = 128;
+/// Places grow fast up to one of so many that were too many.
+const SAFE_SHARE: usize = 8;
+/// Longest time after which those who are turned away may come again, in seconds; the shortest is 1.
+const RETRY_AFTER_MAX: u32 = 4;
 /// One caller who left of so many is what happens anyhow.
 const LEFT_SHARE: usize = 16;
 /// Callers who must have left before anything is learnt from it.
@@ -28,6 +33,8 @@ pub(crate) struct Crowding {
     in_flight: usize,
     /// Most of them; none while nobody leaves.
     most: Option<usize>,
+    /// How far it grows fast.
+    safe: usize,
     /// Of those in flight, how many were let in before `most` was lowered, and say nothing about it.
     stale: usize,
     counted: Counted,
@@ -35,9 +42,9 @@ pub(crate) struct Crowding {
     was_full: bool,
     /// When somebody was turned away last, or `most` was lowered.
     pressed: Instant,
-    /// Answered since `most` grew, and whether somebody was turned away.
+    /// Answered since `most` grew.
     answered: usize,
-    is_short: bool,
+    turned_away: u32,
     memory: Duration,
 }
 
@@ -58,12 +65,13 @@ impl Crowding {
         Crowding {
             in_flight: 0,
             most: None,
+            safe: 0,
             stale: 0,
             counted: Counted::default(),
             was_full: false,
             pressed: now,
             answered: 0,
-            is_short: false,
+            turned_away: 0,
             memory,
         }
     }
@@ -79,7 +87,7 @@ impl Crowding {
         if let Some(most) = self.most {
             if self.in_flight >= if has_left { most / 2 } else { most } {
                 self.pressed = now;
-                (self.was_full, self.is_short) = (true, true);
+                self.was_full = true;
                 return false;
             }
             if now.saturating_duration_since(self.pressed) > self.memory {
@@ -95,7 +103,6 @@ impl Crowding {
     /// was counted before.
     pub(crate) fn withdraw(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.stale = self.stale.min(self.in_flight);
     }
 
     /// A request that was in flight is over; its caller had left before, or was answered.
@@ -105,12 +112,11 @@ impl Crowding {
             self.stale -= 1;
             return;
         }
+        self.grow();
         self.counted.all += 1;
         self.counted.left += usize::from(has_left);
         if self.counted.are_too_many() {
             self.shrink(now);
-        } else {
-            self.grow();
         }
         if self.counted.all >= COUNTED_MAX {
             self.counted.begin(self.in_flight);
@@ -124,23 +130,30 @@ impl Crowding {
             Some(most) => most.min(peak),
             None => peak,
         };
-        self.most = Some((before / 2).max(LET_IN_MIN));
+        self.most = Some(LET_IN_MIN);
+        self.safe = before / SAFE_SHARE;
         self.pressed = now;
         self.stale = self.in_flight;
         self.counted.begin(self.in_flight);
-        (self.answered, self.is_short, self.was_full) = (0, false, false);
+        (self.answered, self.was_full) = (0, false);
     }
 
-    /// One more place each time as many were answered as there are, if there were too few.
+    /// One more place with each answer, later each time as many were answered as there are.
     fn grow(&mut self) {
         let Some(most) = &mut self.most else {
             return;
         };
         self.answered += 1;
-        if self.answered >= *most {
-            *most += usize::from(self.is_short);
-            (self.answered, self.is_short) = (0, false);
+        if *most < self.safe || self.answered >= *most {
+            *most += 1;
+            self.answered = 0;
         }
+    }
+
+    /// Seconds after which somebody who is turned away may come again: others later than others.
+    pub(crate) const fn retry_after(&mut self) -> u32 {
+        self.turned_away = self.turned_away.wrapping_add(1);
+        1 + self.turned_away % RETRY_AFTER_MAX
     }
 }
 
@@ -204,43 +217,51 @@ mod tests {
     }
 
     #[test]
-    fn places_are_halved_until_those_who_are_let_in_stay() {
-        for (crowd, patience) in [(10_000, 3_000), (1_000, 999), (1_000, 300), (100, 1)] {
+    fn those_who_are_let_in_stay_and_are_as_many_as_can() {
+        for (crowd, patience) in [(10_000, 3_000), (2_000, 1_999), (2_000, 600), (200, 1)] {
             let mut thread = Thread::new();
             let mut let_in = thread.come(crowd);
             assert_eq!(let_in, crowd);
-            for _ in 0..100 {
+            for _ in 0..3_000 {
                 // Who comes behind too many others leaves.
                 thread.answer(let_in, let_in.saturating_sub(patience));
                 let_in = thread.come(crowd);
+                assert!(let_in <= (patience + 4 * LEFT_MIN).max(LET_IN_MIN), "{crowd} {patience}");
             }
-            let enough = (patience / 2).max(LET_IN_MIN)..=(patience + 2 * LEFT_MIN).max(LET_IN_MIN);
-            assert!(enough.contains(&let_in), "{crowd} {patience}: {let_in}");
         }
     }
 
     #[test]
-    fn those_who_were_let_in_before_say_nothing_about_the_places_after() {
+    fn those_who_came_before_say_nothing_about_the_places_after() {
         let mut thread = Thread::new();
         thread.come(1_000);
         thread.answer(1_000, 1_000);
-        assert_eq!(thread.come(1_000), 500);
+        assert_eq!(thread.come(1_000), LET_IN_MIN);
     }
 
     #[test]
-    fn places_grow_one_by_one_while_there_are_too_few() {
+    fn places_grow_with_each_answer_and_then_with_as_many_as_there_are() {
         let mut thread = Thread::new();
-        thread.come(1_000);
-        thread.answer(1_000, 1_000);
-        let places = thread.come(1_000);
-        thread.answer(places, 0);
-        assert_eq!(thread.come(1_000), places + 1);
-        thread.answer(places + 1, 0);
-        for _ in 0..10 {
-            assert_eq!(thread.come(places), places, "enough");
-            thread.answer(places, 0);
+        let before = 3 * LET_IN_MIN * SAFE_SHARE;
+        thread.come(before);
+        thread.answer(before, before);
+        for expected in [1, 2, 3].map(|times| times * LET_IN_MIN) {
+            assert_eq!(thread.come(before), expected);
+            thread.answer(expected, 0);
         }
-        assert_eq!(thread.come(1_000), places + 2);
+        let places = 3 * LET_IN_MIN;
+        for more in 1..10 {
+            assert_eq!(thread.come(before), places + more);
+            thread.answer(places + more, 0);
+        }
+    }
+
+    #[test]
+    fn who_is_turned_away_comes_again_at_another_time_than_the_next() {
+        let mut thread = Thread::new();
+        let mut times: Vec<u32> = (0..8).map(|_| thread.crowding.retry_after()).collect();
+        times.sort_unstable();
+        assert_eq!(times, [1, 1, 2, 2, 3, 3, 4, 4]);
     }
 
     #[test]

@@ -63,7 +63,8 @@ pub const STREAM_UNSENT_BYTES: usize = 16 * 1024;
 /// Most connections on their way from the fast lane to the full lane; one more is told 503 and closed.
 pub const HANDOVERS_MAX: usize = 4_096;
 /// For so long after the last request was turned away it counts that callers left before they were
-/// answered. Longer than those wait who come again after `Retry-After`.
+/// answered. Longer than those
+/// wait who come again after `Retry-After`.
 pub const CROWDING_MEMORY: Duration = Duration::from_secs(5);
 /// Most orders on a page of a visitor's own; the rest is on the next.
 pub const PAGE_OWN_ORDERS_MAX: usize = 50;

@@ -14,7 +14,7 @@ use kilat_api::problem::{Code, MEDIA_TYPE, Problem};
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static(kilat_api::REQUEST_ID);
 pub(super) const X_NODE: HeaderName = HeaderName::from_static(kilat_api::NODE);
 /// Seconds after which a busy gateway may be asked again.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Why a request is answered by the gateway itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,22 +23,29 @@ pub(super) struct Refusal {
     detail: Option<&'static str>,
     /// What is left of the request would be read as the next one.
     closes: bool,
+    /// Seconds after which the same may be sent again, when it is no fault of the request.
+    retry_after: u32,
 }
 
 impl Refusal {
     /// The request was read to its end.
     pub(super) const fn new(code: Code) -> Refusal {
-        Refusal { code, detail: None, closes: false }
+        Refusal { code, detail: None, closes: false, retry_after: RETRY_AFTER_SECONDS }
     }
 
     /// The request can't be read to its end.
     pub(super) const fn closing(code: Code) -> Refusal {
-        Refusal { code, detail: None, closes: true }
+        Refusal { code, detail: None, closes: true, retry_after: RETRY_AFTER_SECONDS }
     }
 
     /// The same, with what happened.
     pub(super) const fn because(self, detail: &'static str) -> Refusal {
         Refusal { detail: Some(detail), ..self }
+    }
+
+    /// The same, after so many seconds.
+    pub(super) const fn retry_after(self, seconds: u32) -> Refusal {
+        Refusal { retry_after: seconds, ..self }
     }
 
     pub(super) fn code(&self) -> Code {
@@ -56,7 +63,7 @@ impl Refusal {
         let headers = reply.headers_mut();
         headers.insert(X_NODE, node.clone());
         if self.code.status() == 503 {
-            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after));
         }
         if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -4,7 +4,7 @@ use super::connection::Ticket;
 use super::event_loop::EventLoop;
 use super::pipeline::Kind;
 use crate::metrics::TurnedAwayCounts;
-use kilat_engine::Unavailable;
+use kilat_api::problem::Code;
 
 /// Requests of a round that are not carried out.
 pub(super) struct TurnedAway {
@@ -68,10 +68,22 @@ impl EventLoop {
         if self.turned_away.is_empty() {
             return;
         }
-        let orders = std::mem::take(&mut self.turned_away.orders);
-        self.refuse_orders(&orders, Unavailable::Overloaded);
+        for ticket in std::mem::take(&mut self.turned_away.orders) {
+            let label = self.turn_away(&ticket);
+            self.placing.counts.note(label, ticket.since);
+        }
         let events = std::mem::take(&mut self.turned_away.events);
-        self.refuse_events(&events, Unavailable::Overloaded);
+        self.publishing.failed(&events);
+        for ticket in &events {
+            self.turn_away(ticket);
+        }
         self.end_answers();
+    }
+
+    fn turn_away(&mut self, ticket: &Ticket) -> &'static str {
+        let retry_after = self.crowding.retry_after();
+        self.reply(ticket, |envelope, out, id| {
+            envelope.problem_for(out, Code::Overloaded, retry_after, id)
+        })
     }
 }

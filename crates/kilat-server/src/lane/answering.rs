@@ -38,14 +38,14 @@ impl EventLoop {
         self.placing.counts.flush();
     }
 
-    pub(super) fn refuse_orders(&mut self, tickets: &[Ticket], why: Unavailable) {
+    fn refuse_orders(&mut self, tickets: &[Ticket], why: Unavailable) {
         for ticket in tickets {
             let label = self.refuse(ticket, why);
             self.placing.counts.note(label, ticket.since);
         }
     }
 
-    pub(super) fn refuse_events(&mut self, tickets: &[Ticket], why: Unavailable) {
+    fn refuse_events(&mut self, tickets: &[Ticket], why: Unavailable) {
         self.publishing.failed(tickets);
         for ticket in tickets {
             self.refuse(ticket, why);
@@ -83,7 +83,7 @@ impl EventLoop {
     }
 
     /// Writes one reply, which leaves when its turn has come and its run ends.
-    fn reply<T>(
+    pub(super) fn reply<T>(
         &mut self,
         ticket: &Ticket,
         write: impl FnOnce(&mut Envelope, &mut Vec<u8>, &str) -> T,

@@ -88,6 +88,17 @@ impl Envelope {
         code: Code,
         request_id: &str,
     ) -> &'static str {
+        self.problem_for(out, code, RETRY_AFTER_SECONDS, request_id)
+    }
+
+    /// The same; when it may pass, the same may be asked again after so many seconds.
+    pub(super) fn problem_for(
+        &mut self,
+        out: &mut Vec<u8>,
+        code: Code,
+        retry_after: u32,
+        request_id: &str,
+    ) -> &'static str {
         let body = render::problem_body(code);
         out.extend_from_slice(b"HTTP/1.1 ");
         let mut digits = itoa::Buffer::new();
@@ -96,8 +107,12 @@ impl Envelope {
         let status =
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         out.extend_from_slice(status.canonical_reason().unwrap_or("Refused").as_bytes());
-        let busy = matches!(code.status(), 429 | 503 | 504);
-        self.head(out, if busy { PROBLEM_RETRY } else { PROBLEM }, body.len(), request_id);
+        out.extend_from_slice(PROBLEM.as_bytes());
+        if matches!(code.status(), 429 | 503 | 504) {
+            out.extend_from_slice(b"\r\nretry-after: ");
+            out.extend_from_slice(digits.format(retry_after).as_bytes());
+        }
+        self.head(out, "", body.len(), request_id);
         out.extend_from_slice(body);
         code.as_str()
     }
@@ -126,7 +141,8 @@ const ORDER_PLACED: &str = "HTTP/1.1 201 Created\r\ncontent-type: application/js
 const ORDER_REPLAYED: &str =
     "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nidempotency-replayed: true";
 const PROBLEM: &str = "\r\ncontent-type: application/problem+json";
-const PROBLEM_RETRY: &str = "\r\ncontent-type: application/problem+json\r\nretry-after: 1";
+/// Seconds after which a request may be sent again that could not be carried out.
+const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// The status of a reply that was written here.
 pub(super) fn status(reply: &[u8]) -> u16 {

@@ -1,7 +1,9 @@
 //! Who of a thread's clients is let in while clients leave before they are answered.
 
+use super::super::refusal::Refusal;
 use crate::crowding::Crowding;
 use crate::metrics::TurnedAwayCounts;
+use kilat_api::problem::Code;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,13 +26,17 @@ impl Admission {
         Admission { crowding, counts: TurnedAwayCounts::new() }
     }
 
-    /// A place for an order, whose client may have left already; none when it is to be turned away.
-    pub(super) fn admit(&self, has_left: bool) -> Option<Place<'_>> {
-        if self.lock().admit(has_left, Instant::now()) {
-            return Some(Place { admission: self, left: None });
+    /// A place for an order, whose client may have left already.
+    ///
+    /// # Errors
+    /// When it is to be turned away, what it is told.
+    pub(super) fn admit(&self, has_left: bool) -> Result<Place<'_>, Refusal> {
+        let mut crowding = self.lock();
+        if crowding.admit(has_left, Instant::now()) {
+            return Ok(Place { admission: self, left: None });
         }
         self.counts.note(has_left);
-        None
+        Err(Refusal::new(Code::Overloaded).retry_after(crowding.retry_after()))
     }
 
     /// No code panics while it holds the lock.

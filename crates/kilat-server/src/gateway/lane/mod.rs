@@ -126,8 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
     ) -> io::Result<bool> {
         self.guest.stir();
         let place = self.worker.admission.admit(self.has_left(stream));
-        let reply = self.answer(order, place.is_some()).await;
-        if let Some(place) = place {
+        let reply = self.answer(order, place.as_ref().err()).await;
+        if let Ok(place) = place {
             place.leave(self.has_left(stream), left_counted);
         }
         let Some(mut reply) = reply else {
@@ -181,15 +181,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
         ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
     }
 
-    /// The reply to an order, which is sent on if it was let in; `None` when there is none.
-    async fn answer(&self, order: &Order<'_>, is_let_in: bool) -> Option<Reply> {
+    /// The reply to an order, which is sent on unless it was refused; `None` when there is none.
+    async fn answer(&self, order: &Order<'_>, refused: Option<&Refusal>) -> Option<Reply> {
         let since = std::time::Instant::now();
         let shared = &self.worker.shared;
         let id = RequestId::of(order.request_id);
         let (trip, told) = Trip::begin(&shared.tracer, &Method::POST, order.target, order.parent);
-        let relayed = match is_let_in {
-            true => self.relay(order, id.as_str(), &trip, told).await,
-            false => Err(Refusal::new(Code::Overloaded)),
+        let relayed = match refused {
+            None => self.relay(order, id.as_str(), &trip, told).await,
+            Some(refusal) => Err(*refusal),
         };
         let reply = match relayed {
             Ok(reply) => reply,
