@@ -1,5 +1,6 @@
 //! The rules in Lua on a real server, with the pure ledger as the oracle.
 
+mod failovers;
 mod histories;
 mod limits;
 mod measure;
