@@ -66,6 +66,9 @@ pub(crate) trait LedgerStore: Sized + Send + 'static {
     /// a process that is gone is given up by the store itself.
     fn hold_lease(&mut self) -> Result<bool, StoreFault>;
 
+    /// Gives the lease up, if it is held, so that the next one need not wait for its end.
+    fn release_lease(&mut self) -> Result<(), StoreFault>;
+
     /// The oldest facts of the outbox, each sale's in sequence; about `limit`: those of a batch may
     /// come together.
     fn facts(&mut self, limit: usize) -> Result<Vec<StoredFact>, StoreFault>;

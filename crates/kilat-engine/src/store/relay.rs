@@ -48,6 +48,10 @@ impl<S: LedgerStore> Relay<S> {
                 }
             }
         }
+        // If this fails it ends by itself, only later.
+        if self.session.is_connected() {
+            let _ = self.session.call(LedgerStore::release_lease);
+        }
     }
 
     /// Moves what there is, up to a limit; says how long to rest after it.

@@ -250,6 +250,14 @@ impl LedgerStore for Redis {
         Ok(held == Value::Int(1))
     }
 
+    fn release_lease(&mut self) -> Result<(), StoreFault> {
+        let holder = self.lease_holder.clone();
+        self.invoke(Entry::Release, LEASE_KEY.as_bytes(), |cmd| {
+            cmd.arg(&holder);
+        })
+        .map(drop)
+    }
+
     fn facts(&mut self, limit: usize) -> Result<Vec<StoredFact>, StoreFault> {
         self.hand_out(limit)
     }

@@ -35,6 +35,7 @@ pub(super) enum Entry {
     OwnUp,
     Take,
     Lease,
+    Release,
     Probe,
 }
 
@@ -63,7 +64,7 @@ impl Writes {
 }
 
 /// Each with its name in the rules, and what it writes.
-const ENTRIES: [(Entry, &str, Writes); 14] = [
+const ENTRIES: [(Entry, &str, Writes); 15] = [
     (Entry::Decide, "decide", Writes::More),
     (Entry::Look, "look", Writes::Nothing),
     (Entry::Find, "find", Writes::Nothing),
@@ -77,6 +78,7 @@ const ENTRIES: [(Entry, &str, Writes); 14] = [
     (Entry::OwnUp, "own_up", Writes::Numbers),
     (Entry::Take, "take", Writes::Numbers),
     (Entry::Lease, "lease", Writes::Numbers),
+    (Entry::Release, "release", Writes::Numbers),
     (Entry::Probe, "probe", Writes::Numbers),
 ];
 

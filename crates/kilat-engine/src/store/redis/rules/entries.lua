@@ -301,6 +301,12 @@ local function lease(keys, args)
   return 1
 end
 
+-- Key: the lease. Argument: who gives it up.
+local function release(keys, args)
+  if redis.call('GET', keys[1]) == args[1] then redis.call('DEL', keys[1]) end
+  return 1
+end
+
 -- Key: one that nobody else uses. Does all that the rules will do, so that a user who may not is
 -- found out before anything is half done.
 local function probe(keys)

@@ -207,6 +207,11 @@ fn one_process_at_a_time_moves_facts() {
     assert_eq!(other.facts(10).unwrap(), []);
     let _: () = shop.ask(&["DEL", "{kilat}:lease"]);
     assert!(other.hold_lease().unwrap() && !shop.redis.hold_lease().unwrap());
+    // Only who has it can give it up.
+    shop.redis.release_lease().unwrap();
+    assert!(!shop.redis.hold_lease().unwrap());
+    other.release_lease().unwrap();
+    assert!(shop.redis.hold_lease().unwrap());
 }
 
 /// Names so long that the log needs more than one chunk, more orders than one call lists, and more
