@@ -149,6 +149,12 @@ impl LedgerStore for Redis {
             lease_holder,
         };
         redis.invoke(Entry::Probe, PROBE_KEY.as_bytes(), |_| {})?;
+        // It has been ended: what it held, this one need not wait for.
+        if let Some(before) = before {
+            redis.invoke(Entry::Release, LEASE_KEY.as_bytes(), |cmd| {
+                cmd.arg(before);
+            })?;
+        }
         Ok(redis)
     }
 
