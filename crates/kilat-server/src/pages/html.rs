@@ -204,6 +204,8 @@ pub(super) struct MessagePage<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) title: &'static str,
     pub(super) message: &'static str,
+    /// Whether there is a page to go back to.
+    pub(super) leads_back: bool,
 }
 
 /// A page as a reply, with its headers and cookies.

@@ -111,6 +111,7 @@ fn cookie_page(app: &App, headers: &HeaderMap, uri: &Uri, visitor: Visitor) -> R
         frame: frame(app, &choice, uri),
         title: text.failed_title,
         message: text.no_cookie,
+        leads_back: true,
     };
     html::page(&page, StatusCode::UNAUTHORIZED, &choice, Some(visitor))
 }
@@ -124,7 +125,9 @@ fn message(
 ) -> Response {
     let choice = Choice::of(headers, uri);
     let (title, message) = words(choice.text());
-    let page = MessagePage { frame: frame(app, &choice, uri), title, message };
+    // What was asked for is no refusal: the home page of a shop without a sale.
+    let leads_back = status != StatusCode::OK;
+    let page = MessagePage { frame: frame(app, &choice, uri), title, message, leads_back };
     html::page(&page, status, &choice, None)
 }
 
