@@ -214,6 +214,24 @@ fn strangers_on_an_existing_sale_do_not_disturb() {
 }
 
 #[test]
+fn a_rehearsal_that_somebody_else_made_is_closed_if_that_is_asked() {
+    let fake = Fake::start(Fault::None);
+    fake.make_sale("rehearsal-1", 50, Some(1));
+    let on = |sale: &str| AttackOptions {
+        sale: Some(sale.to_owned()),
+        close: true,
+        buyers: 20,
+        ..options(&fake)
+    };
+    let report = run(&on("rehearsal-1"));
+    assert!(report.proven(), "{}", report.to_text(Lang::English));
+    check_closed(&fake, &report);
+    let refused = attack::run(&on("s"), &mut Output::quiet(Lang::English)).unwrap_err();
+    assert!(matches!(refused, ClientError::Usage(_)), "{refused}");
+    assert!(refused.to_string().contains("s is not a rehearsal"), "{refused}");
+}
+
+#[test]
 fn a_rehearsal_sale_that_stays_open_is_named() {
     let fake = Fake::start(Fault::ClosesNoSale);
     let report = run(&options(&fake));
