@@ -53,7 +53,7 @@ pub enum ConnectError {
     },
     /// The core does not accept this replica's proof.
     #[error(
-        "the core at {0} refuses this replica: give both the same secret (KILAT_SECRET), or, for a socket \
+        "this replica is refused by the core at {0}: give both the same secret (KILAT_SECRET), or, for a socket \
          on this machine, run both as the same user"
     )]
     Secret(CoreAddress),

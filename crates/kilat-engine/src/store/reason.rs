@@ -115,7 +115,7 @@ pub enum StoreReason {
         name: String,
     },
     /// Stripes that no sale can have.
-    #[error("{given} stripes can't be: give --ledger-stripes 1 to {most}")]
+    #[error("--ledger-stripes can't be {given}: give 1 to {most}")]
     Stripes {
         /// What was asked for.
         given: u16,
