@@ -4,6 +4,7 @@
 //! says what is wrong, if anything is.
 
 use crate::limits::ORDER_BODY_BYTES_MAX;
+use crate::wire::strict::check_lines;
 use kilat_api::order::OrderRequest;
 use kilat_api::text;
 
@@ -59,6 +60,10 @@ pub(crate) fn look(buffer: &[u8]) -> Seen<'_> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(buffer) {
+        // The full lane knows what to say to lines of another kind.
+        Ok(httparse::Status::Complete(head)) if check_lines(&buffer[..head]).is_err() => {
+            Seen::Other
+        }
         Ok(httparse::Status::Complete(head)) => read_whole(&request, buffer, head),
         Ok(httparse::Status::Partial) if could_be_hot(buffer) => Seen::Partial,
         Ok(httparse::Status::Partial) | Err(_) => Seen::Other,
@@ -266,6 +271,15 @@ mod tests {
         assert_eq!(kind(&whole), "order");
         for cut in 0..whole.len() {
             assert_eq!(kind(&whole[..cut]), "partial", "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn lines_that_end_with_a_line_feed_alone_are_not_read_here() {
+        let whole = request("/v1/sales/s/orders HTTP/1.1\r\nIdempotency-Key: k", BODY);
+        for (at, _) in whole.match_indices('\r') {
+            let bare = [&whole[..at], &whole[at + 1..]].concat();
+            assert_eq!(kind(&bare), "other", "{bare:?}");
         }
     }
 
