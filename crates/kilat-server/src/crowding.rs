@@ -5,8 +5,11 @@
 //! more of it makes the next leave, too. Then few are let in until what is in flight is done: more
 //! would only wait behind it. After that places grow as a sender's window does in TCP after a loss
 //! (RFC 5681), with callers who left in place of packets lost: with each answer up to a part of what
-//! was too much, then by one each time as many were answered. Who is not let in is told so at once,
-//! which costs little, and not all to come again at the same time.
+//! was too much, then by one each time as many were answered, and by more the longer all of them stay:
+//! when the impatient are gone, the patient are soon all served again. Who is not let in is told so at
+//! once, which costs little, and not all to come again at the same time.
+//!
+//! Who leaves at once, or ends sending with the request, has not lost patience: neither is counted.
 //!
 //! Must never know requests or sockets. Time enters as data.
 
@@ -18,8 +21,14 @@ const LET_IN_MIN: usize = 128;
 const SAFE_SHARE: usize = 8;
 /// Longest time after which those who are turned away may come again, in seconds; the shortest is 1.
 const RETRY_AFTER_MAX: u32 = 4;
+/// Who leaves sooner did not wait for the reply.
+const WAIT_MIN: Duration = Duration::from_millis(10);
 /// One caller who left of so many is what happens anyhow.
-const LEFT_SHARE: usize = 16;
+const LEFT_SHARE: usize = 8;
+/// Places grow twice as fast each time that many times as many were answered as there are.
+const STEADY_TIMES: u32 = 16;
+/// Fastest growth, as a power of two: with it all there may be come back at once.
+const STEP_LOG_MAX: u32 = 12;
 /// Callers who must have left before anything is learnt from it.
 const LEFT_MIN: usize = 16;
 /// Requests after which those who left are counted anew.
@@ -44,6 +53,8 @@ pub(crate) struct Crowding {
     pressed: Instant,
     /// Answered since `most` grew.
     answered: usize,
+    /// How often it grew by then, with nobody too many.
+    steady: u32,
     turned_away: u32,
     memory: Duration,
 }
@@ -71,6 +82,7 @@ impl Crowding {
             was_full: false,
             pressed: now,
             answered: 0,
+            steady: 0,
             turned_away: 0,
             memory,
         }
@@ -100,13 +112,14 @@ impl Crowding {
     }
 
     /// A request that was let in says nothing: it is not carried out here after all, or its caller
-    /// was counted before.
+    /// had left before, or was counted before.
     pub(crate) fn withdraw(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// A request that was in flight is over; its caller had left before, or was answered.
-    pub(crate) fn settle(&mut self, has_left: bool, now: Instant) {
+    /// A request that was in flight since then is over; its caller has left meanwhile, or is
+    /// answered.
+    pub(crate) fn settle(&mut self, has_left: bool, since: Instant, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.stale > 0 {
             self.stale -= 1;
@@ -114,7 +127,8 @@ impl Crowding {
         }
         self.grow();
         self.counted.all += 1;
-        self.counted.left += usize::from(has_left);
+        let has_waited = now.saturating_duration_since(since) >= WAIT_MIN;
+        self.counted.left += usize::from(has_left && has_waited);
         if self.counted.are_too_many() {
             self.shrink(now);
         }
@@ -135,18 +149,21 @@ impl Crowding {
         self.pressed = now;
         self.stale = self.in_flight;
         self.counted.begin(self.in_flight);
-        (self.answered, self.was_full) = (0, false);
+        (self.answered, self.steady, self.was_full) = (0, 0, false);
     }
 
-    /// One more place with each answer, later each time as many were answered as there are.
+    /// One more place with each answer, later some more each time as many were answered as there
+    /// are.
     fn grow(&mut self) {
         let Some(most) = &mut self.most else {
             return;
         };
         self.answered += 1;
-        if *most < self.safe || self.answered >= *most {
-            *most += 1;
-            self.answered = 0;
+        if *most < self.safe {
+            (*most, self.answered) = (*most + 1, 0);
+        } else if self.answered >= *most {
+            *most += 1 << (self.steady / STEADY_TIMES).min(STEP_LOG_MAX);
+            (self.answered, self.steady) = (0, self.steady.saturating_add(1));
         }
     }
 
@@ -190,9 +207,11 @@ mod tests {
             (0..count).filter(|_| self.crowding.admit(false, self.now)).count()
         }
 
-        /// So many are answered, of whom the last have left.
+        /// So many are answered, of whom the last have left after they waited.
         fn answer(&mut self, count: usize, left: usize) {
-            (0..count).for_each(|n| self.crowding.settle(n + left >= count, self.now));
+            let since = self.now;
+            self.now += WAIT_MIN;
+            (0..count).for_each(|n| self.crowding.settle(n + left >= count, since, self.now));
         }
     }
 
@@ -226,9 +245,34 @@ mod tests {
                 // Who comes behind too many others leaves.
                 thread.answer(let_in, let_in.saturating_sub(patience));
                 let_in = thread.come(crowd);
-                assert!(let_in <= (patience + 4 * LEFT_MIN).max(LET_IN_MIN), "{crowd} {patience}");
+                let most = patience + patience / LEFT_SHARE + 4 * LEFT_MIN;
+                assert!(let_in <= most.max(LET_IN_MIN), "{crowd} {patience}: {let_in}");
             }
         }
+    }
+
+    #[test]
+    fn who_did_not_wait_says_nothing() {
+        let mut thread = Thread::new();
+        for _ in 0..100 {
+            thread.come(1_000);
+            let soon = thread.now + WAIT_MIN - Duration::from_micros(1);
+            (0..1_000).for_each(|_| thread.crowding.settle(true, thread.now, soon));
+        }
+        assert!(!thread.crowding.is_limited());
+    }
+
+    #[test]
+    fn the_patient_are_soon_all_let_in_again() {
+        let mut thread = Thread::new();
+        thread.come(1_200);
+        thread.answer(1_200, 1_200);
+        let mut times = 0;
+        while thread.come(1_200) < 1_200 {
+            thread.answer(thread.crowding.in_flight, 0);
+            times += 1;
+        }
+        assert!(times < 100, "{times}");
     }
 
     #[test]
@@ -283,10 +327,9 @@ mod tests {
         thread.answer(1_000, 1_000);
         thread.now += MEMORY;
         assert!(thread.come(1_000) < 1_000, "not yet");
-        thread.now += MEMORY;
+        thread.now += MEMORY - WAIT_MIN;
         thread.answer(1, 0);
         assert!(thread.come(1) == 1 && thread.crowding.is_limited(), "the last was just then");
-        thread.now += Duration::from_millis(1);
         thread.answer(1, 0);
         assert_eq!((thread.come(1), thread.come(1_000)), (1, 1_000));
     }

@@ -41,8 +41,9 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most headers of a request; more are answered 431.
 pub const HEADERS_MAX: usize = 64;
 /// What is still read of a connection that ends while its peer may be sending, so that the last reply
-/// arrives: closing with unread bytes would reset it.
-pub(crate) const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// arrives: closing with unread bytes would reset it. More than any body that a gateway passes on, or
+/// whoever refuses one would look to the gateway like a replica that broke.
+pub(crate) const LINGER_BYTES_MAX: usize = 2 * PUBLISH_BODY_BYTES_MAX;
 /// Longest time for that.
 pub(crate) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 /// Longest request id that is taken over from the caller, in bytes; another one is made otherwise.

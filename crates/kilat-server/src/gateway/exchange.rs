@@ -23,7 +23,7 @@ use super::worker::Worker;
 use crate::metrics;
 use crate::seats::Seat;
 use crate::trace::TRACEPARENT;
-use crate::wire::{Answering, REFUSED_METHOD, Talk};
+use crate::wire::{Answering, REFUSED_METHOD, Talk, is_event_stream};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use kilat_api::problem::Code;
@@ -314,7 +314,7 @@ impl<'a> Courier<'a> {
         may_repeat: bool,
     ) -> Result<Received, Setback> {
         let (head, mut body) = reply.into_parts();
-        if reply::is_stream(&head.headers) {
+        if is_event_stream(&head.headers) {
             lease.leave_place();
             return Ok(Received { index, head, body: Coming::Stream(body, lease) });
         }

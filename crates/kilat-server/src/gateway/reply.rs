@@ -8,9 +8,8 @@ use super::pool::Lease;
 use crate::seats::Seat;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::CONTENT_TYPE;
-use hyper::{HeaderMap, StatusCode};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -47,12 +46,6 @@ enum End {
 /// A reply that ended before its end.
 #[derive(Debug)]
 pub(super) struct CutOff;
-
-/// Whether a reply is a stream of events, which is never kept back and may be silent.
-pub(super) fn is_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
-}
 
 /// What a replica that is stopping says of a request that it did not carry out.
 const SHUTTING_DOWN: &[u8] = b"\"code\":\"shutting_down\"";

@@ -34,7 +34,11 @@ impl TurnedAway {
 impl EventLoop {
     /// Whether the next request of a connection is carried out; it counts as in flight then.
     pub(super) fn lets_in(&mut self, slot: usize) -> bool {
-        let has_left = self.connections.get(slot).is_none_or(|connection| connection.half_closed);
+        let has_left = self.connections.get_mut(slot).is_none_or(|connection| {
+            // It did not wait, or waits for the reply all the same.
+            connection.left_counted |= connection.half_closed;
+            connection.half_closed
+        });
         let lets_in = self.crowding.admit(has_left, self.now);
         if !lets_in {
             self.turned_away.counts.note(has_left);
@@ -46,19 +50,21 @@ impl EventLoop {
     /// they asked for.
     pub(super) fn settle(&mut self, tickets: &[Ticket]) {
         let mut gone = None;
-        for &Ticket { slot, serial, .. } in tickets {
+        for &Ticket { slot, serial, since, .. } in tickets {
             let connection = self.connections.get_mut(slot);
             let (has_left, is_counted) =
                 match connection.filter(|connection| connection.serial == serial) {
                     Some(connection) => {
                         let has_left = connection.half_closed;
-                        (has_left, std::mem::replace(&mut connection.left_counted, has_left))
+                        let counted = connection.left_counted;
+                        connection.left_counted |= has_left;
+                        (has_left, counted)
                     }
                     None => (true, gone.replace((slot, serial)) == Some((slot, serial))),
                 };
             match has_left && is_counted {
                 true => self.crowding.withdraw(),
-                false => self.crowding.settle(has_left, self.now),
+                false => self.crowding.settle(has_left, since, self.now),
             }
         }
     }

@@ -47,7 +47,7 @@ pub(super) struct Connection {
     pub(super) readable: bool,
     /// The peer sends no more than what was not read yet.
     pub(super) half_closed: bool,
-    /// It was counted that it left.
+    /// That it left was counted, or says nothing.
     pub(super) left_counted: bool,
     pub(super) pipeline: Pipeline,
     /// When the connection last did something whole.

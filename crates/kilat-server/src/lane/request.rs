@@ -3,8 +3,9 @@
 //! What is not exactly one of them, is [`Seen::Other`]: the full lane reads it again and
 //! says what is wrong, if anything is.
 
+use crate::connection::RULES;
 use crate::limits::ORDER_BODY_BYTES_MAX;
-use crate::wire::strict::check_lines;
+use crate::wire::strict::is_plain;
 use kilat_api::order::OrderRequest;
 use kilat_api::text;
 
@@ -60,11 +61,11 @@ pub(crate) fn look(buffer: &[u8]) -> Seen<'_> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(buffer) {
-        // The full lane knows what to say to lines of another kind.
-        Ok(httparse::Status::Complete(head)) if check_lines(&buffer[..head]).is_err() => {
-            Seen::Other
+        Ok(httparse::Status::Complete(head)) if is_plain(&request, &buffer[..head], RULES) => {
+            read_whole(&request, buffer, head)
         }
-        Ok(httparse::Status::Complete(head)) => read_whole(&request, buffer, head),
+        // The full lane knows what to say.
+        Ok(httparse::Status::Complete(_)) => Seen::Other,
         Ok(httparse::Status::Partial) if could_be_hot(buffer) => Seen::Partial,
         Ok(httparse::Status::Partial) | Err(_) => Seen::Other,
     }

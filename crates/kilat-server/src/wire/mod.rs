@@ -17,4 +17,4 @@ mod talk;
 
 pub(crate) use socket::{Deadlines, REFUSED_METHOD, Wire};
 pub(crate) use strict::{Reason, Rules};
-pub(crate) use talk::{Answering, Talk};
+pub(crate) use talk::{Answering, Talk, is_event_stream};

@@ -4,6 +4,7 @@ use super::strict::Reason;
 use futures_util::task::AtomicWaker;
 use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,8 +26,10 @@ pub(crate) struct Talk {
 const IDLE: u8 = 0;
 /// Somebody is, by a reply that has an end.
 const ANSWERING: u8 = 1;
-/// Somebody is, by a reply without a known end: it is of no use to who does not listen.
+/// Somebody is, by a stream of events without an end: it is of no use to who does not listen.
 const STREAMING: u8 = 2;
+
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 impl Talk {
     /// Why the connection is not read any further, once it is not.
@@ -74,12 +77,17 @@ pub(crate) struct Answer(Arc<Talk>);
 impl Answer {
     /// Goes with the body of the reply, to its end.
     pub(crate) fn with<B: Body>(self, reply: Response<B>) -> Response<Answering<B>> {
-        let has_end = reply.body().size_hint().exact().is_some();
-        if !has_end {
+        if is_event_stream(reply.headers()) {
             self.0.change(STREAMING);
         }
         reply.map(|body| Answering { body, _answer: self })
     }
+}
+
+/// Whether a reply is a stream of events, which has no end and may be silent.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    kind.get(..EVENT_STREAM.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 impl Drop for Answer {
@@ -111,5 +119,34 @@ impl<B: Body + Unpin> Body for Answering<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+    use std::convert::Infallible;
+
+    /// A table of orders is sent as it is read, so nobody knows its length; whoever ends sending
+    /// behind the request gets all of it.
+    #[test]
+    fn only_a_stream_of_events_is_for_those_alone_who_listen() {
+        for (kind, state) in [
+            ("text/csv; charset=utf-8", ANSWERING),
+            ("text/event-stream", STREAMING),
+            ("Text/Event-Stream; charset=utf-8", STREAMING),
+        ] {
+            let frames = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")))]);
+            let reply =
+                Response::builder().header(CONTENT_TYPE, kind).body(StreamBody::new(frames));
+            let talk = Arc::<Talk>::default();
+            let reply = talk.answer().with(reply.unwrap());
+            assert_eq!(talk.state.load(Ordering::Relaxed), state, "{kind}");
+            drop(reply);
+            assert_eq!(talk.state.load(Ordering::Relaxed), IDLE, "{kind}");
+        }
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::gateway) struct Admission {
 /// An order that was let in.
 pub(super) struct Place<'a> {
     admission: &'a Admission,
+    since: Instant,
     /// Whether its client has left, and is to be counted.
     left: Option<bool>,
 }
@@ -26,14 +27,16 @@ impl Admission {
         Admission { crowding, counts: TurnedAwayCounts::new() }
     }
 
-    /// A place for an order, whose client may have left already.
+    /// A place for an order, whose client may have left already: then it did not wait, or waits all
+    /// the same, and is not to be `counted` any more.
     ///
     /// # Errors
     /// When it is to be turned away, what it is told.
-    pub(super) fn admit(&self, has_left: bool) -> Result<Place<'_>, Refusal> {
-        let mut crowding = self.lock();
-        if crowding.admit(has_left, Instant::now()) {
-            return Ok(Place { admission: self, left: None });
+    pub(super) fn admit(&self, has_left: bool, counted: &mut bool) -> Result<Place<'_>, Refusal> {
+        *counted |= has_left;
+        let (mut crowding, now) = (self.lock(), Instant::now());
+        if crowding.admit(has_left, now) {
+            return Ok(Place { admission: self, since: now, left: None });
         }
         self.counts.note(has_left);
         Err(Refusal::new(Code::Overloaded).retry_after(crowding.retry_after()))
@@ -57,7 +60,7 @@ impl Drop for Place<'_> {
         let mut crowding = self.admission.lock();
         match self.left {
             Some(false) => crowding.withdraw(),
-            left => crowding.settle(left.is_some(), Instant::now()),
+            left => crowding.settle(left.is_some(), self.since, Instant::now()),
         }
     }
 }

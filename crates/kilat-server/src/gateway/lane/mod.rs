@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
         left_counted: &mut bool,
     ) -> io::Result<bool> {
         self.guest.stir();
-        let place = self.worker.admission.admit(self.has_left(stream));
+        let place = self.worker.admission.admit(self.has_left(stream), left_counted);
         let reply = self.answer(order, place.as_ref().err()).await;
         if let Ok(place) = place {
             place.leave(self.has_left(stream), left_counted);
