@@ -42,7 +42,8 @@ impl Board {
     }
 
     /// Whether new states arrive; if not, those shown may be of some time ago. States that waited
-    /// to be read, because this process stood still, are not new.
+    /// to be read, because this process stood still, are not new. Ask this before a state is read:
+    /// of one that was read before it says nothing.
     #[must_use]
     pub fn is_live(&self) -> bool {
         let is_fresh = |freshness: &Mutex<Freshness>| {

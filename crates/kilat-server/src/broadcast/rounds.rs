@@ -211,6 +211,7 @@ impl Rounds {
             return;
         }
         let (now, wall_clock) = (self.now, wall_clock());
+        let is_live = self.engine.board().is_live();
         for (_, channel) in &mut self.channels {
             if channel.is_due(wall_clock) && channel.look(wall_clock) {
                 channel.stir(now);
@@ -219,13 +220,13 @@ impl Rounds {
         }
         if std::mem::take(&mut self.is_owed) {
             self.next_round = now + STREAM_INTERVAL;
-            self.tell_all();
+            self.tell_all(is_live);
         }
     }
 
-    fn tell_all(&mut self) {
-        let (now, is_live) = (self.now, self.engine.board().is_live());
-        let mut is_owed = false;
+    /// Tells everybody the state that was looked at after the board was, or was not, live.
+    fn tell_all(&mut self, is_live: bool) {
+        let (now, mut is_owed) = (self.now, false);
         self.keep(|reader, channel| {
             if channel.is_over() {
                 return reader.finish(now);

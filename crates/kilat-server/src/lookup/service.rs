@@ -121,9 +121,10 @@ impl Shared {
         let Asked { profile, id } = asked;
         let live = match (profile, &self.live) {
             (Profile::Stock, Some(live)) => {
+                let is_live = live.is_live();
                 let row = live.find(id, state::wall_clock());
                 // Stock of a while ago must not pass for today's.
-                if row.is_some() && !live.is_live() {
+                if row.is_some() && !is_live {
                     return reply::busy(self.retry_after_seconds);
                 }
                 row

@@ -131,10 +131,6 @@ fn message(
     html::page(&page, status, &choice, None)
 }
 
-fn cut_off(app: &App, choice: &Choice) -> Option<&'static str> {
-    (!app.handle.board().is_live()).then_some(choice.text().cut_off)
-}
-
 fn frame<'a>(app: &'a App, choice: &Choice, uri: &'a Uri) -> Frame<'a> {
     Frame { node: &app.node, text: choice.text(), path: Cow::Borrowed(near(uri.path())) }
 }

@@ -5,7 +5,7 @@
 
 use super::html::{self, BuyPage, OrderCard, SaleCard};
 use super::language::Choice;
-use super::{cut_off, form, frame, message};
+use super::{form, frame, message};
 use crate::ids;
 use crate::limits::{OWN_ORDERS_PATIENCE, PAGE_OWN_ORDERS_MAX};
 use crate::path::Names;
@@ -31,9 +31,10 @@ use tokio::time::timeout;
         content_type = "text/html; charset=utf-8")),
 )]
 pub(crate) async fn home(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    let is_live = app.handle.board().is_live();
     let sales = offered(&app);
     match favourite(&app, &sales) {
-        Some(sale) => buy_page(&app, sale, &sales, &headers, &uri).await,
+        Some(sale) => buy_page(&app, (sale, is_live), &sales, &headers, &uri).await,
         None => {
             message(&app, &headers, &uri, StatusCode::OK, |text| (text.no_sale_title, text.no_sale))
         }
@@ -74,17 +75,20 @@ pub(crate) async fn sale(
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
-    match names.sale().ok().and_then(|id| app.handle.board().sale(id)) {
-        Some(sale) => buy_page(&app, &sale, &offered(&app), &headers, &uri).await,
+    let board = app.handle.board();
+    let is_live = board.is_live();
+    match names.sale().ok().and_then(|id| board.sale(id)) {
+        Some(sale) => buy_page(&app, (&sale, is_live), &offered(&app), &headers, &uri).await,
         None => message(&app, &headers, &uri, StatusCode::NOT_FOUND, |text| {
             (text.not_found_title, text.no_such_sale)
         }),
     }
 }
 
+/// The page of a sale, whose state was read after the board was, or was not, live.
 async fn buy_page(
     app: &App,
-    sale: &Sale,
+    (sale, is_live): (&Sale, bool),
     sales: &[Sale],
     headers: &HeaderMap,
     uri: &Uri,
@@ -112,7 +116,7 @@ async fn buy_page(
         bought: latest(OrderStatus::Confirmed).map(card),
         at_limit: at_limit(sale, &own),
         told_limit: refused == Some(Code::LimitReached),
-        refused: refused.map(why).or_else(|| cut_off(app, &choice)),
+        refused: refused.map(why).or_else(|| (!is_live).then_some(choice.text().cut_off)),
         key: ids::hex(ids::random_bits()),
     };
     html::page(&page, StatusCode::OK, &choice, Some(visitor))

@@ -23,7 +23,8 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// The method of the request that stands for one that is refused, once [`Talk::refused`] says why.
 pub(crate) const REFUSED_METHOD: &str = "REFUSED";
-const REFUSED_REQUEST: &[u8] = b"REFUSED / HTTP/1.1\r\n\r\n";
+/// Its target is no route, or the refusal would tell which methods that route has.
+const REFUSED_REQUEST: &[u8] = b"REFUSED /refused HTTP/1.1\r\n\r\n";
 
 /// Read at a time behind the beginning of a head: a slow one costs little memory.
 const READ_ON_BYTES: usize = 2 * 1024;

@@ -359,7 +359,12 @@ impl Framing {
         check(!(self.chunked && self.length.is_some()), Reason::LengthAndCoding)?;
         check(!(self.chunked && is_1_0), Reason::Coding)?;
         let has_body = self.chunked || self.length.unwrap_or(0) > 0;
-        let takes_body = matches!(method, "POST" | "PATCH" | "PUT" | "DELETE");
+        let takes_body = match method {
+            "POST" | "PATCH" | "PUT" | "DELETE" => true,
+            // Whoever has the routes says 405, whatever the body.
+            "OPTIONS" | "TRACE" => rules.any_method,
+            _ => false,
+        };
         check(rules.any_shape || takes_body || !has_body, Reason::UnwantedBody)?;
         Ok(match self.length {
             _ if self.chunked => CHUNK_START,

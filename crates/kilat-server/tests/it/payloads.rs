@@ -205,20 +205,22 @@ fn lines(payloads: &mut Vec<Payload>) {
         "GET /_ID_/x HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nabcd",
         "GET /_ID_/x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "HEAD /_ID_/x HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nabcd",
-        "OPTIONS /_ID_/x HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nabcd",
     ] {
         payloads.push(refused(head));
     }
 }
 
 fn strange_methods(payloads: &mut Vec<Payload>) {
+    let strange = |head| Payload { is_strange: true, ..refused(head) };
     for method in ["post", "REFUSED", "TRACE", "CONNECT", "PURGE", "P_O-S.T"] {
-        let head = format!("{method} /_ID_/x HTTP/1.1\r\nhost: h\r\n\r\n");
-        payloads.push(Payload { is_strange: true, ..refused(head) });
-        payloads.push(refused(format!(
-            "{method} /_ID_/x HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nabcd"
-        )));
+        payloads.push(strange(format!("{method} /_ID_/x HTTP/1.1\r\nhost: h\r\n\r\n")));
     }
+    let with_body =
+        |method| format!("{method} /_ID_/x HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nabcd");
+    for method in ["post", "REFUSED", "CONNECT", "PURGE", "P_O-S.T"] {
+        payloads.push(refused(with_body(method)));
+    }
+    payloads.extend(["OPTIONS", "TRACE"].map(|method| strange(with_body(method))));
 }
 
 fn chunks(payloads: &mut Vec<Payload>) {

@@ -39,6 +39,7 @@ fn check(world: &World, number: usize, payload: &Payload, cuts: Option<&mut StdR
         assert!(!statuses.contains(&200), "{shown:?}: {statuses:?}");
         assert!(matches!(last, Some(400 | 404 | 431)), "{shown:?}: {statuses:?}");
         assert!(last_text.contains("application/problem+json"), "{shown:?}: {text}");
+        assert!(!last_text.contains("\r\nallow: "), "{shown:?} is told of methods: {text}");
         assert!(!last_text.contains(NO_JSON), "{shown:?} was carried out: {text}");
     }
 }

@@ -73,16 +73,19 @@ fn crash_in_a_storm_and_come_back(system: &System) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let size = ["--supply=1000000", "--buyers=64", "--per-customer=0", "--duration=10"];
     let more = ["--orders=1000000", "--rate=500"];
-    let mut storm = system.storm(&[&size[..], &more].concat(), log.reopen().unwrap());
     let prometheus = prometheus(system);
     let figure = |expression| figure(&prometheus, expression);
+    let all_are_seen = || (figure("sum(up{job=\"kilat\"})") == 4.0).then_some(());
+    // What was not seen before it was killed can't be seen to have been started again.
+    wait_for("all targets", all_are_seen);
+    let mut storm = system.storm(&[&size[..], &more].concat(), log.reopen().unwrap());
     wait_for("an order", || (figure(CONFIRMED) > 0.0).then_some(()));
     assert!(storm.ended().is_none(), "it has only begun");
     ["core", "web-2", "web-1"].iter().for_each(|service| system.crash(service));
     let ended = storm.wait();
     let said = std::fs::read_to_string(log.path()).unwrap();
     assert!(ended.success() && said.contains("PROVEN: "), "{said}");
-    wait_for("all targets", || (figure("sum(up{job=\"kilat\"})") == 4.0).then_some(()));
+    wait_for("all targets", all_are_seen);
     wait_for("the alert", || (figure(RESTARTED) >= 3.0).then_some(()));
 }
 
