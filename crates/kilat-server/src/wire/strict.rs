@@ -361,9 +361,9 @@ impl Framing {
         let has_body = self.chunked || self.length.unwrap_or(0) > 0;
         let takes_body = match method {
             "POST" | "PATCH" | "PUT" | "DELETE" => true,
+            "GET" | "HEAD" | "CONNECT" => false,
             // Whoever has the routes says 405, whatever the body.
-            "OPTIONS" | "TRACE" => rules.any_method,
-            _ => false,
+            _ => rules.any_method,
         };
         check(rules.any_shape || takes_body || !has_body, Reason::UnwantedBody)?;
         Ok(match self.length {

@@ -217,10 +217,9 @@ fn strange_methods(payloads: &mut Vec<Payload>) {
     }
     let with_body =
         |method| format!("{method} /_ID_/x HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nabcd");
-    for method in ["post", "REFUSED", "CONNECT", "PURGE", "P_O-S.T"] {
-        payloads.push(refused(with_body(method)));
-    }
-    payloads.extend(["OPTIONS", "TRACE"].map(|method| strange(with_body(method))));
+    payloads.push(refused(with_body("CONNECT")));
+    let methods = ["post", "REFUSED", "OPTIONS", "TRACE", "QUERY", "PURGE", "P_O-S.T"];
+    payloads.extend(methods.map(|method| strange(with_body(method))));
 }
 
 fn chunks(payloads: &mut Vec<Payload>) {
