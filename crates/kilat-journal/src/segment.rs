@@ -17,6 +17,9 @@ pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 const SEGMENT_SUFFIX: &str = ".seg";
 /// How many zeros are written at once.
 const ZERO_BYTES: usize = 1 << 20;
+/// What a new segment leaves free. Without it, one that can't be whole would take the last bytes
+/// for a moment at each attempt, and whoever writes a small file then would fail.
+const SPARE_BYTES: u64 = 1 << 20;
 /// The smallest segment: header, opening mark, one sector of frames, seal.
 pub(crate) const SEGMENT_SECTORS_MIN: u32 = FIRST_FRAME_SECTOR + 2;
 
@@ -82,6 +85,9 @@ fn write_whole<S: Storage>(
     temporary: &str,
 ) -> io::Result<S::File> {
     let bytes = u64::from(plan.sectors) * SECTOR_BYTES as u64;
+    if storage.room()? < bytes + SPARE_BYTES {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
     let file = storage.create(temporary)?;
     write_zeros(&file, bytes)?;
     file.write_at(&plan.header().encode(), 0)?;

@@ -110,6 +110,8 @@ struct Disk {
     operations: u64,
     fault: Option<(Strike, Fault)>,
     off: bool,
+    /// What [`Storage::room`] says; nothing is taken from it.
+    room: u64,
 }
 
 /// When a fault strikes.
@@ -133,6 +135,7 @@ impl CrashingStorage {
             operations: 0,
             fault: None,
             off: false,
+            room: u64::MAX,
         };
         Self { disk: Arc::new(Mutex::new(disk)) }
     }
@@ -160,6 +163,11 @@ impl CrashingStorage {
     /// Makes every write that needs more space fail, until [`CrashingStorage::heal`].
     pub fn fill_up(&self) {
         self.disk().fault = Some((Strike::WhileFull, Fault::NoSpace));
+    }
+
+    /// What is said from now on of the room that is left; that changes nothing else.
+    pub fn say_room(&self, bytes: u64) {
+        self.disk().room = bytes;
     }
 
     /// Nothing fails any more (a cut power stays cut).
@@ -349,6 +357,10 @@ impl Storage for CrashingStorage {
         disk.pending.clear();
         disk.durable = disk.live.clone();
         Ok(())
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        Ok(self.disk().room)
     }
 }
 

@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::direct::Direct;
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, fadvise, statvfs};
 
 /// A flat directory of files, with the durability rules of POSIX: a file's bytes are safe after
 /// [`StorageFile::sync_data`], a name after [`Storage::sync_directory`].
@@ -42,6 +42,9 @@ pub trait Storage: Clone + Send + Sync + 'static {
 
     /// Makes creations, renames and removals durable.
     fn sync_directory(&self) -> io::Result<()>;
+
+    /// Bytes that may still be written here, as far as that is known; others may take them first.
+    fn room(&self) -> io::Result<u64>;
 }
 
 /// An open file of a [`Storage`]. Reads and writes carry their position, so one file can be used
@@ -162,6 +165,11 @@ impl Storage for Directory {
     fn sync_directory(&self) -> io::Result<()> {
         self.writable()?;
         File::open(&self.path)?.sync_all()
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        let system = statvfs(&self.path)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
     }
 }
 

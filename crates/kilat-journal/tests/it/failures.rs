@@ -166,3 +166,23 @@ fn a_full_disk_is_a_value_and_the_same_journal_goes_on_when_there_is_room() {
     storage.crash();
     assert!(contents(&storage, small()) == log);
 }
+
+#[test]
+fn a_segment_for_which_there_is_no_room_is_not_begun() {
+    let storage = CrashingStorage::new(0);
+    let (mut journal, _, _) = open(&storage, small(), None).expect("a new journal");
+    let segment = storage.image().values().map(|bytes| bytes.len() as u64).sum::<u64>();
+    storage.say_room(segment + (1 << 20) - 1);
+    storage.fail_nth(Operation::Create, 0, Fault::Io);
+    let full = loop {
+        match journal.append(&[7; 900]) {
+            Ok(_) => journal.sync().expect("a sync"),
+            Err(error) => break error,
+        }
+    };
+    assert!(storage.is_fault_pending(), "a file was made");
+    storage.heal();
+    assert!(matches!(full, AppendError::StorageFull(_)), "{full}");
+    storage.say_room(segment + (1 << 20));
+    journal.append(&[8; 900]).expect("room again");
+}
