@@ -54,8 +54,12 @@ impl Oracle {
         Oracle { id, number: None, ledger, facts: Batch::new() }
     }
 
+    /// Each hold at its own end: a store may have expired it at any time since, and what it decides
+    /// later is never before that.
     fn expire(&mut self, at: Time) {
-        self.ledger.expire_due(at, usize::MAX, &mut self.facts);
+        while let Some(due) = self.ledger.next_expiry().filter(|due| *due <= at) {
+            self.ledger.expire_due(due, usize::MAX, &mut self.facts);
+        }
     }
 
     /// The outcome of a command that is a batch of its own.
