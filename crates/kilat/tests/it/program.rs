@@ -269,6 +269,16 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    /// A test that failed shows what its server said: most often that is why.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = std::fs::read_to_string(self.log.path()).unwrap_or_default();
+            eprintln!("{} said on stderr:\n{said}", self.url);
+        }
+    }
+}
+
 pub(crate) fn serve(data: &Path) -> [&str; 3] {
     ["serve", "--data", data.to_str().unwrap()]
 }

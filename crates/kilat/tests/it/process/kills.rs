@@ -85,12 +85,12 @@ fn writes_that_never_happen_are_noticed() {
 
 #[test]
 fn a_kill_at_a_write_loses_nothing() {
-    check("pwrite64", MANY_LIVES, scaled("KILAT_KILLS", 110));
+    check("pwrite64", MANY_LIVES, scaled("KILAT_KILLS", 80));
 }
 
 #[test]
 fn a_kill_at_a_sync_loses_nothing() {
-    check("fdatasync", MANY_LIVES, scaled("KILAT_KILLS", 110));
+    check("fdatasync", MANY_LIVES, scaled("KILAT_KILLS", 80));
 }
 
 #[test]
