@@ -52,7 +52,7 @@ pub(super) fn curl(scene: &Scene) -> Result<Vec<Figure>> {
 
 fn against(scene: &Scene, peer: &Peer) -> Result<Vec<Figure>> {
     let (folder, count) = (scene.folder(peer.id)?, scene.pick(IDS, 200));
-    let in_flight = scene.pick(peer.in_flight, 20);
+    let in_flight = scene.pick(peer.in_flight, 100);
     let ids = reference::ids(folder.path(), count)?;
     let log = folder.path().join("check.jsonl");
     let server = reference::serve(scene, folder.path(), &["--delay", reference::SEED_DELAY])?;
