@@ -56,7 +56,11 @@ impl fmt::Display for DatasetError {
         if self.field != "." {
             write!(f, "{}: ", self.field.escape_debug())?;
         }
-        self.mistake.fmt(f)
+        // It may quote a name from the file as it is.
+        self.mistake.to_string().chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_debug()),
+            false => write!(f, "{c}"),
+        })
     }
 }
 
@@ -334,6 +338,7 @@ mod tests {
             ("", "EOF while parsing a value at line 1 column 0"),
             ("[]", "expected an object of profiles"),
             (r#"{"stok":{}}"#, "unknown field `stok`, expected one of `stock`"),
+            (r#"{"a\u001b[2J":{}}"#, "unknown field `a\\u{1b}[2J`, expected"),
             (r#"{"stock":[]}"#, "stock: invalid type: sequence, expected an object of rows by sku"),
             (r#"{"stock":{},"stock":{}}"#, "duplicate field `stock`"),
             (r#"{"stock":{"":{}}}"#, "an id must have 1 to 1024 bytes"),

@@ -55,7 +55,10 @@ impl LiveStock {
         }
         drop(index);
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        *index = Index::of(&self.board.sales());
+        // Of all who waited for the lock one makes it.
+        if index.sales != sales {
+            *index = Index::of(&self.board.sales());
+        }
         index.by_sku.get(sku).cloned()
     }
 }
