@@ -45,8 +45,17 @@ impl Fold {
 
 /// The items of a reply by id.
 pub(super) struct Items<'a> {
-    by_id: HashMap<String, Json<'a>>,
+    /// `None` for an id with several items: nobody knows which of them counts.
+    by_id: HashMap<String, Option<Json<'a>>>,
     fold: Fold,
+}
+
+/// What a reply says of one id.
+pub(super) enum Item<'a> {
+    One(Document<'a>),
+    /// Nothing, or null.
+    Missing,
+    Several,
 }
 
 impl<'a> Items<'a> {
@@ -62,58 +71,61 @@ impl<'a> Items<'a> {
         kinds: &[Kind],
     ) -> Option<Items<'a>> {
         let whole = Document::of(document.find(&batch.items)?)?;
-        let (count, by_id) = match whole.kind() {
-            Kind::Object => {
-                let by_id = members(whole, fold);
-                (by_id.len(), by_id)
-            }
-            Kind::Array => {
-                let items = whole.elements()?;
-                (items.len(), by_key(&items, batch.key.as_ref()?, fold)?)
-            }
+        let mut items = Items { by_id: HashMap::new(), fold };
+        let count = match whole.kind() {
+            Kind::Object => items.add_members(whole),
+            Kind::Array => items.add_by_key(&whole.elements()?, batch.key.as_ref()?)?,
             Kind::Scalar | Kind::Empty => return None,
         };
-        let items = Items { by_id, fold };
-        let is_item = |id: &Id| items.get(id.as_str()).is_some_and(|item| is_item(item, kinds));
+        let is_item = |id: &Id| {
+            let item = items.get(id.as_str());
+            item.is_some_and(|item| item.is_none_or(|item| is_item(item, kinds)))
+        };
         let are_asked = count == 0 || ids.iter().any(is_item);
         are_asked.then_some(items)
     }
 
     /// The item of an id; null is none.
-    pub(super) fn find(&self, id: &str) -> Option<Document<'a>> {
-        let json = self.get(id)?;
-        if matches!(json.see(), Some(Seen::Null)) {
-            return None;
+    pub(super) fn find(&self, id: &str) -> Item<'a> {
+        match self.get(id) {
+            Some(None) => Item::Several,
+            Some(Some(json)) if !matches!(json.see(), Some(Seen::Null)) => {
+                Document::of(json).map_or(Item::Missing, Item::One)
+            }
+            _ => Item::Missing,
         }
-        Document::of(json)
     }
 
-    fn get(&self, id: &str) -> Option<Json<'a>> {
+    fn get(&self, id: &str) -> Option<Option<Json<'a>>> {
         self.by_id.get(self.fold.apply(id).as_ref()).copied()
+    }
+
+    fn add(&mut self, id: &str, item: Json<'a>) {
+        let id = self.fold.apply(id).into_owned();
+        self.by_id.entry(id).and_modify(|known| *known = None).or_insert(Some(item));
+    }
+
+    /// Returns how many there are.
+    fn add_members(&mut self, whole: Document<'a>) -> usize {
+        let members = whole.into_members();
+        members.iter().for_each(|(id, item)| self.add(id, *item));
+        members.len()
+    }
+
+    fn add_by_key(&mut self, items: &[Json<'a>], key: &Pointer) -> Option<usize> {
+        for item in items {
+            match Document::of(*item)?.find(key).and_then(Json::see) {
+                Some(Seen::Text(id)) => self.add(&id, *item),
+                Some(Seen::Number(id)) => self.add(id, *item),
+                // An item that names no id is about none of ours.
+                _ => {}
+            }
+        }
+        Some(items.len())
     }
 }
 
 fn is_item(item: Json<'_>, kinds: &[Kind]) -> bool {
     let is_null = matches!(item.see(), Some(Seen::Null));
     is_null || Document::of(item).is_some_and(|item| kinds.contains(&item.kind()))
-}
-
-fn members<'a>(whole: Document<'a>, fold: Fold) -> HashMap<String, Json<'a>> {
-    let members = whole.into_members().into_iter();
-    members.map(|(id, item)| (fold.apply(&id).into_owned(), item)).collect()
-}
-
-fn by_key<'a>(items: &[Json<'a>], key: &Pointer, fold: Fold) -> Option<HashMap<String, Json<'a>>> {
-    let mut by_id = HashMap::with_capacity(items.len());
-    for item in items {
-        let id = Document::of(*item)?.find(key).and_then(Json::see);
-        let id = match &id {
-            Some(Seen::Text(text)) => text.as_ref(),
-            Some(Seen::Number(text)) => text,
-            // An item that names no id is about none of ours.
-            _ => continue,
-        };
-        by_id.insert(fold.apply(id).into_owned(), *item);
-    }
-    Some(by_id)
 }

@@ -81,7 +81,12 @@ impl Bootstrap {
             if let Some(base) = self.bases.get(end) {
                 return Ok(base);
             }
-            end = end.split_once('.').ok_or(NoServer::Unlisted)?.1;
+            // The root's entry, if there is one, is the empty name.
+            end = match end.split_once('.') {
+                Some((_, parent)) => parent,
+                None if end.is_empty() => return Err(NoServer::Unlisted),
+                None => "",
+            };
         }
     }
 }
@@ -152,6 +157,21 @@ mod tests {
             (&"a.".repeat(128), Err(NoServer::Malformed)),
         ] {
             assert_eq!(bootstrap().base(domain), base, "{domain}");
+        }
+    }
+
+    #[test]
+    fn the_roots_entry_is_for_all_that_no_other_covers() {
+        let text =
+            r#"{"services":[[[""],["https://root.example/"]],[["com"],["https://c.example/"]]]}"#;
+        let bootstrap = Bootstrap::of(serde_json::from_str(text).unwrap());
+        for (domain, base) in [
+            ("example.com", Ok("https://c.example")),
+            ("example.org.", Ok("https://root.example")),
+            ("org", Ok("https://root.example")),
+            ("", Err(NoServer::Malformed)),
+        ] {
+            assert_eq!(bootstrap.base(domain), base, "{domain}");
         }
     }
 }

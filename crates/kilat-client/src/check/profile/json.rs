@@ -1,9 +1,11 @@
 //! The JSON of a reply: checked once, kept as it is written, decoded only where somebody asks.
 //!
-//! Numbers keep their text, so that `72.0` stays `72.0`. Of two members with one name the
-//! last counts, as in most languages. Knows nothing of profiles.
+//! Numbers keep their text, so that `72.0` stays `72.0`. Of two members with one name some
+//! readers take the first and others the last, so that a value with such a pair is not read
+//! at all (RFC 8259, section 4). Knows nothing of profiles.
 
 use super::pointer::Pointer;
+use super::single;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -35,6 +37,8 @@ pub(super) enum Unreadable {
     Page,
     NotJson,
     TooDeep,
+    /// An object has two members with one name.
+    Doubled,
 }
 
 /// A value as it is written.
@@ -113,13 +117,23 @@ impl<'a> Document<'a> {
         self.whole.elements()
     }
 
+    /// Whether an object anywhere in it has two members with one name.
+    pub(super) fn is_doubled(&self) -> bool {
+        single::check(self.whole.0) == Err(Unreadable::Doubled)
+    }
+
     /// Checks the inside of the value, and writes it without white space between tokens;
     /// `None` when that has more than [`ROW_BYTES_MAX`].
     ///
     /// # Errors
-    /// [`Unreadable`] when it is nested too deeply, or an escape stands for no character.
+    /// [`Unreadable`] when it is nested too deeply, an escape stands for no character, or an
+    /// object anywhere in it has two members with one name.
     pub(super) fn row(&self) -> Result<Option<String>, Unreadable> {
-        compact(self.whole.0)
+        let row = compact(self.whole.0)?;
+        match self.kind {
+            Kind::Object | Kind::Array => single::check(self.whole.0).map(|()| row),
+            Kind::Scalar | Kind::Empty => Ok(row),
+        }
     }
 }
 
@@ -166,7 +180,7 @@ impl<'a> Json<'a> {
 }
 
 fn member<'a>(members: &[(Cow<'a, str>, Json<'a>)], name: &str) -> Option<Json<'a>> {
-    members.iter().rev().find(|(known, _)| known == name).map(|(_, json)| *json)
+    members.iter().find(|(known, _)| known == name).map(|(_, json)| *json)
 }
 
 /// A place in an array: digits without leading zeros (RFC 6901, section 4).
@@ -176,7 +190,7 @@ fn place(token: &str) -> Option<usize> {
 }
 
 /// A text that is borrowed when it has no escapes.
-struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
@@ -202,7 +216,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// The members of an object, doubles included.
+/// The members of an object; of doubles, [`Document::row`] tells.
 struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -272,7 +286,7 @@ fn token_end(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Behind the closing quote of the string that begins at `at`.
-fn string_end(bytes: &[u8], at: usize) -> Result<usize, Unreadable> {
+pub(super) fn string_end(bytes: &[u8], at: usize) -> Result<usize, Unreadable> {
     let mut at = at + 1;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
@@ -338,6 +352,12 @@ mod tests {
     #[test]
     fn what_not_everybody_would_read_alike_is_refused() {
         let deep = |levels| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let wide = |count, last: &str| {
+            let members: Vec<String> = (0..count).map(|n| format!("\"x{n}\":0")).collect();
+            format!("{{{},\"{last}\":0}}", members.join(","))
+        };
+        assert!(row(&wide(100, "x")).is_ok());
+        assert!(row(r#"{"a":[{"a":1},{"a":{"a":1}}],"A":1}"#).is_ok());
         for (text, fault) in [
             ("<!doctype html>", Unreadable::Page),
             ("{\"a\":1", Unreadable::NotJson),
@@ -348,6 +368,10 @@ mod tests {
             ("{\"a\":\"\\ud800\"}", Unreadable::NotJson),
             ("{\"a\":\"\\ud800\\u0041\"}", Unreadable::NotJson),
             ("{\"a\":\"\\ude00\"}", Unreadable::NotJson),
+            (r#"{"a":1,"a":1}"#, Unreadable::Doubled),
+            (r#"{"a":1,"b":{"c":[{"d":1,"\u0064":2}]}}"#, Unreadable::Doubled),
+            (r#"[{"":1,"":1}]"#, Unreadable::Doubled),
+            (&wide(100, "x99"), Unreadable::Doubled),
             (&deep(DEPTH_MAX), Unreadable::TooDeep),
             (&deep(100_000), Unreadable::TooDeep),
         ] {
@@ -360,7 +384,7 @@ mod tests {
 
     #[test]
     fn values_are_found_by_pointer_and_keep_their_text() {
-        let text = r#"{"a":1,"a":72.0,"l":[{"k/x":"\u00e9"},null],"":false,"s":"t"}"#;
+        let text = r#"{"a":72.0,"l":[{"k/x":"\u00e9"},null],"":false,"s":"t"}"#;
         let document = Document::read(text.as_bytes()).unwrap();
         for (pointer, expected) in [
             ("/a", Some("72.0")),

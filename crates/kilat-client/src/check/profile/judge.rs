@@ -3,7 +3,7 @@
 //! Found and not found come from a rule that matched, and from nothing else: a page, a reply
 //! that can't be read, or one that no rule speaks of leaves an id unknown.
 
-use super::batch::{Batch, Items};
+use super::batch::{Batch, Item, Items};
 use super::json::{Document, Kind, Unreadable};
 use super::rule::Rule;
 use super::same::About;
@@ -51,6 +51,10 @@ pub(super) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429) || status >= 500
 }
 
+fn trim_dot(domain: &str) -> &str {
+    domain.strip_suffix('.').unwrap_or(domain)
+}
+
 struct Case<'a> {
     profile: &'a Profile,
     reply: &'a Reply,
@@ -77,6 +81,9 @@ impl Case<'_> {
             Ok(document) => document,
             Err(why) => return all(self.unreadable(why)),
         };
+        if document.is_doubled() {
+            return all(self.unreadable(Unreadable::Doubled));
+        }
         let inner = &*self.profile.inner;
         let kinds: Vec<Kind> = inner.rules.iter().flat_map(|rule| &rule.bodies).copied().collect();
         let Some(items) = Items::of(batch, &document, inner.fold, ids, &kinds) else {
@@ -84,8 +91,9 @@ impl Case<'_> {
             return all(Verdict::unknown(message, true));
         };
         let judge = |id: &Id| match items.find(id.as_str()) {
-            Some(item) => self.judge_document(id, &item),
-            None => self.missing(batch, id),
+            Item::One(item) => self.judge_document(id, &item),
+            Item::Missing => self.missing(batch, id),
+            Item::Several => self.several(),
         };
         ids.iter().map(judge).collect()
     }
@@ -123,12 +131,12 @@ impl Case<'_> {
     fn misplaced(&self, id: &Id, document: &Document<'_>, rule: &Rule) -> Option<Verdict> {
         let same = rule.same.as_ref()?;
         let inner = &*self.profile.inner;
-        // A domain may end with the dot of the root, which servers leave out.
-        let id = match &inner.bootstrap {
-            Some(_) => id.as_str().trim_end_matches('.'),
-            None => id.as_str(),
+        // A domain may end with the dot of the root, here and there (RFC 9083, 3).
+        let about = match inner.asks_for_domains {
+            true => same.about(id.as_str(), document, inner.fold, trim_dot),
+            false => same.about(id.as_str(), document, inner.fold, |id| id),
         };
-        match same.about(id, document, inner.fold) {
+        match about {
             About::Asked => None,
             About::Another => Some(Verdict::unknown(self.say("profile.said.other_id", &[]), true)),
             About::Untold => Some(Verdict::unknown(self.say("profile.said.no_id", &[]), false)),
@@ -162,10 +170,16 @@ impl Case<'_> {
             Unreadable::Page => "profile.said.page",
             Unreadable::NotJson => "profile.said.not_json",
             Unreadable::TooDeep => "profile.said.too_deep",
+            Unreadable::Doubled => "profile.said.doubled",
         };
         // A page under a refusal is mostly how that server says no: it will say it again.
         let is_refusal = why == Unreadable::Page && self.reply.status >= 400;
         Verdict::unknown(self.say(key, &[]), !is_refusal || is_transient(self.reply.status))
+    }
+
+    /// A batch reply with several items for this id.
+    fn several(&self) -> Verdict {
+        Verdict::unknown(self.say("profile.said.doubled", &[]), false)
     }
 
     /// A batch reply without an item for this id.

@@ -25,6 +25,7 @@ mod read;
 mod rule;
 mod same;
 mod seed;
+mod single;
 mod source;
 mod template;
 #[cfg(test)]
@@ -70,6 +71,8 @@ struct Inner {
     address: Address,
     /// Used when the address has no host of its own.
     bootstrap: Option<Bootstrap>,
+    /// The address had none when the profile was read: its server depends on a domain.
+    asks_for_domains: bool,
     method: Method,
     headers: HeaderMap,
     /// JSON with `{id}` or `{ids}`; empty for GET.

@@ -84,6 +84,7 @@ pub(super) fn read(
         name: name(&top, file)?,
         seed: top.get("seed").map(|entry| seed(&entry, &label)).transpose()?,
         label,
+        asks_for_domains: call.address.base().is_none(),
         address: call.address,
         bootstrap: None,
         method: call.method,

@@ -26,7 +26,14 @@ pub(super) enum About {
 }
 
 impl Same {
-    pub(super) fn about(&self, id: &str, document: &Document<'_>, fold: Fold) -> About {
+    /// `bare` takes from an id and from what the reply says what makes no difference.
+    pub(super) fn about(
+        &self,
+        id: &str,
+        document: &Document<'_>,
+        fold: Fold,
+        bare: impl Fn(&str) -> &str,
+    ) -> About {
         let seen = document.find(&self.pointer).and_then(|json| json.see());
         let said = match &seen {
             Some(Seen::Text(text)) => text.as_ref(),
@@ -34,7 +41,8 @@ impl Same {
             _ => return About::Untold,
         };
         let fold = self.fold.unwrap_or(fold);
-        let (said, id): (Cow<'_, str>, Cow<'_, str>) = (fold.apply(said), fold.apply(id));
+        let (said, id): (Cow<'_, str>, Cow<'_, str>) =
+            (fold.apply(bare(said)), fold.apply(bare(id)));
         let is_same = if self.is_within { holds(&said, &id) } else { said == id };
         if is_same { About::Asked } else { About::Another }
     }
@@ -75,10 +83,10 @@ mod tests {
             let pointer = Pointer::parse("/a").unwrap();
             let same = Same { pointer, is_within, fold: Some(Fold::Upper) };
             let document = Document::read(body.as_bytes()).unwrap();
-            assert_eq!(same.about("A-1", &document, Fold::Exact), about, "{body}");
+            assert_eq!(same.about("A-1", &document, Fold::Exact, |id| id), about, "{body}");
         }
         let same = Same { pointer: Pointer::parse("/a").unwrap(), is_within: false, fold: None };
         let document = Document::read(b"{\"a\":7}").unwrap();
-        assert_eq!(same.about("7", &document, Fold::Exact), About::Asked);
+        assert_eq!(same.about("7", &document, Fold::Exact, |id| id), About::Asked);
     }
 }

@@ -1,6 +1,7 @@
 //! Profiles from the outside: what they send, and what they make of replies.
 
 mod batches;
+mod missing;
 mod mistakes;
 mod random;
 mod replies;

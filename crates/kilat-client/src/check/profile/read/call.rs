@@ -84,6 +84,9 @@ fn body<'a>(top: &Section<'a>, method: &Method) -> Result<&'a str, ClientError> 
         return Err(entry.mistake("profile.body_get", &[]));
     }
     let body = entry.text()?;
+    if let Some(at) = body.find("${") {
+        return Err(entry.mistake_at(at, "profile.body_secret", &[]));
+    }
     let filled = fill_body(body, &[Cow::Borrowed("x")]);
     match serde_json::from_str::<serde::de::IgnoredAny>(&filled) {
         Ok(_) => Ok(body),

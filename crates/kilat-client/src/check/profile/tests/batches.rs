@@ -104,6 +104,20 @@ fn a_reply_without_items_leaves_all_ids_unknown() {
             assert_eq!((verdict.outcome, verdict.retry), (Unknown, retry), "{body}");
         }
     }
+    // Which of two things counts, nobody knows.
+    let (one, other) = (r#"{"sku":"a","stock":0}"#, r#"{"sku":"A","stock":7}"#);
+    for (profile, body) in [
+        (&list, format!(r#"{{"items":[{one},{other}]}}"#)),
+        (&list, format!(r#"{{"items":[{one}],"items":[]}}"#)),
+        (&list, format!(r#"{{"items":[],"items":[{one}]}}"#)),
+        (&list, r#"{"items":[{"sku":"A","stock":0,"stock":7}]}"#.to_owned()),
+        (&object, format!(r#"{{"a":{one},"A":{other}}}"#)),
+        (&object, format!(r#"{{"A":{one},"A":{other}}}"#)),
+    ] {
+        let verdict = profile.judge(&ids(&["A"]), &reply(200, body.clone()), ENGLISH).remove(0);
+        assert_eq!(verdict.outcome, Unknown, "{body}");
+        assert!(verdict.message.contains("twice"), "{}", verdict.message);
+    }
     for (profile, body) in [(&list, "{\"items\":[]}"), (&list, "{\"items\":{}}"), (&object, "{}")] {
         let verdict = profile.judge(&ids(&["A"]), &reply(200, body), ENGLISH).remove(0);
         assert_eq!((verdict.outcome, verdict.retry), (NotFound, false), "{body}");

@@ -141,6 +141,7 @@ fn methods_and_bodies_are_checked() {
             "this is not JSON once ids are in it",
         ),
         (&format!("{post}\nbody = '\"{{id}}\"'"), "4:8", "this is not JSON"),
+        (&format!("{post}\nbody = '[\"${{KEY}}\", {{id}}]'"), "4:11", "send it in [headers]"),
         (&format!("{post}\nbody = '{{ids}}'"), "1:7", "exclude each other"),
     ] {
         check_top(&format!("{URL}\n{lines}"), place, says);

@@ -5,7 +5,14 @@ use Outcome::{Found, NotFound, Unknown};
 
 /// In Indonesian, which is what the seed's logs are written in.
 #[track_caller]
-fn check(profile: &str, asked: &str, status: u16, body: &str, outcome: Outcome, message: &str) {
+pub(super) fn check(
+    profile: &str,
+    asked: &str,
+    status: u16,
+    body: &str,
+    outcome: Outcome,
+    message: &str,
+) {
     let verdict = judge(&built_in(profile), asked, status, body, INDONESIAN);
     assert_eq!((verdict.outcome, verdict.message.as_str()), (outcome, message), "{body}");
 }
@@ -284,6 +291,7 @@ fn sold_out_and_available_are_notable() {
     for (profile, status, body, notable) in [
         ("stock", 200, r#"{"sku":"x","stock":0}"#, true),
         ("stock", 200, r#"{"sku":"x","stock":1}"#, false),
+        ("stock", 200, r#"{"sku":"x","name":"A"}"#, true),
         ("stock", 200, "{}", false),
         ("domain", 200, r#"{"domain":"x","status":"Available"}"#, true),
         ("domain", 200, r#"{"domain":"x","status":"Registered"}"#, false),
@@ -405,6 +413,7 @@ fn another_status_leaves_an_id_unknown_and_says_whether_to_ask_again() {
 fn the_registry_says_who_is_registered_and_nobody_else_does() {
     for (status, body, outcome) in [
         (200, r#"{"objectClassName":"domain","ldhName":"EXAMPLE.COM"}"#, Found),
+        (200, r#"{"objectClassName":"domain","ldhName":"example.com."}"#, Found),
         (200, r#"{"objectClassName":"domain","ldhName":"example.org"}"#, Unknown),
         (200, r#"{"objectClassName":"domain"}"#, Unknown),
         (200, r#"{"objectClassName":"entity"}"#, Unknown),
@@ -421,8 +430,10 @@ fn the_registry_says_who_is_registered_and_nobody_else_does() {
         (400, r#"{"errorCode":404}"#, Unknown),
         (429, "", Unknown),
     ] {
-        let verdict = judge(&built_in("rdap"), "example.com", status, body, INDONESIAN);
-        assert_eq!(verdict.outcome, outcome, "{status} {body}");
+        for id in ["example.com", "Example.COM."] {
+            let verdict = judge(&built_in("rdap"), id, status, body, INDONESIAN);
+            assert_eq!(verdict.outcome, outcome, "{id} {status} {body}");
+        }
     }
 }
 
