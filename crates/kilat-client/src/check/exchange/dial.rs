@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -109,6 +110,23 @@ impl Dialer {
             }
         }
         Err(last)
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+pub(super) struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    /// One more of those that are `open`.
+    pub(super) fn take(open: &Arc<AtomicUsize>) -> Slot {
+        open.fetch_add(1, Relaxed);
+        Slot(Arc::clone(open))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -88,6 +88,9 @@ pub(super) fn parse(bytes: &[u8], method: &Method) -> Result<Head, Setback> {
     else {
         return Err(garbled("a head that ends too early"));
     };
+    if status < 100 {
+        return Err(garbled("a status below 100"));
+    }
     let mut headers = HeaderMap::with_capacity(response.headers.len());
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes());
@@ -98,7 +101,9 @@ pub(super) fn parse(bytes: &[u8], method: &Method) -> Result<Head, Setback> {
         headers.append(name, value);
     }
     let framing = framing(status, &headers, method)?;
-    let keeps_alive = framing != Framing::UntilClosed && keeps_alive(minor, &headers);
+    // Whoever passes HTTP/1.0 on may not have understood a coding (RFC 9112, 6.1).
+    let is_certain = minor > 0 || !headers.contains_key(TRANSFER_ENCODING);
+    let keeps_alive = is_certain && framing != Framing::UntilClosed && keeps_alive(minor, &headers);
     Ok(Head { status, headers, framing, keeps_alive })
 }
 
@@ -178,6 +183,13 @@ mod tests {
         assert_eq!(head, Ok((Framing::Bare, true)));
         let old = parse(b"HTTP/1.0 200 OK\nContent-Length: 1\n\n", &Method::GET).unwrap();
         assert!(!old.keeps_alive);
+        for (field, keeps_alive) in
+            [("Content-Length: 1", true), ("Transfer-Encoding: chunked", false)]
+        {
+            let text = format!("HTTP/1.0 200 OK\nConnection: keep-alive\n{field}\n\n");
+            let old = parse(text.as_bytes(), &Method::GET).unwrap();
+            assert_eq!(old.keeps_alive, keeps_alive, "{field}");
+        }
     }
 
     #[test]
@@ -204,7 +216,14 @@ mod tests {
             let found = framing_of(&Method::GET, 200, &format!("Transfer-Encoding: {coding}\r\n"));
             assert_eq!(found, Err(Setback::Encoded(coding.to_owned())));
         }
-        for head in ["HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.9 200 OK\r\n\r\n", "HTTP/1.1\r\n\r\n"] {
+        for head in [
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            // Not to be passed over as an interim reply.
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 000 OK\r\n\r\n",
+            "HTTP/1.9 200 OK\r\n\r\n",
+            "HTTP/1.1\r\n\r\n",
+        ] {
             assert!(parse(head.as_bytes(), &Method::GET).is_err(), "{head:?}");
         }
         let many = "X: y\r\n".repeat(FIELDS_MAX + 1);

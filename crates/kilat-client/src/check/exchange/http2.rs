@@ -1,11 +1,11 @@
 //! Many requests over one HTTP/2 connection, by hyper.
 
-use super::dial::Stream;
+use super::dial::{Slot, Stream};
 use super::http1::{Answered, Fault, host, is_ours};
-use super::pool::Slot;
 use super::setback::Setback;
 use super::{HEAD_BYTES_MAX, Limits, Reply, Request, SMALL_BODY_BYTES, USER_AGENT};
 use bytes::{Bytes, BytesMut};
+use h2::Reason;
 use http_body_util::{BodyExt, Full};
 use hyper::Uri;
 use hyper::body::{Body, Incoming};
@@ -155,7 +155,7 @@ impl Place {
         for (name, value) in request.headers.iter().filter(|(name, _)| !is_ours(name)) {
             headers.insert(name, value.clone());
         }
-        let silent = |e: hyper::Error| Fault { setback: setback(&e), is_silent: true };
+        let silent = |e: hyper::Error| Fault { setback: setback(&e), is_silent: is_unheard(&e) };
         let response = self.link.sender.send_request(message).await.map_err(silent)?;
         let (head, body) = response.into_parts();
         let body = read(body, limits).await?;
@@ -197,8 +197,38 @@ async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, Setback> {
     if body.is_end_stream() { Ok(bytes.freeze()) } else { Err(Setback::Closed) }
 }
 
+/// Whether the request was not acted upon, for no reason that lies in the request: its connection
+/// was at its end, or the server says that it did not look at it. A server that breaks a request
+/// off for another reason has said what there is to say, and is not asked again at once.
+fn is_unheard(error: &hyper::Error) -> bool {
+    match protocol_error(error) {
+        Some(e) if e.is_reset() => e.reason() == Some(Reason::REFUSED_STREAM),
+        Some(e) => e.is_io() || e.reason() == Some(Reason::NO_ERROR),
+        None => setback(error) == Setback::Closed,
+    }
+}
+
+fn protocol_error(error: &hyper::Error) -> Option<&h2::Error> {
+    let mut next = error.source();
+    while let Some(source) = next {
+        if let Some(found) = source.downcast_ref() {
+            return Some(found);
+        }
+        next = source.source();
+    }
+    None
+}
+
 /// What a failure of hyper's means.
 fn setback(error: &hyper::Error) -> Setback {
+    if let Some(e) = protocol_error(error).filter(|e| e.is_remote() && e.reason().is_some()) {
+        let reason = e.reason().unwrap_or(Reason::NO_ERROR);
+        let is_overload = matches!(reason, Reason::ENHANCE_YOUR_CALM | Reason::REFUSED_STREAM);
+        return match reason {
+            Reason::NO_ERROR => Setback::Closed,
+            _ => Setback::BrokenOff { why: reason.description().to_owned(), is_overload },
+        };
+    }
     let mut deepest: &dyn Error = error;
     while let Some(source) = deepest.source() {
         if source.is::<std::io::Error>() {

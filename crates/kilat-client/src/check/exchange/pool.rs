@@ -6,7 +6,7 @@
 //! HTTP/1 ties a reply to its request by their order alone. Where a byte came that nobody asked
 //! for, that order is lost: what its origin's used connections bring is refused from then on.
 
-use super::dial::{Dialer, Origin, Stream};
+use super::dial::{Dialer, Origin, Slot, Stream};
 use super::http1::{self, Answered, Fault, Line};
 use super::http2::{Link, Place};
 use super::setback::Setback;
@@ -60,15 +60,6 @@ struct Idle {
     since: Instant,
     stream: Stream,
     slot: Slot,
-}
-
-/// Counts an open connection for as long as it lives.
-pub(super) struct Slot(Arc<AtomicUsize>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 /// A way to send one request.
@@ -206,9 +197,10 @@ impl Pool {
     /// Room for one more connection.
     fn slot(&self) -> Slot {
         let mut inside = self.lock();
-        while self.open.load(Relaxed) >= self.connections_max && inside.close_one() {}
-        self.open.fetch_add(1, Relaxed);
-        Slot(Arc::clone(&self.open))
+        // Counted before: a shared connection is open for a moment after it was closed here.
+        let too_many = (self.open.load(Relaxed) + 1).saturating_sub(self.connections_max);
+        (0..too_many).all(|_| inside.close_one());
+        Slot::take(&self.open)
     }
 
     /// Keeps the connection that brought a reply, and hands out the reply unless it may be

@@ -27,8 +27,7 @@ pub(super) fn next(method: &Method, from: &Uri, reply: &Reply) -> Result<Option<
     if may_follow && is_same_origin(from, &to) { Ok(Some(to)) } else { Err(refused()) }
 }
 
-/// `reference` as seen from `base` (RFC 3986, 5.2), its fragment left out. Dots in a path are
-/// left to the server, as in any request.
+/// `reference` as seen from `base` (RFC 3986, 5.2), its fragment left out.
 fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
     let reference = reference.split('#').next().unwrap_or_default();
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
@@ -47,7 +46,28 @@ fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
         let folder = &path[..=path.rfind('/')?];
         format!("{scheme}://{authority}{folder}{reference}")
     };
-    text.parse().ok()
+    let to: Uri = text.parse().ok()?;
+    let (scheme, authority, path) = (to.scheme_str()?, to.authority()?, without_dots(to.path()));
+    let query = to.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{scheme}://{authority}{path}{query}").parse().ok()
+}
+
+/// A path whose `.` and `..` have been followed (RFC 3986, 5.2.4). Left to the server they could
+/// lead to a place that is not there, which means something else than the place that was meant.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            segment => kept.push(segment),
+        }
+        if matches!(segment, "." | "..") && segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 /// Whether it begins with `name:`, before any `/` or `?`.
@@ -100,6 +120,12 @@ mod tests {
             ("c?d=1:2", "http://API.test:80/a/c?d=1:2"),
             ("?y=2", "http://API.test:80/a/b?y=2"),
             ("/c#part", "http://API.test:80/c"),
+            ("../c", "http://API.test:80/c"),
+            ("../../../c/./d/..?../e", "http://API.test:80/c/?../e"),
+            ("./", "http://API.test:80/a/"),
+            ("..", "http://API.test:80/"),
+            ("/c/..d/%2e%2e//e", "http://API.test:80/c/..d/%2e%2e//e"),
+            ("", "http://API.test:80/a/b?x=1"),
             ("//api.test/c", "http://api.test/c"),
             ("http://api.TEST/c", "http://api.TEST/c"),
             ("HTTP://api.test:80/c", "http://api.test:80/c"),

@@ -15,6 +15,13 @@ pub(crate) enum Setback {
     Unreachable(String),
     /// The connection ended before the reply was whole.
     Closed,
+    /// The server broke the request off and said why.
+    BrokenOff {
+        /// In the words of HTTP/2.
+        why: String,
+        /// It was too much for the server.
+        is_overload: bool,
+    },
     /// What came is not HTTP, or breaks its rules.
     Garbled(String),
     /// Bytes came over this connection or another of the same server that nobody asked for, so
@@ -56,6 +63,7 @@ impl Setback {
             Setback::TimedOut(_)
                 | Setback::Unreachable(_)
                 | Setback::Closed
+                | Setback::BrokenOff { .. }
                 | Setback::Garbled(_)
                 | Setback::Astray
         )
@@ -69,6 +77,9 @@ impl Setback {
             }
             Setback::Unreachable(why) => lang.say("setback.unreachable", &[("why", &quote(why))]),
             Setback::Closed => lang.say("setback.closed", &[]),
+            Setback::BrokenOff { why, .. } => {
+                lang.say("setback.broken_off", &[("why", &quote(why))])
+            }
             Setback::Garbled(why) => lang.say("setback.garbled", &[("why", &quote(why))]),
             Setback::Astray => lang.say("setback.astray", &[]),
             Setback::TooLarge(bytes) => {

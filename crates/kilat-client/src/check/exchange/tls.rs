@@ -6,9 +6,13 @@ use crate::{ClientError, Lang};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Largest file of authorities, in bytes; all that browsers trust take a quarter of a mebibyte.
+const CA_BYTES_MAX: u64 = 16 << 20;
 
 /// The configuration of all secure connections.
 ///
@@ -37,7 +41,8 @@ pub(super) fn config(options: &ExchangeOptions, lang: Lang) -> Result<ClientConf
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     let before = roots.len();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| e.to_string())? {
+    let text = read(path).map_err(|e| e.to_string())?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|e| e.to_string())?;
         roots.add(certificate).map_err(|e| e.to_string())?;
     }
@@ -45,6 +50,16 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
         return Err("no certificate in it".to_owned());
     }
     Ok(())
+}
+
+/// The parser itself reads a line of any length.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(CA_BYTES_MAX + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > CA_BYTES_MAX {
+        true => Err(io::Error::other(format!("> {CA_BYTES_MAX} B"))),
+        false => Ok(text),
+    }
 }
 
 /// What a failed handshake means.

@@ -117,6 +117,7 @@ impl Way<'_> {
         }
         let second = self.back(sent, other.await);
         let again_at = second.again_at.max(answered.again_at);
-        Answered { again_at, is_paid: second.is_paid || answered.is_paid, ..second }
+        let is_invited = second.is_invited || answered.is_invited;
+        Answered { again_at, is_invited, is_paid: second.is_paid || answered.is_paid, ..second }
     }
 }

@@ -8,6 +8,7 @@ use super::end::{RunEnd, Why};
 use super::lookup::{Answer, Call, Lookup, Trouble};
 use super::traffic::{Answered, Traffic};
 use super::waiting::Waiting;
+use crate::ClientError;
 use crate::check::audit::Entry;
 use crate::check::call::Request;
 use crate::check::exchange::Setback;
@@ -15,10 +16,10 @@ use crate::check::gauges::Gauges;
 use crate::check::pace::{Admission, At, Backoff, Hopeless, Kind, OriginNumber, RETRY_AFTER_MAX};
 use crate::check::profile::Verdict;
 use crate::check::{Finding, Id, Outcome};
-use crate::{ClientError, Lang};
 use jiff::Timestamp;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Ids read ahead as long as there is one server only: when it takes no more, more ids help
@@ -199,16 +200,13 @@ impl<'a> Desk<'a> {
     /// A call for these ids, unless they can't pay for it or can't be asked for.
     fn call(&mut self, now: At, origin: OriginNumber, mut lookups: Vec<Lookup>) -> Option<Call> {
         let request = self.request(now, origin, &mut lookups)?;
-        let first = lookups.first_mut()?;
-        let was_troubled = |at| self.traffic.borrow().origins[origin].was_troubled(at);
-        if first.kind == Kind::Own && was_troubled(first.failed_at) {
-            // It failed in the row that opened the breaker, before anybody knew.
-            first.kind = Kind::Excused;
-        }
-        let kind = first.kind;
+        self.excuse(origin, &mut lookups);
+        let is_excused = lookups.iter().any(|lookup| lookup.kind == Kind::Excused);
+        let kind = if is_excused { Kind::Excused } else { lookups.first()?.kind };
         let pass = self.traffic.borrow_mut().start(now, origin, kind);
         let Some(pass) = pass else {
-            lookups.into_iter().for_each(|lookup| self.defer(now, lookup));
+            let at = now + self.backoff.draw().wait(PATIENCE);
+            lookups.into_iter().for_each(|lookup| self.defer(now, at, lookup));
             return None;
         };
         for lookup in &mut lookups {
@@ -221,11 +219,20 @@ impl<'a> Desk<'a> {
         Some(Call { origin, request, lookups, pass })
     }
 
-    /// There is no retry to spare for an id: who only had bad luck waits for one, others end
-    /// with what they met.
-    fn defer(&mut self, now: At, lookup: Lookup) {
+    /// Excuses ids that failed in the row that opened the breaker, before anybody knew.
+    fn excuse(&self, origin: OriginNumber, lookups: &mut [Lookup]) {
+        let traffic = self.traffic.borrow();
+        for lookup in lookups.iter_mut().filter(|lookup| lookup.kind == Kind::Own) {
+            if traffic.origins[origin].was_troubled(lookup.failed_at) {
+                lookup.kind = Kind::Excused;
+            }
+        }
+    }
+
+    /// There is no retry to spare for an id: who only had bad luck waits for one until a time,
+    /// others end with what they met.
+    fn defer(&mut self, now: At, at: At, lookup: Lookup) {
         if lookup.kind == Kind::Excused {
-            let at = now + self.backoff.wait(PATIENCE);
             self.wait(now, Some(at), lookup);
         } else {
             self.finish_in_trouble(now, lookup);
@@ -274,23 +281,25 @@ impl<'a> Desk<'a> {
     /// A call came back.
     pub(super) fn arrived(&mut self, now: At, arrival: Arrival) {
         let Arrival { origin, lookups, answered } = arrival;
-        let Answered { result, again_at, took, is_paid, .. } = answered;
+        let Answered { result, again_at, is_invited, took, is_paid, .. } = answered;
         let ids: Vec<Id> = lookups.iter().map(|lookup| lookup.id.clone()).collect();
         let (status, verdicts) = match result {
             Ok(reply) => {
                 (Some(reply.status), self.plan.profile.judge(&ids, &reply, self.plan.lang))
             }
-            Err(setback) => (None, vec![without_reply(&setback, self.plan.lang); ids.len()]),
+            Err(setback) => (None, ids.iter().map(|id| self.without_reply(&setback, id)).collect()),
         };
         debug_assert_eq!(verdicts.len(), lookups.len());
         if is_paid && verdicts.iter().all(|verdict| !verdict.retry) {
             self.traffic.borrow_mut().origins[origin].pay_back();
         }
         let setting = Setting {
-            invited: again_at.map(|at| at.saturating_sub(now)),
+            named: again_at.map(|at| at.saturating_sub(now)),
+            is_invited,
             is_refused: status == Some(TOO_MANY_REQUESTS),
             is_troubled: self.traffic.borrow().origins[origin].is_troubled(),
             retries: self.plan.options.retries,
+            jitter: self.backoff.draw(),
         };
         for (mut lookup, verdict) in lookups.into_iter().zip(verdicts) {
             if !verdict.retry {
@@ -300,7 +309,7 @@ impl<'a> Desk<'a> {
             }
             lookup.trouble = Some(Trouble { message: verdict.message, status });
             lookup.failed_at = now;
-            match again(&mut lookup, &setting, &mut self.backoff) {
+            match again(&mut lookup, &setting) {
                 _ if self.is_ending() => self.leave(1),
                 Again::After(wait) => self.wait(now, Some(now + wait), lookup),
                 Again::Enough => self.finish_in_trouble(now, lookup),
@@ -308,7 +317,7 @@ impl<'a> Desk<'a> {
                     let message = self.plan.lang.say(
                         "lookups.asked_to_wait",
                         &[
-                            ("seconds", &self.plan.lang.number(wait.as_secs())),
+                            ("seconds", &self.plan.lang.number(wait.as_secs_f64().ceil() as u64)),
                             ("most", &RETRY_AFTER_MAX.as_secs()),
                         ],
                     );
@@ -318,10 +327,25 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// What is known of an id when no reply came: nothing.
+    fn without_reply(&self, setback: &Setback, id: &Id) -> Verdict {
+        let Plan { profile, lang, .. } = *self.plan;
+        let (outcome, row, notable) = (Outcome::Unknown, None, false);
+        let message = match setback {
+            Setback::TimedOut(after) => {
+                let (label, seconds) = (profile.label(lang), after.as_secs_f64());
+                let values: [(&str, &dyn Display); 3] =
+                    [("label", &label), ("id", &id.as_str()), ("seconds", &seconds)];
+                lang.say("lookups.timed_out", &values)
+            }
+            setback => lang.say("lookups.no_reply", &[("why", &setback.text(lang))]),
+        };
+        Verdict { outcome, message, row, notable, retry: setback.retry() }
+    }
+
     fn finish_in_trouble(&mut self, now: At, mut lookup: Lookup) {
-        let (message, status) =
-            lookup.trouble.take().map_or_else(Default::default, |t| (t.message, t.status));
-        self.finish(now, lookup, Answer::unknown(message, status));
+        let trouble = lookup.trouble.take().unwrap_or_default();
+        self.finish(now, lookup, Answer::unknown(trouble.message, trouble.status));
     }
 
     fn finish(&mut self, now: At, lookup: Lookup, answer: Answer) {
@@ -379,7 +403,7 @@ impl<'a> Desk<'a> {
         });
         let hopeless =
             traffic.origins.iter().filter(|(number, _)| !self.abandoned.contains(number));
-        let hopeless = hopeless.filter_map(|(_, origin)| origin.hopeless_at());
+        let hopeless = hopeless.filter_map(|(_, origin)| origin.hopeless_at(now));
         let others = [self.plan.options.deadline, self.waiting.next_later(), self.granted_at];
         goes.chain(hopeless).chain(others.into_iter().flatten()).min()
     }
@@ -419,12 +443,6 @@ impl<'a> Desk<'a> {
             totals: self.traffic.borrow().totals,
         }
     }
-}
-
-/// What is known of an id when no reply came: nothing.
-fn without_reply(setback: &Setback, lang: Lang) -> Verdict {
-    let (outcome, row, notable) = (Outcome::Unknown, None, false);
-    Verdict { outcome, message: setback.text(lang), row, notable, retry: setback.retry() }
 }
 
 fn answer(verdict: Verdict, status: Option<u16>, reply_time: Option<Duration>) -> Answer {

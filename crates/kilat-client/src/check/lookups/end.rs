@@ -47,6 +47,8 @@ pub(crate) struct Totals {
     pub(crate) hedges: u64,
     /// Answers that asked for less.
     pub(crate) pushbacks: u64,
+    /// Of these: there was no connection for them.
+    pub(crate) unreachable: u64,
     /// Most requests under way at once.
     pub(crate) in_flight_most: u32,
     /// Of all replies.
@@ -60,6 +62,11 @@ impl Totals {
     pub(super) fn replied(&mut self, took: Duration) {
         self.reply_time_longest = self.reply_time_longest.max(took);
         self.reply_time_sum += took;
+    }
+
+    /// Something was sent, and nobody was there.
+    pub(crate) fn nobody_answers(&self) -> bool {
+        self.requests > 0 && self.unreachable == self.requests
     }
 
     /// The least that the run could have taken: as long as its slowest reply, and as long
@@ -84,8 +91,10 @@ impl RunEnd {
             Why::Stopped => lang.say("lookups.stopped", &[]),
             Why::Deadline => lang.say("lookups.deadline", &[]),
             Why::Failing { host, since } => {
+                // Noticed a moment later: not a second more than the user said.
+                let since = lang.number(since.as_secs_f64().round() as u64);
                 let values: [(&str, &dyn std::fmt::Display); 2] =
-                    [("host", host), ("seconds", &seconds(since))];
+                    [("host", host), ("seconds", &since)];
                 lang.say("lookups.failing", &values)
             }
             Why::Closed { host, wait } => lang.say(
@@ -105,6 +114,19 @@ impl RunEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_names_the_time_that_the_user_named() {
+        let host = || "api.example".to_owned();
+        for (why, says) in [
+            (Why::Failing { host: host(), since: Duration::from_millis(5_003) }, " 5 s"),
+            (Why::Closed { host: host(), wait: Duration::from_millis(300_997) }, " 301 s"),
+        ] {
+            let (recorded, left, totals) = (0, 0, Totals::default());
+            let reason = RunEnd { why, recorded, left, totals }.reason(Lang::English);
+            assert!(reason.as_ref().is_some_and(|text| text.contains(says)), "{reason:?}");
+        }
+    }
 
     #[test]
     fn the_floor_is_the_slowest_reply_or_the_shared_time_of_all() {

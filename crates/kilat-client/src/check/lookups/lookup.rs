@@ -33,6 +33,7 @@ pub(super) struct Lookup {
 }
 
 /// Why an id was not answered, this time.
+#[derive(Default)]
 pub(super) struct Trouble {
     pub(super) message: String,
     pub(super) status: Option<u16>,
@@ -111,11 +112,5 @@ impl Answer {
     pub(super) const fn unknown(message: String, status: Option<u16>) -> Self {
         let (outcome, reply_time, row, notable) = (Outcome::Unknown, None, None, false);
         Answer { outcome, message, status, reply_time, row, notable }
-    }
-}
-
-impl From<Trouble> for Answer {
-    fn from(Trouble { message, status }: Trouble) -> Self {
-        Answer::unknown(message, status)
     }
 }

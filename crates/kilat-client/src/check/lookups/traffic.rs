@@ -32,6 +32,8 @@ pub(super) struct Answered {
     pub(super) is_served: bool,
     /// When the server wants to be asked again, if it said so.
     pub(super) again_at: Option<At>,
+    /// It said so because this was one too many: not a failure, but an invitation.
+    pub(super) is_invited: bool,
     /// From sending the request that decided.
     pub(super) took: Duration,
     /// It was a retry that cost something.
@@ -147,23 +149,23 @@ impl Traffic {
         sent_at: At,
     ) -> Answered {
         let (signal, advice) = read(&result);
-        let again_at = match signal {
-            Signal::Refused(Some(again)) => Some(now.saturating_add(again)),
-            _ => None,
-        };
+        let again_at = advice.again.map(|again| now.saturating_add(again));
+        let is_invited = matches!(signal, Signal::Refused(Some(_)));
         let is_served = signal == Signal::Served;
         let took = now.saturating_sub(sent_at);
         let is_paid = pass.is_paid();
         self.in_flight -= 1;
         self.origins[origin].settle(now, pass, signal, advice);
         self.totals.pushbacks += u64::from(signal.is_pushback());
+        let is_unreachable = matches!(result, Err(Setback::Unreachable(_)));
+        self.totals.unreachable += u64::from(is_unreachable);
         if is_served {
             self.totals.replied(took);
             if let Some(hedge) = &mut self.hedge {
                 hedge.replied(took);
             }
         }
-        Answered { result, is_served, again_at, took, is_paid }
+        Answered { result, is_served, again_at, is_invited, took, is_paid }
     }
 
     /// A call was given up before it came back.
@@ -193,8 +195,11 @@ fn read(result: &Result<Reply, Setback>) -> (Signal, Advice) {
 
 const fn of_setback(setback: &Setback) -> Signal {
     match setback {
-        Setback::TimedOut(_) | Setback::Unreachable(_) => Signal::Overloaded,
+        Setback::TimedOut(_)
+        | Setback::Unreachable(_)
+        | Setback::BrokenOff { is_overload: true, .. } => Signal::Overloaded,
         Setback::Closed
+        | Setback::BrokenOff { is_overload: false, .. }
         | Setback::Garbled(_)
         | Setback::Astray
         | Setback::UnknownAuthority
@@ -211,7 +216,7 @@ const fn of_setback(setback: &Setback) -> Signal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::pace::Rate;
+    use crate::check::pace::{HedgeAfter, Rate};
 
     #[test]
     fn requests_beyond_one_a_call_take_places_in_the_rate() {
@@ -226,5 +231,22 @@ mod tests {
         let mut granted = (1..=10_u64).map(|tenth| Duration::from_millis(tenth * 100));
         let first = granted.find(|at| traffic.grant(*at).is_ok());
         assert_eq!(first, Some(Duration::from_millis(400)));
+    }
+
+    #[test]
+    fn a_hedge_takes_no_place_beyond_those_of_all_servers() {
+        let hedge = Some(HedgeAfter::Fixed(Duration::from_millis(1)));
+        let options = PaceOptions { concurrency: Some(2), hedge, ..PaceOptions::default() };
+        let mut traffic = Traffic::new(&options, 0);
+        let one = traffic.origins.of(&"http://a.test/".parse().unwrap());
+        let other = traffic.origins.of(&"http://b.test/".parse().unwrap());
+        let mut start = || traffic.start(At::ZERO, one, Kind::First).unwrap();
+        let (first, second) = (start(), start());
+        assert!(traffic.start_beside(At::ZERO, other).is_none());
+        traffic.forget(At::ZERO, one, second);
+        let beside = traffic.start_beside(At::ZERO, other).unwrap();
+        assert_eq!(traffic.in_flight(), 2);
+        traffic.forget(At::ZERO, other, beside);
+        traffic.forget(At::ZERO, one, first);
     }
 }

@@ -100,7 +100,8 @@ impl Waiting {
         }
     }
 
-    /// The next server, in turn, that has someone waiting and that `admits` says yes to.
+    /// The next server, in turn, that has someone waiting and that `admits` says yes to. It keeps
+    /// its turn until [`Waiting::take`]: what comes between may yet say no.
     pub(super) fn next(
         &mut self,
         now: At,
@@ -108,11 +109,11 @@ impl Waiting {
     ) -> Option<OriginNumber> {
         for _ in 0..self.turns.len() {
             let origin = *self.turns.front()?;
-            self.turns.rotate_left(1);
             if self.lines[origin.index()].goes_at(self.batch, self.is_last) <= now && admits(origin)
             {
                 return Some(origin);
             }
+            self.turns.rotate_left(1);
         }
         None
     }
@@ -126,11 +127,14 @@ impl Waiting {
         let alike = from.iter().take(self.batch).take_while(|lookup| lookup.kind == kind);
         let count = alike.count();
         let taken: Vec<Lookup> = from.drain(..count).collect();
-        line.fresh_since = now;
+        if !is_again {
+            line.fresh_since = now;
+        }
         let is_done = line.is_empty();
         *if is_again { &mut self.again } else { &mut self.fresh } -= count;
-        if is_done {
-            self.turns.retain(|turn| *turn != origin);
+        self.turns.retain(|turn| *turn != origin);
+        if !is_done {
+            self.turns.push_back(origin);
         }
         taken
     }
@@ -221,5 +225,53 @@ impl PartialOrd for Later {
 impl Ord for Later {
     fn cmp(&self, other: &Self) -> Ordering {
         (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Id;
+
+    const fn ms(ms: u64) -> At {
+        Duration::from_millis(ms)
+    }
+
+    fn lookup(index: u64, kind: Kind) -> Lookup {
+        let id = Id::new(&index.to_string()).unwrap();
+        let mut lookup = Lookup::new(index, id, OriginNumber::default(), None);
+        lookup.kind = kind;
+        lookup
+    }
+
+    #[test]
+    fn new_ids_wait_no_longer_for_company_because_others_are_asked_again() {
+        let mut waiting = Waiting::new(10);
+        waiting.enter(ms(0), lookup(0, Kind::First));
+        for index in 1..4 {
+            waiting.enter_later(ms(3 * index), lookup(index, Kind::Own));
+            waiting.wake(ms(3 * index));
+            let origin = waiting.next(ms(3 * index), |_| true).unwrap();
+            assert_eq!(waiting.take(ms(3 * index), origin)[0].index, index);
+            assert_eq!(waiting.next(ms(3 * index), |_| true), None);
+        }
+        let origin = waiting.next(BATCH_LINGER, |_| true).unwrap();
+        assert_eq!(waiting.take(BATCH_LINGER, origin)[0].index, 0);
+    }
+
+    /// What one of them may cost, the others may not.
+    #[test]
+    fn ids_go_together_when_they_came_about_in_one_way() {
+        let mut waiting = Waiting::new(3);
+        let kinds = [Kind::Invited, Kind::Invited, Kind::Own, Kind::Excused, Kind::Excused];
+        for (index, kind) in (0..).zip(kinds) {
+            waiting.enter_later(At::ZERO, lookup(index, kind));
+        }
+        waiting.wake(At::ZERO);
+        let mut taken = Vec::new();
+        while waiting.again() > 0 {
+            taken.push(waiting.take(At::ZERO, OriginNumber::default()).len());
+        }
+        assert_eq!(taken, [2, 1, 2]);
     }
 }

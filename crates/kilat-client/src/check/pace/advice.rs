@@ -37,7 +37,9 @@ impl Advice {
         let now = date.unwrap_or_else(now);
         let quota = Quota::read(headers, now);
         let quiet = quota.is_used_up.then_some(quota.reset).flatten();
-        let again = text(headers, RETRY_AFTER.as_str()).and_then(|value| retry_after(value, now));
+        // Of several the longest, so that none is gone under.
+        let waits = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
+        let again = waits.filter_map(|value| retry_after(value, now)).max();
         let again = again.or(quota.reset.filter(|_| is_refusal));
         Advice { again, quiet: quiet.filter(|_| !is_refusal) }
     }
@@ -144,12 +146,11 @@ mod tests {
     const NOW_S: u64 = 1_795_219_200;
 
     fn read(headers: &[(&str, &str)], is_refusal: bool) -> (Option<f64>, Option<f64>) {
-        let map: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| {
-                (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
-            })
-            .collect();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = name.parse::<HeaderName>().unwrap();
+            map.append(name, HeaderValue::from_str(value).unwrap());
+        }
         let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_S);
         let advice = Advice::read(&map, is_refusal, now);
         (advice.again.map(|d| d.as_secs_f64()), advice.quiet.map(|d| d.as_secs_f64()))
@@ -165,6 +166,8 @@ mod tests {
             (&[("retry-after", "soon")], None),
             (&[("retry-after", "inf")], None),
             (&[("retry-after", "")], None),
+            // Of several the longest: none of them is gone under.
+            (&[("retry-after", "1"), ("retry-after", "9"), ("retry-after", "x")], Some(9.0)),
             (&[("retry-after", "99999999999999999999999999")], Some(1e15)),
             (&[("retry-after", "Sat, 21 Nov 2026 00:00:07 GMT")], Some(7.0)),
             (&[("retry-after", "Fri, 20 Nov 2026 00:00:07 GMT")], Some(0.0)),

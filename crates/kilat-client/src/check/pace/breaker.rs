@@ -16,8 +16,8 @@ enum State {
     Closed { failures: u32, since: At },
     /// No call passes before `probe_at`; one then.
     Open { since: At, probe_at: At, delay: Duration },
-    /// One call is under way, and decides.
-    HalfOpen { since: At, delay: Duration },
+    /// One call is under way since `probed_at`, and decides.
+    HalfOpen { since: At, probed_at: At, delay: Duration },
 }
 
 /// Stops all calls to a server that fails, and finds out when it is back.
@@ -60,9 +60,9 @@ impl Breaker {
     }
 
     /// A probe goes.
-    pub(crate) fn probe(&mut self) {
+    pub(crate) fn probe(&mut self, now: At) {
         if let State::Open { since, delay, .. } = self.state {
-            self.state = State::HalfOpen { since, delay };
+            self.state = State::HalfOpen { since, probed_at: now, delay };
         }
     }
 
@@ -85,7 +85,7 @@ impl Breaker {
                 self.row_at = row_at;
                 State::Open { since: now, probe_at: now + PROBE_MIN, delay: PROBE_MIN }
             }
-            State::HalfOpen { since, delay } if is_probe => {
+            State::HalfOpen { since, delay, .. } if is_probe => {
                 let delay = (delay * 2).min(PROBE_MAX);
                 State::Open { since, probe_at: now + delay, delay }
             }
@@ -95,7 +95,7 @@ impl Breaker {
 
     /// A call ended without saying anything of the server.
     pub(crate) fn dropped(&mut self, now: At, is_probe: bool) {
-        if let (State::HalfOpen { since, delay }, true) = (&self.state, is_probe) {
+        if let (State::HalfOpen { since, delay, .. }, true) = (&self.state, is_probe) {
             self.state = State::Open { since: *since, probe_at: now, delay: *delay };
         }
     }
@@ -113,6 +113,19 @@ impl Breaker {
             State::Closed { .. } => None,
             State::Open { since, .. } | State::HalfOpen { since, .. } => Some(since),
         }
+    }
+
+    /// When the server has failed for `patience`, if that is known by then. Time in which nobody
+    /// asked it, because nobody had to or this process was stopped, says nothing of it: when a
+    /// probe is due or went only after that moment, the probe decides.
+    pub(crate) fn fails_for(&self, patience: Duration, now: At) -> Option<At> {
+        let at = self.since()?.saturating_add(patience);
+        let is_known = match self.state {
+            State::Closed { .. } => false,
+            State::Open { probe_at, .. } => now < probe_at,
+            State::HalfOpen { probed_at, .. } => probed_at < at,
+        };
+        is_known.then_some(at)
     }
 }
 
@@ -154,7 +167,7 @@ mod tests {
             let probe_at = now + ms(delay);
             assert_eq!(breaker.passage(probe_at - ms(1)), Passage::From(probe_at));
             assert_eq!(breaker.passage(probe_at), Passage::Probe);
-            breaker.probe();
+            breaker.probe(probe_at);
             now = probe_at + ms(3);
             assert_eq!(breaker.passage(now), Passage::AfterProbe);
             breaker.failed(now, false);
@@ -169,7 +182,7 @@ mod tests {
         for probes in [false, true] {
             let mut breaker = open(ms(0));
             if probes {
-                breaker.probe();
+                breaker.probe(ms(1));
             }
             breaker.succeeded(ms(1));
             assert_eq!((breaker.passage(ms(1)), breaker.since()), (Passage::Free, None));
@@ -200,7 +213,7 @@ mod tests {
     #[test]
     fn a_probe_that_says_nothing_is_sent_again_at_once() {
         let mut breaker = open(ms(0));
-        breaker.probe();
+        breaker.probe(ms(600));
         breaker.dropped(ms(600), false);
         assert_eq!(breaker.passage(ms(600)), Passage::AfterProbe);
         breaker.dropped(ms(600), true);

@@ -22,12 +22,13 @@ impl Hold {
         self.refused_until.max(self.quiet_until).filter(|until| *until > now)
     }
 
-    /// A call was refused, with a time to come again. When a whole round of `limit` calls
-    /// was refused, none of that size helps before the first of their times.
-    pub(crate) fn refused(&mut self, again_at: At, limit: u32) {
-        self.row += 1;
-        let earliest = self.earliest.map_or(again_at, |earliest| earliest.min(again_at));
-        if self.row >= limit {
+    /// A call was refused, with a time to come again. When a whole `round` of calls was
+    /// refused, none of that size helps before the first of their times that is to come.
+    pub(crate) fn refused(&mut self, now: At, again_at: At, round: u32) {
+        self.row = self.row.saturating_add(1);
+        let earliest = self.earliest.filter(|earliest| *earliest > now);
+        let earliest = earliest.map_or(again_at, |earliest| earliest.min(again_at));
+        if self.row >= round {
             *self = Hold {
                 refused_until: Some(earliest),
                 quiet_until: self.quiet_until,
@@ -61,27 +62,35 @@ mod tests {
     #[test]
     fn a_whole_round_of_refusals_waits_for_the_earliest_time() {
         let mut hold = Hold::default();
-        hold.refused(s(9), 3);
-        hold.refused(s(4), 3);
+        hold.refused(s(0), s(9), 3);
+        hold.refused(s(0), s(4), 3);
         assert_eq!(hold.until(s(1)), None);
-        hold.refused(s(7), 3);
+        hold.refused(s(0), s(7), 3);
         assert_eq!((hold.until(s(1)), hold.until(s(4))), (Some(s(4)), None));
+    }
+
+    #[test]
+    fn a_time_that_has_passed_says_nothing_of_what_comes() {
+        let mut hold = Hold::default();
+        hold.refused(s(0), s(4), 2);
+        hold.refused(s(5), s(9), 2);
+        assert_eq!(hold.until(s(5)), Some(s(9)));
     }
 
     #[test]
     fn each_round_counts_anew() {
         let mut hold = Hold::default();
-        hold.refused(s(2), 1);
-        hold.refused(s(5), 2);
+        hold.refused(s(0), s(2), 1);
+        hold.refused(s(0), s(5), 2);
         assert_eq!((hold.until(s(1)), hold.until(s(3))), (Some(s(2)), None));
-        hold.refused(s(6), 2);
+        hold.refused(s(0), s(6), 2);
         assert_eq!(hold.until(s(3)), Some(s(5)));
     }
 
     #[test]
     fn one_call_served_ends_the_wait_but_not_a_quota() {
         let mut hold = Hold::default();
-        hold.refused(s(9), 1);
+        hold.refused(s(0), s(9), 1);
         hold.served();
         assert_eq!(hold.until(s(1)), None);
         hold.quiet(s(5));
@@ -93,9 +102,9 @@ mod tests {
     #[test]
     fn a_success_breaks_the_row() {
         let mut hold = Hold::default();
-        hold.refused(s(9), 2);
+        hold.refused(s(0), s(9), 2);
         hold.served();
-        hold.refused(s(9), 2);
+        hold.refused(s(0), s(9), 2);
         assert_eq!(hold.until(s(1)), None);
     }
 }

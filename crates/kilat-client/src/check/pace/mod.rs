@@ -12,7 +12,7 @@
 //! | `breaker` | whether a server is worth asking at all |
 //! | `hold` | until when a server wants to be left alone |
 //! | `budget` | whether one more retry may be afforded |
-//! | `backoff` | how long an id waits before its next try |
+//! | `backoff` | how long the ids of a call wait before their next try |
 //! | `hedge` | when a slow call gets a second one beside it |
 //! | `origin` | all of it for one server |
 //! | `origins` | which server a call goes to |
@@ -30,7 +30,7 @@ mod rate;
 mod signal;
 
 pub(crate) use advice::{Advice, RETRY_AFTER_MAX};
-pub(crate) use backoff::Backoff;
+pub(crate) use backoff::{Backoff, Jitter};
 pub use hedge::HedgeAfter;
 pub(crate) use hedge::{Hedge, places as hedge_places};
 pub(crate) use origin::{Admission, Hopeless, Kind, Pass};

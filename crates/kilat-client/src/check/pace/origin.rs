@@ -136,7 +136,7 @@ impl Origin {
             return None;
         }
         if is_probe {
-            self.breaker.probe();
+            self.breaker.probe(now);
         }
         let is_paid = matches!(kind, Kind::Excused | Kind::Own) && !is_probe;
         let is_evidence = is_probe || kind != Kind::Own;
@@ -171,7 +171,9 @@ impl Origin {
         }
         match signal {
             Signal::Refused(Some(again)) => {
-                self.hold.refused(now.saturating_add(again), self.limiter.limit());
+                // A probe goes alone: it is a whole round.
+                let round = if pass.is_probe { 1 } else { self.limiter.limit() };
+                self.hold.refused(now, now.saturating_add(again), round);
             }
             Signal::Served => self.hold.served(),
             _ => {}
@@ -197,13 +199,13 @@ impl Origin {
         if let Some(wait) = wait.filter(|wait| *wait > RETRY_AFTER_MAX) {
             return Some(Hopeless::Closed(wait));
         }
-        let failing = self.breaker.since().map(|since| now.saturating_sub(since));
-        failing.filter(|time| *time >= self.give_up).map(Hopeless::Failing)
+        self.hopeless_at(now).filter(|at| *at <= now)?;
+        self.breaker.since().map(|since| Hopeless::Failing(now.saturating_sub(since)))
     }
 
     /// When it becomes hopeless unless something happens.
-    pub(crate) fn hopeless_at(&self) -> Option<At> {
-        self.breaker.since().map(|since| since.saturating_add(self.give_up))
+    pub(crate) fn hopeless_at(&self, now: At) -> Option<At> {
+        self.breaker.fails_for(self.give_up, now)
     }
 }
 
@@ -314,6 +316,16 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_is_refused_with_a_time_holds_all_calls() {
+        let mut origin = origin(64);
+        let again = Signal::Refused(Some(ms(10_000)));
+        call(&mut origin, ms(0), again);
+        (0..FAILURES_IN_A_ROW).for_each(|_| call(&mut origin, ms(60_000), Signal::Failed));
+        call(&mut origin, ms(60_500), again);
+        assert_eq!(origin.admission(ms(60_500)), Admission::Later(ms(70_500)));
+    }
+
+    #[test]
     fn a_used_up_quota_holds_all_calls_unless_nobody_can_wait_so_long() {
         for (quiet, admission) in
             [(ms(5_000), Admission::Later(ms(5_000))), (RETRY_AFTER_MAX + ms(1), Admission::Go)]
@@ -330,9 +342,11 @@ mod tests {
     fn it_is_hopeless_when_it_fails_too_long_or_is_closed_for_too_long() {
         let mut failing = origin(64);
         (0..FAILURES_IN_A_ROW).for_each(|_| call(&mut failing, ms(7), Signal::Failed));
-        assert_eq!(failing.hopeless_at(), Some(ms(30_007)));
-        assert_eq!(failing.hopeless(ms(30_006)), None);
-        assert_eq!(failing.hopeless(ms(30_007)), Some(Hopeless::Failing(ms(30_000))));
+        assert_eq!(failing.hopeless_at(ms(7)), Some(ms(30_007)));
+        // Nobody asked it meanwhile: a probe decides.
+        assert_eq!((failing.hopeless(ms(90_000)), failing.hopeless_at(ms(90_000))), (None, None));
+        call(&mut failing, ms(90_000), Signal::Failed);
+        assert_eq!(failing.hopeless(ms(90_000)), Some(Hopeless::Failing(ms(89_993))));
 
         let mut closed = origin(1);
         call(&mut closed, ms(0), Signal::Refused(Some(ms(300_000))));

@@ -63,6 +63,27 @@ fn what_a_used_connection_brings_then_is_refused() {
     });
 }
 
+/// What is no HTTP where a reply should begin may be the rest of the one before.
+#[test]
+fn after_the_rest_of_a_reply_each_connection_carries_one_request() {
+    let server = Server::start(|stream, before| match before {
+        1 => stream.write_all(b"of a page</html>\r\n\r\n"),
+        _ => stream.write_all(&reply("200 OK", "", "a")),
+    });
+    run(async {
+        let exchange = exchange(&options());
+        for number in 0..4 {
+            let told = exchange.send(&get(&server.uri("/"))).await.map(told);
+            match number {
+                1 => assert!(matches!(told, Err(Setback::Garbled(_))), "{told:?}"),
+                _ => assert_eq!(told, Ok((200, "a".to_owned()))),
+            }
+        }
+    });
+    let connections: Vec<usize> = server.seen().iter().map(|seen| seen.connection).collect();
+    assert_eq!(connections, [0, 0, 1, 2]);
+}
+
 /// A server may say that it waited too long for a request: that answers none, and harms none.
 #[test]
 fn a_farewell_to_a_connection_that_waits_is_no_stray() {

@@ -1,6 +1,7 @@
 //! The exchange against servers that behave, and many that don't.
 
 mod astray;
+mod broken_off;
 mod hostile;
 mod modern;
 mod noise;

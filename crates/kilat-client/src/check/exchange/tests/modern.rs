@@ -4,7 +4,7 @@ use super::*;
 use crate::ClientError;
 use crate::check::exchange::Http2;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -13,8 +13,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -135,7 +137,7 @@ where
 async fn answer(
     request: hyper::Request<Incoming>,
     gate: Arc<Semaphore>,
-) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+) -> Result<hyper::Response<Said>, Infallible> {
     let _permit = gate.acquire().await;
     let agent = request.headers().get("user-agent").and_then(|agent| agent.to_str().ok());
     let is_named = request.uri().authority().is_some_and(|name| name.as_str().contains('@'));
@@ -143,7 +145,30 @@ async fn answer(
     let said = format!("{:?} {} {}", request.version(), request.uri().path(), agent.unwrap_or(""));
     let length = request.uri().query().and_then(|query| query.parse().ok());
     let body = length.map_or(Bytes::from(said), |length: usize| Bytes::from(vec![b'x'; length]));
-    Ok(hyper::Response::new(Full::new(body)))
+    let tells_length = request.uri().path() != "/untold";
+    Ok(hyper::Response::new(Said { body: Full::new(body), tells_length }))
+}
+
+/// A body that may not tell how long it is.
+struct Said {
+    body: Full<Bytes>,
+    tells_length: bool,
+}
+
+impl Body for Said {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.tells_length { self.body.size_hint() } else { SizeHint::default() }
+    }
 }
 
 const AGENT: &str = concat!("kilat/", env!("CARGO_PKG_VERSION"));
@@ -211,6 +236,10 @@ fn a_file_of_authorities_must_hold_some() {
         assert!(matches!(error, ClientError::Usage(_)), "{content:?}");
         assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
     }
+    // What never ends is not read to its end.
+    let endless = ExchangeOptions { ca: Some("/dev/zero".into()), ..options() };
+    let error = Exchange::new(&endless, Lang::Indonesian).err().unwrap();
+    assert!(error.to_string().contains("16777216"), "{error}");
 }
 
 #[test]
@@ -221,10 +250,12 @@ fn http2_without_tls_is_spoken_by_those_who_know() {
     assert_eq!(told, Ok((200, format!("HTTP/2.0 /a {AGENT}"))));
     let named = ask(&knowing, &server.uri("http", "user:secret@127.0.0.1", "/a"));
     assert_eq!(named, Ok((200, format!("HTTP/2.0 /a {AGENT}"))));
-    let wide = ask(&knowing, &server.uri("http", "127.0.0.1", "/?262144")).unwrap();
-    assert_eq!(wide.1.len(), 262_144);
-    let wider = ask(&knowing, &server.uri("http", "127.0.0.1", "/?262145"));
-    assert_eq!(wider, Err(Setback::TooLarge(262_144)));
+    for path in ["/", "/untold"] {
+        let wide = ask(&knowing, &server.uri("http", "127.0.0.1", &format!("{path}?262144")));
+        assert_eq!(wide.unwrap().1.len(), 262_144, "{path}");
+        let wider = ask(&knowing, &server.uri("http", "127.0.0.1", &format!("{path}?262145")));
+        assert_eq!(wider, Err(Setback::TooLarge(262_144)), "{path}");
+    }
     let old = Modern::start(None, false, 100);
     let told = ask(&knowing, &old.uri("http", "127.0.0.1", "/a"));
     assert!(matches!(told, Err(Setback::Garbled(_) | Setback::Closed)), "{told:?}");

@@ -71,6 +71,41 @@ async fn a_request_that_fails_is_repeated_for_its_ids() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ids_that_failed_in_one_request_are_repeated_in_one() {
+    for trouble in [|| status(500), || come_again(1), unreachable as fn() -> Carried] {
+        let rig = rig(100, 10);
+        let seen = RefCell::new(HashSet::new());
+        let run = rig
+            .run(async |request: &Request| {
+                let ids = ids(request);
+                let is_first = seen.borrow_mut().insert(ids[0].clone());
+                tokio::time::sleep(ms(20)).await;
+                if is_first && ids[0].len() == 3 { trouble() } else { items(&ids, |_| Some(1)) }
+            })
+            .await;
+        assert_eq!(run.counts(), (100, 0, 0));
+        assert_eq!((run.end.totals.requests, run.end.totals.retries), (19, 9));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_dies_and_returns_costs_no_id_of_a_request() {
+    let rig = rig(5_000, 10).concurrency(64);
+    let began = Instant::now();
+    let run = rig
+        .run(async |request: &Request| {
+            tokio::time::sleep(ms(200)).await;
+            if (ms(500)..s(5)).contains(&began.elapsed()) {
+                unreachable()
+            } else {
+                items(&ids(request), |_| Some(1))
+            }
+        })
+        .await;
+    assert_eq!(run.counts(), (5_000, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_id_that_spoils_a_request_ends_alone() {
     let mut rig = rig(5, 10);
     rig.ids.extend(["a,b".to_owned(), "x".repeat(3_000)]);

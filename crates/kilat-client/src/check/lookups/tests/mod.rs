@@ -190,11 +190,11 @@ fn asked(request: &Request) -> String {
 }
 
 fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Carried {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
-        .collect();
-    Ok(Reply { status, headers, body: Bytes::copy_from_slice(body.as_bytes()) })
+    let mut fields = HeaderMap::new();
+    for (name, value) in headers {
+        fields.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    }
+    Ok(Reply { status, headers: fields, body: Bytes::copy_from_slice(body.as_bytes()) })
 }
 
 fn found() -> Carried {

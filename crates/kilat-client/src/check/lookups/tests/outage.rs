@@ -1,7 +1,7 @@
 //! Servers that are dead, or die and come back.
 
 use super::*;
-use crate::check::lookups::Why;
+use crate::check::lookups::{Why, run};
 use crate::check::pace::HedgeAfter;
 
 #[tokio::test(start_paused = true)]
@@ -100,6 +100,24 @@ async fn a_server_that_dies_in_the_middle_and_returns_costs_no_id() {
         assert!(lost > 0 && during < 60, "{concurrency:?}: {during} asked meanwhile, {lost} lost");
         assert!(run.took < s(11 + 8 + 60), "{:?}", run.took);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_nobody_had_to_ask_meanwhile_is_asked_before_it_is_given_up() {
+    let mut rig = Rig::new(0);
+    rig.options.retries = 0;
+    let (given, began) = (Cell::new(0), Instant::now());
+    let next = async || {
+        if given.get() == 20 {
+            tokio::time::sleep_until(began + s(100)).await;
+        }
+        let index = given.get();
+        given.set(index + 1);
+        (index < 40).then(|| rig.id(index, &format!("n{index}")))
+    };
+    let api = async |_: &Request| if began.elapsed() < s(50) { unreachable() } else { found() };
+    let end = run(&rig.plan(), next, api, async |_| Ok(())).await;
+    assert_eq!((end.why, end.recorded), (Why::Finished, 40));
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,6 +114,21 @@ async fn a_page_in_place_of_an_answer_is_asked_again_and_stays_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_id_without_a_reply_says_which_id_it_was_and_why() {
+    let mut rig = Rig::new(1);
+    rig.options.retries = 0;
+    for (setback, message) in [
+        (Setback::TimedOut(s(10)), "Timeout: SKU n0 took longer than 10 s."),
+        (Setback::TimedOut(ms(500)), "Timeout: SKU n0 took longer than 0.5 s."),
+        (Setback::Closed, "Request error: the connection ended before the reply was whole"),
+    ] {
+        let (run, _) = by_number(&rig, |_, _| Err(setback.clone())).await;
+        let finding = run.finding("n0");
+        assert_eq!((finding.outcome, finding.message.as_str()), (Outcome::Unknown, message));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn ids_that_nobody_can_ask_for_are_recorded_unasked() {
     let mut rig = Rig::new(3);
     rig.ids.push("x".repeat(3_000));
@@ -131,6 +146,41 @@ async fn a_server_that_wants_more_time_than_anybody_has_leaves_an_id_unknown() {
     assert_eq!((run.counts(), requests), ((39, 0, 1), 40));
     let message = &run.finding("n7").message;
     assert!(message.contains("301") && message.contains("300"), "{message}");
+}
+
+/// Whatever the status: who names a time is not asked before it.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_again_before_the_time_that_a_reply_names() {
+    for (status, is_same_twice) in [
+        (408, false),
+        (425, false),
+        (429, false),
+        (429, true),
+        (500, false),
+        (502, true),
+        (503, false),
+        (504, false),
+    ] {
+        let fields = [("retry-after", "0"), ("retry-after", "7")];
+        let fields = if is_same_twice { &fields[..] } else { &fields[1..] };
+        let rig = Rig::new(1);
+        let at = RefCell::new(Vec::new());
+        let began = Instant::now();
+        let run = rig
+            .run(async |_: &Request| {
+                at.borrow_mut().push(began.elapsed());
+                if at.borrow().len() == 1 { reply(status, fields, "{}") } else { found() }
+            })
+            .await;
+        let at = at.into_inner();
+        assert_eq!((run.counts(), at.len()), ((1, 0, 0), 2), "{status}");
+        assert!(at[1] - at[0] >= s(7), "{status}: {:?}", at[1] - at[0]);
+
+        let run = rig.run(async |_: &Request| reply(status, &[("retry-after", "301")], "{}")).await;
+        let finding = run.findings.first();
+        let told = finding.map(|finding| (finding.attempts, finding.message.contains("301")));
+        assert_eq!(told, Some((1, true)), "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,4 +283,23 @@ async fn who_is_invited_at_once_waits_longer_each_time() {
     assert_eq!(at.len(), 1 + invitations);
     let (early, late) = (at[4] - at[0], at[invitations] - at[invitations - 4]);
     assert!(late > 4 * early, "{early:?} {late:?}");
+}
+
+/// Who was told the same time does not come back in one moment.
+#[tokio::test(start_paused = true)]
+async fn ids_that_were_told_to_wait_come_back_one_by_one() {
+    let rig = Rig::new(50).concurrency(50);
+    let (began, came) = (Instant::now(), RefCell::new(Vec::new()));
+    let run = rig
+        .run(async |_: &Request| {
+            let at = began.elapsed();
+            came.borrow_mut().push(at);
+            tokio::time::sleep(ms(1)).await;
+            if at < s(1) { come_again(2) } else { found() }
+        })
+        .await;
+    assert_eq!(run.counts(), (50, 0, 0));
+    let again: HashSet<Duration> = came.borrow()[50..].iter().copied().collect();
+    assert!(again.len() > 20, "{again:?}");
+    assert!(again.iter().all(|at| *at >= s(2) + ms(1)), "{again:?}");
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::check::lookups::Why;
+use crate::check::pace::Rate;
 
 /// The profile `rdap` with a server for each of these.
 fn rdap(endings: &[&str]) -> Profile {
@@ -103,6 +104,27 @@ async fn one_server_that_pushes_back_slows_nobody_else() {
     assert_eq!(done.get().0, 1_000);
     assert!(done.get().1 < s(60), "{:?}", done.get().1);
     assert!(run.took > s(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_take_turns_under_a_rate() {
+    for endings in [&["aa", "bb"][..], &["aa", "bb", "cc"]] {
+        let mut rig = rig(300, endings);
+        rig.options.rate = Rate::new(10, s(1));
+        let asked = RefCell::new(Vec::new());
+        let run = rig
+            .run(async |request: &Request| {
+                asked.borrow_mut().push(host(request).to_owned());
+                tokio::time::sleep(ms(50)).await;
+                free()
+            })
+            .await;
+        assert_eq!(run.counts(), (0, 300, 0));
+        for ending in endings {
+            let early = asked.borrow()[..60].iter().filter(|host| host.starts_with(ending)).count();
+            assert!(early.abs_diff(60 / endings.len()) <= 2, "{ending}: {early} of the first 60");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
