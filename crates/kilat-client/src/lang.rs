@@ -1,5 +1,7 @@
 //! What people read, in their language. Machine output never passes through here.
 
+mod system;
+
 use std::fmt::Display;
 
 /// A language that people can read results in.
@@ -37,7 +39,8 @@ impl Lang {
     }
 
     /// `text` with each `%{name}` replaced by that value, and each `%{name:one|other}` by the first
-    /// word where that value is 1, else by the second.
+    /// word where that value is 1, else by the second. `%{why}` is what the system said, which is
+    /// put into the language as far as it is known.
     #[must_use]
     pub fn fill(self, text: &str, values: &[(&str, &dyn Display)]) -> String {
         let mut filled = String::with_capacity(text.len() * 2);
@@ -46,6 +49,7 @@ impl Lang {
             filled.push_str(before);
             let (name, forms) = place.split_once(':').unwrap_or((place, ""));
             match values.iter().find(|(known, _)| *known == name) {
+                Some((_, value)) if name == "why" => filled.push_str(&self.why(value)),
                 Some((_, value)) => filled.push_str(&form_of(&value.to_string(), forms)),
                 // A text of ours that shows how a place is written.
                 None => filled.push_str(&rest[before.len()..rest.len() - after.len()]),
@@ -53,6 +57,13 @@ impl Lang {
             rest = after;
         }
         filled + rest
+    }
+
+    fn why(self, said: &dyn Display) -> String {
+        match self {
+            Lang::Indonesian => system::indonesian(&said.to_string()),
+            Lang::English => said.to_string(),
+        }
     }
 
     /// A whole number with the language's mark between thousands.
@@ -105,10 +116,15 @@ impl Lang {
     /// Two decimals, with the language's decimal mark.
     #[must_use]
     pub fn decimal(self, value: f64) -> String {
-        let text = format!("{value:.2}");
+        self.marked(format!("{value:.2}"))
+    }
+
+    /// A number that is written with a point, with the language's decimal mark.
+    #[must_use]
+    pub fn marked(self, number: String) -> String {
         match self {
-            Lang::Indonesian => text.replace('.', ","),
-            Lang::English => text,
+            Lang::Indonesian => number.replace('.', ","),
+            Lang::English => number,
         }
     }
 
@@ -118,6 +134,11 @@ impl Lang {
             Lang::English => "s",
         }
     }
+}
+
+/// An instant to the second, as people of both languages read it.
+pub(crate) fn utc(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// What stands before the first place in `text`, within it and behind it.

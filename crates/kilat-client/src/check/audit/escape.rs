@@ -2,10 +2,11 @@
 //! pretend to be another, nor reorder what a terminal shows.
 
 /// What must not stand in a line as it is, besides what its format reserves: control characters,
-/// other line ends that tools split at, and marks that change the direction of text.
-fn is_unsafe(c: char) -> bool {
+/// other line ends that tools split at, marks that change the direction of text (Unicode Standard
+/// Annex #9, section 2), and spaces without width.
+pub(in crate::check) fn is_unsafe(c: char) -> bool {
     matches!(c,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}'
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}'
         | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         | '\u{feff}')
 }
@@ -23,6 +24,7 @@ const UNSAFE: Suspects = {
     }
     suspect[0x7f] = true;
     suspect[0xc2] = true;
+    suspect[0xd8] = true;
     suspect[0xe2] = true;
     suspect[0xef] = true;
     suspect
@@ -130,6 +132,7 @@ mod tests {
             ("Stok 'é' “habis” 🙂 \\ \"", "Stok 'é' “habis” 🙂 \\ \""),
             ("a\nb\r\n\tc", "a\\nb\\r\\n\\tc"),
             ("\0\u{85}\u{2028}\u{202e}", "\\u{0}\\u{85}\\u{2028}\\u{202e}"),
+            ("\u{61c}ص", "\\u{61c}ص"),
         ] {
             assert_eq!(text(plain, given), wanted);
         }

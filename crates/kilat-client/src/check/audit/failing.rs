@@ -1,18 +1,20 @@
 //! A device that fails at a chosen call: what is lost, what is said, and that nothing is tried
-//! again.
+//! again. And one under which somebody else is faster.
 
 use super::file::Medium;
 use super::open::open_with;
+use super::tail::UNSYNCED_BYTES_MAX;
 use super::{Audit, AuditOptions, Ending, Entry, Format, RunFacts, verify};
 use crate::check::finding::{Finding, Id, Outcome};
 use crate::{ClientError, Lang};
 use jiff::Timestamp;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 /// Which call fails, counted from 1; the others do what a file does.
@@ -24,12 +26,19 @@ enum Fault {
     Write(u32),
     /// A flush fails, the next one would not.
     Sync(u32),
+    /// A signal comes before a write has taken anything, which then is made again.
+    Interrupted(u32),
 }
+
+/// No call fails.
+const NONE: Fault = Fault::Sync(u32::MAX);
 
 #[derive(Default)]
 struct Calls {
     writes: AtomicU32,
     syncs: AtomicU32,
+    /// Names of the threads that wrote, one for each write.
+    writers: Mutex<Vec<String>>,
     /// Bytes of the file that the device has taken.
     durable: AtomicU64,
 }
@@ -41,6 +50,22 @@ struct Failing {
 }
 
 impl Failing {
+    /// What is handed to the device are whole lines, behind whole lines, by whoever has the lock:
+    /// first by who opens the log, then by one thread.
+    fn check_lines(&self, bytes: &[u8]) {
+        let size = self.file.metadata().unwrap().len();
+        let mut before = [b'\n'];
+        self.file.read_exact_at(&mut before, size.saturating_sub(1)).unwrap_or_default();
+        let is_rest = before != *b"\n";
+        let is_torn = matches!(self.fault, Fault::Full { .. });
+        assert!(!is_rest || is_torn, "an append begins in the middle of a line");
+        assert!(bytes.ends_with(b"\n"), "an append ends in the middle of a line");
+        let other = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd())).unwrap();
+        assert!(other.try_lock().is_err(), "nobody holds the lock");
+        let writer = std::thread::current().name().unwrap_or_default().to_owned();
+        self.calls.writers.lock().unwrap().push(writer);
+    }
+
     /// Whatever a line calls durable has been flushed.
     fn check_claims(&self, bytes: &[u8]) {
         let durable = self.calls.durable.load(Ordering::Relaxed);
@@ -59,10 +84,12 @@ impl Failing {
 
 impl Medium for Failing {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_lines(bytes);
         self.check_claims(bytes);
         let call = self.calls.writes.fetch_add(1, Ordering::Relaxed) + 1;
         match self.fault {
             Fault::Write(at) if call == at => Err(io::Error::from_raw_os_error(5)),
+            Fault::Interrupted(at) if call == at => Err(io::ErrorKind::Interrupted.into()),
             Fault::Full { write, taken } if call == write => self.file.write(&bytes[..taken]),
             Fault::Full { write, .. } if call > write => Err(io::ErrorKind::StorageFull.into()),
             _ => self.file.write(bytes),
@@ -88,7 +115,7 @@ impl Medium for Failing {
     }
 }
 
-fn finding(index: u64) -> Finding {
+pub(super) fn finding(index: u64) -> Finding {
     Finding {
         index,
         id: Id::new(&format!("id-{index}")).unwrap(),
@@ -105,9 +132,9 @@ fn finding(index: u64) -> Finding {
 }
 
 /// The ids that somebody was told of; it ends when nobody is told any more.
-type Told = mpsc::Receiver<String>;
+pub(super) type Told = mpsc::Receiver<String>;
 
-fn options(path: &Path) -> (AuditOptions, Told) {
+pub(super) fn options(path: &Path) -> (AuditOptions, Told) {
     let (sink, told) = mpsc::channel();
     let on_durable = Box::new(move |findings: &[Finding]| {
         // Whoever listens no longer does not want to know.
@@ -169,7 +196,7 @@ fn check(fault: Fault, said: &str) {
         Fault::Sync(at) => {
             assert_eq!(calls.syncs.load(Ordering::Relaxed), at, "a flush is never tried again");
         }
-        Fault::Full { .. } | Fault::Write(_) => {
+        Fault::Full { .. } | Fault::Write(_) | Fault::Interrupted(_) => {
             assert!(text.is_empty() || text.ends_with('\n'), "the own fragment is cut");
         }
     }
@@ -187,6 +214,16 @@ fn a_failed_flush_ends_the_run_at_every_call() {
     for call in 1..8 {
         check(Fault::Sync(call), "the device did not take");
     }
+}
+
+#[test]
+fn one_thread_writes_and_only_whole_lines() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, _, calls) = run(&directory.path().join("log.jsonl"), Fault::Sync(40));
+    let mut writers = std::mem::take(&mut *calls.writers.lock().unwrap());
+    let opener = writers.remove(0);
+    assert!(writers.len() > 10, "{}", writers.len());
+    assert!(writers.iter().all(|name| name == "audit-writer"), "{opener}: {writers:?}");
 }
 
 #[test]
@@ -227,6 +264,173 @@ fn a_failed_write_ends_the_run() {
     }
 }
 
+/// Records so many with messages of so many bytes, and waits for nothing; the log must hold.
+fn record_all(fault: Fault, count: u64, message_bytes: usize) -> Arc<Calls> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    let calls = Arc::new(Calls::default());
+    let counted = Arc::clone(&calls);
+    let medium = move |file| -> Arc<dyn Medium> {
+        Arc::new(Failing { file, fault, calls: Arc::clone(&counted) })
+    };
+    let (audit, _) = open_with(options(&path).0, medium).unwrap();
+    for index in 0..count {
+        let message = "x".repeat(message_bytes);
+        let entry = Entry::Ended(Finding { message, ..finding(index) });
+        audit.record_blocking(entry).unwrap();
+    }
+    audit.finish(Ending::default()).unwrap();
+    let checked = verify(&path, None, Lang::English).unwrap();
+    assert!(checked.holds() && checked.counts.total() == count, "{}", checked.text(Lang::English));
+    calls
+}
+
+#[test]
+fn a_write_that_a_signal_interrupts_is_made_again() {
+    for call in 1..3 {
+        let calls = record_all(Fault::Interrupted(call), 1, 0);
+        // The first record, the id, the end, and one of them again.
+        assert!(calls.writes.load(Ordering::Relaxed) > call, "{call}");
+    }
+}
+
+#[test]
+fn a_large_append_goes_in_pieces_of_whole_lines() {
+    let calls = record_all(NONE, 3_000, 100);
+    assert!(calls.writes.load(Ordering::Relaxed) > 20);
+}
+
+/// A device that takes nothing for as long as a test holds its gate.
+struct Gated {
+    file: File,
+    gate: Arc<Mutex<()>>,
+}
+
+impl Medium for Gated {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let _open = self.gate.lock().unwrap();
+        self.file.sync()
+    }
+
+    fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+#[test]
+fn no_more_is_appended_than_a_power_cut_may_take() {
+    const ENTRIES: u64 = 2_000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    let gate = Arc::new(Mutex::new(()));
+    let gated = Arc::clone(&gate);
+    let medium = move |file| -> Arc<dyn Medium> { Arc::new(Gated { file, gate: gated.clone() }) };
+    let (audit, _) = open_with(options(&path).0, medium).unwrap();
+    let held = gate.lock().unwrap();
+    for index in 0..ENTRIES {
+        let message = "x".repeat(8_000);
+        audit.record_blocking(Entry::Ended(Finding { message, ..finding(index) })).unwrap();
+    }
+    let size = || path.metadata().unwrap().len();
+    while size() < UNSYNCED_BYTES_MAX {
+        std::thread::yield_now();
+    }
+    // Whoever went on would be far beyond by now, and what is one append too much is small.
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(size() <= UNSYNCED_BYTES_MAX + (1 << 20), "{} bytes", size());
+    }
+    drop(held);
+    audit.finish(Ending::default()).unwrap();
+    assert!(size() > 3 * UNSYNCED_BYTES_MAX);
+    assert!(verify(&path, None, Lang::English).unwrap().holds());
+}
+
+#[test]
+fn a_log_that_is_replaced_while_it_is_opened_is_opened_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    let moved = directory.path().join("log.1");
+    Audit::open(options(&path).0).unwrap().0.finish(Ending::default()).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    // Between opening and locking.
+    let medium = |file| -> Arc<dyn Medium> {
+        if !moved.exists() {
+            std::fs::rename(&path, &moved).unwrap();
+        }
+        Arc::new(file)
+    };
+    let (audit, resumed) = open_with(options(&path).0, medium).unwrap();
+    assert!(resumed.root.is_none(), "another file is another log");
+    audit.finish(Ending::default()).unwrap();
+    assert_eq!(std::fs::read(&moved).unwrap(), before);
+    let checked = verify(&path, None, Lang::English).unwrap();
+    assert!(checked.holds() && checked.runs == 1, "{}", checked.text(Lang::English));
+}
+
+/// Lets another writer append when the log was read and is not locked yet.
+struct Meanwhile {
+    file: File,
+    syncs: AtomicU32,
+    append: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Medium for Meanwhile {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.file.sync()
+    }
+
+    fn file(&self) -> &File {
+        let other = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd())).unwrap();
+        let is_read = self.syncs.load(Ordering::Relaxed) > 0;
+        if is_read
+            && other.try_lock().is_ok()
+            && let Some(append) = self.append.lock().unwrap().take()
+        {
+            drop(other);
+            append();
+        }
+        &self.file
+    }
+}
+
+#[test]
+fn what_is_appended_while_a_log_is_read_is_resumed_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    let (options_of_old, told) = options(&path);
+    let old = Arc::new(Audit::open(options_of_old).unwrap().0);
+    old.record_blocking(Entry::Ended(finding(0))).unwrap();
+    assert_eq!(told.recv().unwrap(), "id-0");
+    let told = Mutex::new(told);
+    let late = Arc::clone(&old);
+    let append: Box<dyn FnOnce() + Send> = Box::new(move || {
+        late.record_blocking(Entry::Ended(finding(1))).unwrap();
+        assert_eq!(told.lock().unwrap().recv().unwrap(), "id-1");
+    });
+    let append = Mutex::new(Some(append));
+    let medium = |file| -> Arc<dyn Medium> {
+        let append = Mutex::new(append.lock().unwrap().take());
+        Arc::new(Meanwhile { file, syncs: AtomicU32::new(0), append })
+    };
+    let (new, mut resumed) = open_with(options(&path).0, medium).unwrap();
+    assert!(append.lock().unwrap().is_none());
+    assert_eq!(resumed.done.total(), 2);
+    assert!(!resumed.seen.insert(b"id-1").unwrap(), "it would be asked again");
+    new.finish(Ending::default()).unwrap();
+    let checked = verify(&path, None, Lang::English).unwrap();
+    assert!(checked.holds(), "{}", checked.text(Lang::English));
+}
+
 #[test]
 fn who_panics_when_told_ends_the_run() {
     let directory = tempfile::tempdir().unwrap();
@@ -238,4 +442,44 @@ fn who_panics_when_told_ends_the_run() {
         index += 1;
     }
     assert!(matches!(audit.finish(Ending::default()), Err(ClientError::Storage(_))));
+}
+
+/// A device under which, as soon as the lock is free again, another begins.
+struct Overtaken {
+    file: File,
+    path: PathBuf,
+    was_locked: AtomicBool,
+    overtaken: Arc<AtomicBool>,
+}
+
+impl Medium for Overtaken {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn file(&self) -> &File {
+        let is_locked = File::open(&self.path).unwrap().try_lock().is_err();
+        let was_locked = self.was_locked.fetch_or(is_locked, Ordering::Relaxed);
+        if was_locked && !is_locked && !self.overtaken.swap(true, Ordering::Relaxed) {
+            drop(Audit::open(options(&self.path).0).unwrap());
+        }
+        &self.file
+    }
+}
+
+#[test]
+fn of_two_that_begin_at_once_the_second_goes_on_with_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let overtaken = Arc::new(AtomicBool::new(false));
+    let (_, resumed) = open_with(options(&path).0, |file| {
+        let (path, was_locked) = (path.clone(), AtomicBool::new(false));
+        Arc::new(Overtaken { file, path, was_locked, overtaken: Arc::clone(&overtaken) })
+    })
+    .unwrap();
+    assert!(overtaken.load(Ordering::Relaxed) && resumed.root.is_some());
 }

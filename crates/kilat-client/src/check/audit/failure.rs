@@ -60,6 +60,19 @@ pub(super) enum Stop {
     Failure(Failure),
 }
 
+impl Stop {
+    /// The sentence for people.
+    pub(super) fn into_error(self, path: &Path, lang: Lang) -> ClientError {
+        match self {
+            Stop::Usage(key, why) => {
+                let why: &dyn Display = &why;
+                ClientError::Usage(lang.say(key, &[("file", &path.display()), ("why", why)]))
+            }
+            Stop::Failure(failure) => failure.into_error(path, lang),
+        }
+    }
+}
+
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Stop {
         Stop::Failure(failure)

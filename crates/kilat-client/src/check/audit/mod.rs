@@ -15,6 +15,7 @@
 //! | `records`, `chain`, `escape`, `stamp` | JSON Lines |
 //! | `lines`, `record`, `strand` | JSON Lines, read back |
 //! | `resume` | what a run that is continued has done |
+//! | `unknown` | which ids a log says last to be unknown |
 //! | `seed` | the seed's text |
 //! | [`verify()`] | whether a log holds |
 //! | `seen` | which ids have been seen |
@@ -26,6 +27,8 @@ mod escape;
 mod failing;
 mod failure;
 mod file;
+#[cfg(test)]
+mod forged;
 #[cfg(test)]
 mod golden;
 mod kind;
@@ -39,13 +42,16 @@ mod seen;
 mod stamp;
 mod strand;
 mod tail;
+mod unknown;
 mod verify;
 mod writer;
 
+pub(super) use escape::is_unsafe;
 pub use records::Counts;
 pub use seed::SeedWords;
 pub use seen::Seen;
-pub use verify::{Checked, RunChecked, RunState, verify};
+pub(crate) use unknown::unknown_ids;
+pub use verify::{Asked, Checked, RunChecked, RunState, verify};
 
 use super::finding::{Finding, Id};
 use crate::{ClientError, Lang};

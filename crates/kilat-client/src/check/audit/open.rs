@@ -3,8 +3,9 @@
 use super::durable::Durability;
 use super::failure::{Failure, Stop};
 use super::file::{self, LogFile, Medium, Place};
+use super::lines as log_lines;
 use super::records::{Origin, PROGRAM, Records};
-use super::resume::Past;
+use super::resume::{Past, begins};
 use super::seed::SeedText;
 use super::writer::{Lines, Writer};
 use super::{
@@ -44,15 +45,8 @@ pub(super) fn open_with(
     let AuditOptions { path, format, overwrite, resume, run, on_durable } = options;
     let lang = run.lang;
     let opening = Opening { path: &path, format: &format, overwrite, resume, run: &run };
-    opening.begin(medium).and_then(|begun| start(begun, &path, &run, on_durable)).map_err(|stop| {
-        match stop {
-            Stop::Usage(key, why) => {
-                let why: &dyn Display = &why;
-                ClientError::Usage(lang.say(key, &[("file", &path.display()), ("why", why)]))
-            }
-            Stop::Failure(failure) => failure.into_error(&path, lang),
-        }
-    })
+    let begun = opening.begin(medium).and_then(|begun| start(begun, &path, &run, on_durable));
+    begun.map_err(|stop| stop.into_error(&path, lang))
 }
 
 /// What is wanted of a log.
@@ -115,11 +109,17 @@ impl Opening<'_> {
         }
         // Reading a long log takes seconds, in which others must be able to write.
         drop(guard);
-        let mut past = Past::read(medium.file(), size, self.run, &directory)?;
-        let _guard = file::lock(medium.file())?;
-        let size = log.catch_up()?;
-        if let Some(past) = &mut past {
-            past.read_on(medium.file(), size)?;
+        let file = medium.file();
+        let mut past = Past::read(file, size, self.run, &directory)?;
+        let _guard = file::lock(file)?;
+        let (read, size) = (size, log.catch_up()?);
+        match &mut past {
+            Some(past) => past.read_on(file, size)?,
+            // Who found nothing to go on with either may have been faster.
+            None if begins(file, read, size)? => {
+                past = Past::read(file, size, self.run, &directory)?;
+            }
+            None => {}
         }
         medium.sync().map_err(Failure::Sync)?;
         self.first(log, size, past, place, &directory)
@@ -187,6 +187,10 @@ impl Opening<'_> {
         rustix::fs::fadvise(file, tail, None, rustix::fs::Advice::DontNeed)
             .map_err(|errno| Failure::Read(errno.into()))?;
         let end = tail::end(file, size).map_err(Failure::Read)?;
+        if found == Kind::Json && !tail::is_torn(file, end, size).map_err(Failure::Read)? {
+            // Whoever cut it would make a damaged log look whole.
+            return Err(damaged_behind(file, end)?);
+        }
         if end < size {
             file.set_len(end).map_err(Failure::Read)?;
         }
@@ -209,6 +213,16 @@ impl Opening<'_> {
             }
         }
     }
+}
+
+/// What stands behind the last newline, at `end`, is no part of a record.
+fn damaged_behind(file: &File, end: u64) -> Result<Stop, Failure> {
+    let mut lines = log_lines::Lines::new(file, 0, end);
+    let mut number = 1_u64;
+    while lines.next().map_err(Failure::Read)?.is_some() {
+        number += 1;
+    }
+    Ok(Stop::Usage("audit.damaged", number.to_string()))
 }
 
 /// Whether the log can say when: a run's id needs a time from 1970 on, its records one before

@@ -28,7 +28,7 @@ pub(super) struct Record<'a> {
 #[derive(Debug)]
 pub(super) enum Kind<'a> {
     /// A run begins.
-    Start { profile: Cow<'a, str>, url: Cow<'a, str>, origin: Option<Origin> },
+    Start { profile: Cow<'a, str>, url: Cow<'a, str>, at: Cow<'a, str>, origin: Option<Origin> },
     /// An id has ended.
     Lookup { id: Cow<'a, str>, outcome: Outcome, synced: Option<u64> },
     /// A run ends.
@@ -48,6 +48,8 @@ struct Fields<'a> {
     url: Option<Text<'a>>,
     #[serde(borrow)]
     resumes: Option<Resumes<'a>>,
+    #[serde(borrow)]
+    at: Option<Text<'a>>,
     #[serde(borrow)]
     id: Option<Text<'a>>,
     outcome: Option<&'a str>,
@@ -77,6 +79,8 @@ impl<'a> Record<'a> {
         run_bytes(line)?;
         let fields: Fields<'a> = serde_json::from_slice(line).ok()?;
         let run = RunId::from_text(fields.run)?;
+        // One more must be a number still.
+        fields.n.checked_add(1)?;
         Some(Record { run, n: fields.n, text, sum, kind: fields.into_kind()? })
     }
 }
@@ -89,7 +93,8 @@ impl<'a> Fields<'a> {
                     Some(resumes) => Some(resumes.into_origin()?),
                     None => None,
                 };
-                Some(Kind::Start { profile: self.profile?.0, url: self.url?.0, origin })
+                let (profile, url, at) = (self.profile?.0, self.url?.0, self.at?.0);
+                Some(Kind::Start { profile, url, at, origin })
             }
             "lookup" if self.n > 0 => {
                 let outcome = Outcome::from_name(self.outcome?)?;
@@ -108,6 +113,7 @@ impl<'a> Fields<'a> {
 impl Resumes<'_> {
     fn into_origin(self) -> Option<Origin> {
         let (root, run) = (RunId::from_text(self.root)?, RunId::from_text(self.run)?);
+        self.n.checked_add(1)?;
         Some(Origin { root, run, n: self.n, sum: Sum::from_hex(self.sum.as_bytes())? })
     }
 }

@@ -35,6 +35,7 @@ struct Run {
     root: RunId,
     ended: bool,
     continued: bool,
+    counts: Counts,
 }
 
 impl Past {
@@ -93,7 +94,7 @@ impl Past {
             return Err(damaged());
         }
         run.strand.follow(&record).map_err(|_| damaged())?;
-        run.ended = matches!(record.kind, Kind::End { .. });
+        run.note(&record).ok_or_else(damaged)?;
         if let Kind::Lookup { id, outcome, .. } = record.kind
             && run.root == self.root
         {
@@ -124,9 +125,27 @@ impl Past {
         if root == self.root {
             self.last = run;
         }
-        let (ended, continued) = (false, false);
-        self.runs.insert(run, Run { strand: Strand::default(), root, ended, continued });
+        let (ended, continued, counts) = (false, false, Counts::default());
+        self.runs.insert(run, Run { strand: Strand::default(), root, ended, continued, counts });
         Ok(())
+    }
+}
+
+impl Run {
+    /// Keeps what a record says of its run; `None` when it says what can't be.
+    fn note(&mut self, record: &Record<'_>) -> Option<()> {
+        let can_be = match &record.kind {
+            Kind::Start { .. } => true,
+            Kind::Lookup { outcome, synced, .. } => {
+                self.counts.add(*outcome);
+                synced.is_none_or(|synced| synced < record.n)
+            }
+            Kind::End { counts, .. } => {
+                self.ended = true;
+                *counts == self.counts
+            }
+        };
+        can_be.then_some(())
     }
 }
 
@@ -135,8 +154,22 @@ fn damaged(line: u64) -> Stop {
     Stop::Usage("audit.damaged", line.to_string())
 }
 
-fn unreadable(error: &io::Error) -> Stop {
+pub(super) fn unreadable(error: &io::Error) -> Stop {
     Stop::Usage("audit.open", error.to_string())
+}
+
+/// Whether a run begins in this part of a log.
+///
+/// # Errors
+/// [`Stop::Usage`] when it can't be read.
+pub(super) fn begins(file: &File, from: u64, end: u64) -> Result<bool, Stop> {
+    let mut lines = Lines::new(file, from, end);
+    while let Some(line) = lines.next().map_err(|error| unreadable(&error))? {
+        if is_start(line.bytes) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The first run of the newest that fits.
@@ -150,7 +183,7 @@ fn newest(file: &File, end: u64, facts: &RunFacts) -> Result<Option<RunId>, Stop
             continue;
         }
         let record = Record::read(line.bytes).ok_or_else(|| damaged(number))?;
-        let Kind::Start { profile, url, origin } = record.kind else { continue };
+        let Kind::Start { profile, url, origin, .. } = record.kind else { continue };
         if profile == facts.profile && url == facts.url {
             newest = Some(origin.map_or(record.run, |origin| origin.root));
         }

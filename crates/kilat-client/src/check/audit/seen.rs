@@ -95,7 +95,8 @@ impl Seen {
         prints.sort_unstable();
         let filter = self.filter.get_or_insert_with(Filter::new);
         prints.iter().for_each(|print| filter.add(*print));
-        let mut run = Run::write(&self.directory, prints.into_iter().map(Ok))?;
+        let count = prints.len() as u64;
+        let mut run = Run::write(&self.directory, count, prints.into_iter().map(Ok))?;
         while let Some(last) = self.runs.pop_if(|last| last.prints() <= 2 * run.prints()) {
             run = Run::merge(&self.directory, &last, &run)?;
         }

@@ -30,7 +30,7 @@ impl Strand {
         if record.n < next {
             return Err(Break::Repeated);
         }
-        *self = Strand { next: record.n + 1, sum: record.sum };
+        *self = Strand { next: record.n.saturating_add(1), sum: record.sum };
         if record.n > next {
             Err(Break::Missing(next))
         } else if sum.next(record.text) != record.sum {

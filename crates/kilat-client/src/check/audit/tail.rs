@@ -7,9 +7,10 @@
 //! was durable, and `synced` says so of a record. What is contradicted is damage, and stays.
 
 use super::RunId;
-use super::lines::{Line, Lines};
-use super::record::{Kind, Record};
-use memchr::{memchr, memrchr};
+use super::chain::{BEFORE_SUM, SEAL_BYTES};
+use super::lines::{LINE_BYTES_MAX, Line, Lines};
+use super::record::{Kind, RECORD, Record};
+use memchr::{memchr, memmem, memrchr};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
@@ -120,6 +121,26 @@ impl Losses {
     fn first(&self) -> Option<u64> {
         self.begins.front().copied()
     }
+}
+
+/// Whether what stands behind the last newline can be what a death left of a line: a part of one
+/// record, or zeros. A whole record with something else than a newline behind it was changed.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn is_torn(file: &File, end: u64, size: u64) -> io::Result<bool> {
+    let mut lines = Lines::new(file, end, size);
+    let Some(line) = lines.next()? else { return Ok(true) };
+    if line.whole || memchr(0, line.bytes).is_some() {
+        return Ok(true);
+    }
+    let begin = &line.bytes[..line.bytes.len().min(RECORD.len())];
+    let ends = memmem::find_iter(line.bytes, BEFORE_SUM).map(|at| at + SEAL_BYTES);
+    let mut whole = ends.filter_map(|end| line.bytes.get(..end));
+    let is_changed =
+        whole.any(|text| text.len() < line.bytes.len() && Record::read(text).is_some());
+    let is_short = line.bytes.len() < LINE_BYTES_MAX;
+    Ok(is_short && RECORD.starts_with(begin) && !is_changed)
 }
 
 /// Cuts what stands behind the last newline between `from`, where a line begins, and `size`,

@@ -3,10 +3,9 @@
 //! Reads the log once, in memory that grows with the number of runs but not of lines. It shares
 //! the reading of a record with the writer's side and nothing else.
 
-use super::chain::{BEFORE_SUM, SEAL_BYTES, Sum};
+use super::chain::Sum;
 use super::kind::{self, Kind as FileKind};
-use super::lines::{LINE_BYTES_MAX, Lines};
-use super::record::{self, Record};
+use super::lines::Lines;
 use super::tail;
 use crate::{ClientError, Lang};
 use fault::What;
@@ -20,7 +19,7 @@ mod report;
 mod runs;
 mod text;
 
-pub use report::{Checked, RunChecked, RunState};
+pub use report::{Asked, Checked, RunChecked, RunState};
 
 /// Checks a log, of records or in the seed's text. With `seal`, a run must have exactly it.
 ///
@@ -87,33 +86,17 @@ fn check(path: &Path, seal: Option<Sum>) -> Result<Option<Checked>, Unverified> 
         }
         _ => Runs::check(Lines::new(&file, 0, end), seal)?,
     };
-    if kind == FileKind::Json && !is_torn(&file, end, size)? {
+    if kind == FileKind::Json && !tail::is_torn(&file, end, size)? {
         checked.fault(checked.lines + 1, What::Unreadable);
+    } else {
+        checked.torn_bytes = size - end;
     }
-    checked.torn_bytes = size - end;
     Ok(Some(checked))
-}
-
-/// Whether what stands behind the last newline can be what a death left of a line: a part of one
-/// record, or zeros. A whole record with something else than a newline behind it was changed.
-fn is_torn(file: &File, end: u64, size: u64) -> io::Result<bool> {
-    let mut lines = Lines::new(file, end, size);
-    let Some(line) = lines.next()? else { return Ok(true) };
-    if line.whole || memchr::memchr(0, line.bytes).is_some() {
-        return Ok(true);
-    }
-    let begin = &line.bytes[..line.bytes.len().min(record::RECORD.len())];
-    let ends = memchr::memmem::find_iter(line.bytes, BEFORE_SUM).map(|at| at + SEAL_BYTES);
-    let mut whole = ends.filter_map(|end| line.bytes.get(..end));
-    let is_changed =
-        whole.any(|text| text.len() < line.bytes.len() && Record::read(text).is_some());
-    let is_short = line.bytes.len() < LINE_BYTES_MAX;
-    Ok(is_short && record::RECORD.starts_with(begin) && !is_changed)
 }
 
 /// Kind and size while nobody is in the middle of an append. A file system without locks, or a
 /// file that is locked by something stopped, must not keep anybody from checking.
-fn look(file: &File) -> io::Result<(FileKind, u64)> {
+pub(super) fn look(file: &File) -> io::Result<(FileKind, u64)> {
     let locked = super::file::lock_shared(file);
     let found = (kind::of(file)?, file.metadata()?.len());
     drop(locked);

@@ -227,6 +227,39 @@ fn a_fragment_of_the_dead_is_cut_by_the_living() {
     assert_eq!(rig.lines().len(), 6);
 }
 
+/// Behind the last newline only a part of a record is cut: a whole one whose newline became
+/// another byte was acknowledged.
+#[test]
+fn what_no_death_leaves_behind_is_never_cut() {
+    let (rig, text) = small();
+    let last = text.trim_end().rfind('\n').unwrap() + 1;
+    let line = text[last..].trim_end();
+    for (tail, is_torn) in [
+        (&line[..40], true),
+        (line, true),
+        (&format!("{line}\u{b}"), false),
+        (&format!("{line}{line}"), false),
+        ("precious", false),
+        (&format!("{{\"run\":\"{}", "x".repeat(1 << 20)), false),
+    ] {
+        for resume in [false, true] {
+            let changed = text[..last].to_owned() + tail;
+            std::fs::write(&rig.path, &changed).unwrap();
+            let begun = Audit::open(AuditOptions { resume, ..options(&rig.path) });
+            if is_torn {
+                finish(begun.unwrap().0);
+                assert!(holds(&rig.path), "{tail:.60}");
+                continue;
+            }
+            let why = begun.err().unwrap().to_string();
+            assert!(why.contains("damaged at line 4,"), "{why}");
+            assert_eq!(rig.text(), changed, "{tail:.60}");
+        }
+        finish(open(AuditOptions { overwrite: true, ..options(&rig.path) }).0);
+        assert!(holds(&rig.path));
+    }
+}
+
 #[test]
 fn a_log_that_is_taken_away_ends_the_run() {
     type Change = fn(&Path);

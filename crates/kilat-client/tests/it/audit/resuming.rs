@@ -160,6 +160,65 @@ fn a_log_with_damage_anywhere_is_not_resumed() {
     check_damage(|lines| drop(lines.drain(..3)), None);
 }
 
+/// Records with new sums, which say what can't be.
+#[test]
+fn a_log_that_contradicts_itself_is_neither_held_nor_resumed() {
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    record(&audit, &["a", "b"]);
+    finish(audit);
+    let whole = rig.text();
+    let lines: Vec<&str> = whole.lines().collect();
+    let run = &lines[0][8..44];
+    let none = "0".repeat(32);
+    let itself = format!(
+        ",\"resumes\":{{\"root\":\"{run}\",\"run\":\"{run}\",\"n\":{},\"sum\":\"{none}\"}}",
+        u64::MAX
+    );
+    let with = |at: usize, old: &str, new: &str| {
+        let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        lines[at] = lines[at].replacen(old, new, 1);
+        lines
+    };
+    for (forged, line) in [
+        (with(0, ",\"sum\"", ",\"more\":1,\"sum\""), None),
+        (with(1, "\"n\":1,", &format!("\"n\":{},", u64::MAX)), Some(2)),
+        (with(0, ",\"sum\"", &(itself + ",\"sum\"")), Some(1)),
+        (with(1, ",\"row\"", ",\"synced\":1,\"row\""), Some(2)),
+        (with(3, "\"found\":2", "\"found\":3"), Some(4)),
+        (with(3, "\"unknown\":0", "\"unknown\":1"), Some(4)),
+    ] {
+        let text = with_sums(&forged);
+        std::fs::write(&rig.path, &text).unwrap();
+        let checked = verify(&rig.path, None, Lang::English).unwrap();
+        let said = checked.text(Lang::English);
+        assert_eq!(checked.holds(), line.is_none(), "{text}\n{said}");
+        let begun = kilat_client::check::audit::Audit::open(resuming(&rig));
+        let Some(line) = line else {
+            finish(begun.unwrap().0);
+            continue;
+        };
+        assert!(said.contains(&format!("line {line}")), "{said}");
+        let why = begun.err().unwrap().to_string();
+        assert!(why.contains(&format!("damaged at line {line},")), "{line}: {why}");
+        assert_eq!(rig.text(), text);
+    }
+}
+
+/// The records of one run with the sums that belong to them.
+fn with_sums(lines: &[String]) -> String {
+    let (mut text, mut sum) = (String::new(), [0; 16]);
+    for line in lines {
+        let record = line.rsplit_once(",\"sum\":\"").unwrap().0;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&sum).update(record.as_bytes());
+        sum.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        text += &format!("{record},\"sum\":\"{hex}\"}}\n");
+    }
+    text
+}
+
 /// A record of a run that is in no log.
 const NOBODY: &str = "{\"run\":\"01960000-0000-7000-8000-000000000000\",\"n\":1";
 

@@ -1,6 +1,6 @@
 //! What `verify` sees, and what it says.
 
-use super::rig::{Rig, finish, open, options, record, seed_words, tempfile_with};
+use super::rig::{Rig, finish, open, options, record, refusal, seed_words, tempfile_with};
 use kilat_client::check::audit::{AuditOptions, Format, RunState, verify};
 use kilat_client::{ClientError, Lang};
 
@@ -64,7 +64,8 @@ fn what_stands_behind_the_last_newline_is_a_part_of_a_line() {
         let changed = tempfile_with(&(text[..last].to_owned() + tail));
         let checked = verify(changed.path(), None, Lang::English).unwrap();
         assert_eq!(checked.holds(), holds, "{}", &tail[..tail.len().min(300)]);
-        assert_eq!(checked.torn_bytes, tail.len() as u64);
+        // What is damaged is not called the rest of a death, which the next run removes.
+        assert_eq!(checked.torn_bytes, if holds { tail.len() as u64 } else { 0 });
     }
 }
 
@@ -79,6 +80,22 @@ fn what_is_damaged_is_said_beside_the_total() {
     let said = checked.text(Lang::English);
     assert_eq!(checked.faults, 1, "{said}");
     assert!(said.contains("damaged ones too: 1 found, 1 not found"), "{said}");
+}
+
+#[test]
+fn no_number_of_a_record_is_too_large_to_be_read() {
+    let rig = Rig::new();
+    let (audit, _) = open(options(&rig.path));
+    record(&audit, &["a", "b"]);
+    finish(audit);
+    let most = format!("\"n\":{}", u64::MAX);
+    for number in ["\"n\":2", "\"n\":3"] {
+        let changed = tempfile_with(&rig.text().replacen(number, &most, 1));
+        let checked = verify(changed.path(), None, Lang::English).unwrap();
+        assert!(!checked.holds(), "{}", checked.text(Lang::English));
+        let resumed = refusal(AuditOptions { resume: true, ..options(changed.path()) });
+        assert!(resumed.to_string().contains("damaged"), "{resumed}");
+    }
 }
 
 #[test]
@@ -216,4 +233,36 @@ fn what_is_no_log_is_refused() {
     for path in [file.path(), "/nowhere".as_ref(), "/".as_ref(), "/dev/null".as_ref()] {
         assert!(matches!(verify(path, None, Lang::English), Err(ClientError::Usage(_))));
     }
+}
+
+#[test]
+fn each_run_says_what_it_asked_and_whether_it_holds() {
+    let rig = Rig::new();
+    for ids in [["a", "b"], ["c", "d"]] {
+        let (audit, _) = open(options(&rig.path));
+        record(&audit, &ids);
+        finish(audit);
+    }
+    let mut lines: Vec<String> = rig.text().lines().map(str::to_owned).collect();
+    lines[1] = lines[1].replace("\"found\"", "\"not_found\"");
+    std::fs::write(&rig.path, lines.join("\n") + "\n").unwrap();
+    let checked = verify(&rig.path, None, Lang::English).unwrap();
+    let damaged: Vec<bool> = checked.newest.iter().map(|run| run.damaged).collect();
+    assert_eq!(damaged, [true, false]);
+    for (lang, words) in [(Lang::English, "damaged"), (Lang::Indonesian, "rusak")] {
+        let text = checked.text(lang);
+        assert!(text.contains(&format!(": {words}, 4 ")), "{text}");
+        for run in &checked.newest {
+            let asked = run.asked.as_ref().unwrap();
+            let at = run.at.unwrap().strftime("%Y-%m-%d %H:%M:%S UTC");
+            let line = format!("      {}, {at}: ", asked.profile);
+            assert!(text.contains(&line) && text.contains(&asked.url), "{line}\n{text}");
+        }
+    }
+    let json = checked.json();
+    assert_eq!(json["newest"][0]["damaged"], true);
+    assert_eq!(
+        json["newest"][1]["profile"].as_str(),
+        Some(checked.newest[1].asked.as_ref().unwrap().profile.as_str())
+    );
 }

@@ -20,35 +20,38 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Writes prints that come in order.
+    /// Writes so many prints, which come in order.
     pub(super) fn write(
         directory: &Path,
-        prints: impl Iterator<Item = io::Result<u128>>,
+        prints: u64,
+        in_order: impl Iterator<Item = io::Result<u128>>,
     ) -> io::Result<Run> {
         let mut writer =
             BufWriter::with_capacity(16 * PAGE_BYTES, tempfile::tempfile_in(directory)?);
-        let (mut count, mut fences) = (0, Vec::new());
-        for print in prints {
+        // As many as there will be: growing would take up to three times the room.
+        let pages = prints.div_ceil(PAGE_PRINTS as u64);
+        let mut fences = Vec::with_capacity(usize::try_from(pages).unwrap_or_default());
+        for (place, print) in in_order.enumerate() {
             let print = print?;
-            if count % PAGE_PRINTS as u64 == 0 {
+            if place.is_multiple_of(PAGE_PRINTS) {
                 fences.push((print >> 64) as u64);
             }
-            count += 1;
             writer.write_all(&print.to_be_bytes())?;
         }
         let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(Run { file, prints: count, fences, page: vec![0; PAGE_BYTES] })
+        Ok(Run { file, prints, fences, page: vec![0; PAGE_BYTES] })
     }
 
     /// One run of two that have no print in common.
     pub(super) fn merge(directory: &Path, left: &Run, right: &Run) -> io::Result<Run> {
+        let prints = left.prints + right.prints;
         let (mut left, mut right) = (left.all().peekable(), right.all().peekable());
         let merged = std::iter::from_fn(|| match (left.peek(), right.peek()) {
             (Some(Ok(l)), Some(Ok(r))) if l > r => right.next(),
             (None, _) => right.next(),
             _ => left.next(),
         });
-        Run::write(directory, merged)
+        Run::write(directory, prints, merged)
     }
 
     pub(super) fn prints(&self) -> u64 {
@@ -101,5 +104,27 @@ impl Run {
             at += PRINT_BYTES;
             Some(Ok(u128::from_be_bytes(print)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_that_begin_alike_are_found_on_whatever_page() {
+        let directory = tempfile::tempdir().unwrap();
+        let alike = |upper: u128| {
+            (0..3 * PAGE_PRINTS as u128).map(move |lower| (upper << 64) | (2 * lower))
+        };
+        let prints = alike(1).chain(alike(5)).chain(alike(u128::from(u64::MAX)));
+        let mut run =
+            Run::write(directory.path(), prints.clone().count() as u64, prints.clone().map(Ok))
+                .unwrap();
+        assert!(prints.clone().all(|print| run.holds(print).unwrap()));
+        assert!(!prints.clone().any(|print| run.holds(print + 1).unwrap()));
+        for other in [0, 2 << 64, u128::MAX] {
+            assert!(!run.holds(other).unwrap(), "{other}");
+        }
     }
 }

@@ -2,8 +2,12 @@
 
 use super::fault::{Fault, What};
 use crate::Lang;
-use crate::check::audit::{Counts, RunId};
+use crate::check::audit::{Counts, RunId, escape};
+use crate::lang::utc;
+use jiff::Timestamp;
 use std::collections::VecDeque;
+use std::fmt::Display;
+use std::sync::Arc;
 
 /// Faults that are named; the others are counted.
 const FAULTS_NAMED_MAX: usize = 20;
@@ -36,8 +40,20 @@ impl RunState {
     }
 }
 
+/// Most characters of an address that are shown.
+const URL_CHARS_MAX: usize = 200;
+
+/// What a run asked, as its first record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The profile's name.
+    pub profile: String,
+    /// The address, with the place of the id.
+    pub url: String,
+}
+
 /// One run of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunChecked {
     /// The run.
     pub run: RunId,
@@ -45,6 +61,12 @@ pub struct RunChecked {
     pub root: RunId,
     /// How far it got.
     pub state: RunState,
+    /// A line of it does not hold, so that nothing that it says can be trusted.
+    pub damaged: bool,
+    /// What it asked; `None` when its first record is missing.
+    pub asked: Option<Arc<Asked>>,
+    /// When it began, by its first record.
+    pub at: Option<Timestamp>,
     /// Its records.
     pub records: u64,
     /// How its ids ended.
@@ -148,7 +170,7 @@ impl Checked {
             _ => "audit.verify.counts_damaged",
         };
         let [found, not_found, unknown] = [found, not_found, unknown].map(|n| lang.number(n));
-        let values: [(&str, &dyn std::fmt::Display); 3] =
+        let values: [(&str, &dyn Display); 3] =
             [("found", &found), ("not_found", &not_found), ("unknown", &unknown)];
         Some(lang.say(key, &values))
     }
@@ -190,31 +212,60 @@ impl Checked {
 }
 
 impl RunChecked {
+    /// How far it got; then what it asked, when, and what came of it.
     fn text(&self, lang: Lang) -> String {
-        let state = lang.say(&format!("audit.state.{}", self.state.name()), &[]);
+        let state = if self.damaged { "damaged" } else { self.state.name() };
+        let [state, records, ids] = [
+            lang.say(&format!("audit.state.{state}"), &[]),
+            lang.number(self.records),
+            lang.number(self.counts.total()),
+        ];
         let seal = self.seal();
-        let seal: &dyn std::fmt::Display = &seal;
-        format!(
-            "  {}",
-            lang.say(
-                "audit.verify.run",
-                &[
-                    ("run", &self.run),
-                    ("state", &state),
-                    ("records", &lang.number(self.records)),
-                    ("ids", &lang.number(self.counts.total())),
-                    ("seal", seal),
-                ],
-            )
-        )
+        let values: [(&str, &dyn Display); 5] = [
+            ("run", &self.run),
+            ("state", &state),
+            ("records", &records),
+            ("ids", &ids),
+            ("seal", &seal),
+        ];
+        let asked = self.asked_text(lang).map(|text| format!("\n      {text}"));
+        format!("  {}{}", lang.say("audit.verify.run", &values), asked.unwrap_or_default())
+    }
+
+    fn asked_text(&self, lang: Lang) -> Option<String> {
+        let asked = self.asked.as_ref()?;
+        let url: String = asked.url.chars().take(URL_CHARS_MAX).collect();
+        let [profile, url] = [asked.profile.as_str(), &url].map(shown);
+        let at = self.at.map(utc).unwrap_or_default();
+        let Counts { found, not_found, unknown } = self.counts;
+        let [found, not_found, unknown] = [found, not_found, unknown].map(|n| lang.number(n));
+        let values: [(&str, &dyn Display); 6] = [
+            ("profile", &profile),
+            ("url", &url),
+            ("at", &at),
+            ("found", &found),
+            ("not_found", &not_found),
+            ("unknown", &unknown),
+        ];
+        Some(lang.say("audit.verify.asked", &values))
     }
 
     fn json(&self) -> serde_json::Value {
+        let asked = self.asked.as_ref();
         serde_json::json!({
             "run": self.run.to_string(), "root": self.root.to_string(),
-            "state": self.state.name(), "records": self.records, "found": self.counts.found,
+            "profile": asked.map(|asked| &asked.profile), "url": asked.map(|asked| &asked.url),
+            "at": self.at.map(|at| at.to_string()), "state": self.state.name(),
+            "damaged": self.damaged, "records": self.records, "found": self.counts.found,
             "not_found": self.counts.not_found, "unknown": self.counts.unknown,
             "seal": self.seal(),
         })
     }
+}
+
+/// Text from a log, as no terminal obeys it.
+fn shown(text: &str) -> String {
+    let mut plain = Vec::new();
+    escape::plain(text, &mut plain);
+    String::from_utf8_lossy(&plain).into_owned()
 }

@@ -2,14 +2,16 @@
 
 use super::Unverified;
 use super::fault::What;
-use super::report::{Checked, RunChecked, RunState};
+use super::report::{Asked, Checked, RunChecked, RunState};
 use crate::check::audit::chain::Sum;
 use crate::check::audit::lines::Lines;
 use crate::check::audit::record::{Kind, Record};
 use crate::check::audit::records::{Counts, Origin};
 use crate::check::audit::strand::{Break, Strand};
 use crate::check::audit::{RunId, Seen, escape};
+use jiff::Timestamp;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A run as far as it has been read.
 struct Run {
@@ -22,6 +24,11 @@ struct Run {
     continued: bool,
     /// A record is missing or changed, so what its end counts need not be there.
     broken: bool,
+    /// A line of it does not hold.
+    damaged: bool,
+    /// What its first record says; `None` when that is missing.
+    asked: Option<Arc<Asked>>,
+    at: Option<Timestamp>,
     /// Among the runs, by their first lines.
     place: u64,
 }
@@ -31,6 +38,8 @@ pub(super) struct Runs {
     /// Ids that have ended, each with the root of its run.
     seen: Seen,
     key: Vec<u8>,
+    /// What the newest run asked: most runs of a log ask the same.
+    asked: Option<Arc<Asked>>,
     checked: Checked,
 }
 
@@ -40,18 +49,22 @@ impl Runs {
         let (runs, key) = (HashMap::new(), Vec::new());
         // Not beside the log: it may be where nothing can be written.
         let seen = Seen::new(&std::env::temp_dir());
-        let mut all = Runs { runs, seen, key, checked: Checked::default() };
+        let mut all = Runs { runs, seen, key, asked: None, checked: Checked::default() };
         while let Some(line) = lines.next()? {
             all.checked.lines += 1;
             match Record::read(line.bytes).filter(|_| line.whole) {
                 Some(record) => all.take(&record)?,
-                None => all.fault(What::Unreadable),
+                None => all.checked.fault(all.checked.lines, What::Unreadable),
             }
         }
         Ok(all.finish(seal))
     }
 
-    fn fault(&mut self, what: What) {
+    /// The line that was read last, which belongs to `run`, does not hold.
+    fn fault(&mut self, run: RunId, what: What) {
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.damaged = true;
+        }
         self.checked.fault(self.checked.lines, what);
     }
 
@@ -60,14 +73,17 @@ impl Runs {
         let is_known = self.runs.contains_key(&run);
         match &record.kind {
             Kind::Start { .. } if is_known => {
-                self.fault(What::StartsTwice(run));
+                self.fault(run, What::StartsTwice(run));
                 return Ok(());
             }
-            Kind::Start { origin, .. } => self.start(run, origin.as_ref()),
+            Kind::Start { profile, url, at, origin } => {
+                self.start(run, origin.as_ref());
+                self.say(run, profile, url, at);
+            }
             _ if is_known => {}
             _ => {
                 self.add(run, run);
-                self.fault(What::NoStart(run));
+                self.fault(run, What::NoStart(run));
             }
         }
         if !self.follow(record) {
@@ -81,7 +97,7 @@ impl Runs {
                     run.counts.add(*outcome);
                 }
                 if synced.is_some_and(|synced| synced >= n) {
-                    self.fault(What::Claim { run, n });
+                    self.fault(run, What::Claim { run, n });
                 }
                 self.once(run, id)?;
             }
@@ -95,8 +111,37 @@ impl Runs {
         let (records, state, place) = (0, RunState::Open, self.checked.runs);
         let (continued, broken) = (false, false);
         self.checked.runs += 1;
-        self.runs
-            .insert(run, Run { strand, root, records, counts, state, continued, broken, place });
+        let (damaged, asked, at) = (false, None, None);
+        self.runs.insert(
+            run,
+            Run {
+                strand,
+                root,
+                records,
+                counts,
+                state,
+                continued,
+                broken,
+                damaged,
+                asked,
+                at,
+                place,
+            },
+        );
+    }
+
+    /// Keeps what a first record says.
+    fn say(&mut self, run: RunId, profile: &str, url: &str, at: &str) {
+        let is_same = |asked: &&Arc<Asked>| asked.profile == profile && asked.url == url;
+        let asked = self.asked.as_ref().filter(is_same).map_or_else(
+            || Arc::new(Asked { profile: profile.to_owned(), url: url.to_owned() }),
+            Arc::clone,
+        );
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.asked = Some(Arc::clone(&asked));
+            run.at = at.parse().ok();
+        }
+        self.asked = Some(asked);
     }
 
     /// A run begins, on its own or where another was.
@@ -104,7 +149,8 @@ impl Runs {
         self.add(run, origin.map_or(run, |origin| origin.root));
         let Some(origin) = origin else { return };
         let is_tied = self.runs.get_mut(&origin.run).is_some_and(|before| {
-            let is_last = before.strand == Strand { next: origin.n + 1, sum: origin.sum };
+            let is_last =
+                before.strand == Strand { next: origin.n.saturating_add(1), sum: origin.sum };
             let is_free = !std::mem::replace(&mut before.continued, true);
             if before.state == RunState::Open {
                 before.state = RunState::Continued;
@@ -112,7 +158,7 @@ impl Runs {
             is_last && is_free && before.root == origin.root
         });
         if !is_tied {
-            self.fault(What::Loose(run));
+            self.fault(run, What::Loose(run));
         }
     }
 
@@ -134,10 +180,10 @@ impl Runs {
         state.broken |= is_new && followed.is_err();
         state.records += u64::from(is_new);
         if let Some(what) = broken {
-            self.fault(what);
+            self.fault(run, what);
         }
         if is_late && is_new {
-            self.fault(What::Late { run, n });
+            self.fault(run, What::Late { run, n });
         }
         is_new
     }
@@ -151,7 +197,7 @@ impl Runs {
         if !self.seen.insert(&self.key).map_err(Unverified::Room)? {
             let mut shown = Vec::new();
             escape::plain(id, &mut shown);
-            self.fault(What::Doubled(String::from_utf8_lossy(&shown).into_owned()));
+            self.fault(run, What::Doubled(String::from_utf8_lossy(&shown).into_owned()));
         }
         Ok(())
     }
@@ -162,7 +208,7 @@ impl Runs {
             state.state = if complete { RunState::Complete } else { RunState::Incomplete };
         }
         if state.counts != *counts && !state.broken {
-            self.fault(What::Counts(run));
+            self.fault(run, What::Counts(run));
         }
     }
 
@@ -189,7 +235,7 @@ impl Run {
     }
 
     fn checked(self, run: RunId) -> RunChecked {
-        let Run { strand, root, records, counts, state, .. } = self;
-        RunChecked { run, root, state, records, counts, sum: strand.sum }
+        let Run { strand, root, records, counts, state, damaged, asked, at, .. } = self;
+        RunChecked { run, root, state, damaged, asked, at, records, counts, sum: strand.sum }
     }
 }
