@@ -193,11 +193,7 @@ fn instants(verified: &Verified) -> (Option<String>, Option<String>) {
 
 /// As people write it, with the language's decimal mark.
 fn size(bytes: u64, lang: Lang) -> String {
-    let text = DecimalBytes(bytes).to_string();
-    match lang {
-        Lang::Indonesian => text.replace('.', ","),
-        Lang::English => text,
-    }
+    lang.marked(DecimalBytes(bytes).to_string())
 }
 
 fn hex(bytes: &[u8]) -> String {

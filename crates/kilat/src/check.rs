@@ -1,7 +1,7 @@
 //! `kilat check`: from flags to the client's options, and from its report to an exit code.
 
 use crate::failure::Failure;
-use crate::interrupt::{INTERRUPTED, on_interrupt};
+use crate::interrupt::{INTERRUPTED, on_interrupt, outlive_file_limit};
 use crate::lang::{Lang, say};
 use crate::output::print;
 use clap::{Args, ValueEnum};
@@ -27,6 +27,10 @@ pub(crate) struct CheckArgs {
     /// May be repeated; `-` is stdin.
     #[arg(long, short, value_name = "FILE", help_heading = INPUT)]
     file: Vec<PathBuf>,
+    /// Ask again for the ids that are unknown by what this log says last of them.
+    #[arg(long, value_name = "LOG", conflicts_with_all = ["ids", "file", "resume", "overwrite"],
+        help_heading = INPUT)]
+    unknown_from: Option<PathBuf>,
     /// The column of a CSV file that holds the ids.
     #[arg(long, value_name = "NAME", help_heading = INPUT)]
     column: Option<String>,
@@ -154,6 +158,7 @@ pub(crate) fn run(args: CheckArgs, lang: Lang) -> Result<ExitCode, Failure> {
     let mut progress = progress(&args, lang);
     let stop = Arc::new(Stop::new());
     stop_on_interrupt(&stop, lang)?;
+    outlive_file_limit()?;
     let options = options(args, stop, lang)?;
     let report = kilat_client::check::run(&options, &mut progress, Box::new(std::io::stdout()))?;
     Ok(ExitCode::from(report.exit_code()))
@@ -175,6 +180,7 @@ fn options(args: CheckArgs, stop: Arc<Stop>, lang: Lang) -> Result<CheckOptions,
         profile: args.profile,
         ids: args.ids,
         files: args.file,
+        unknown_from: args.unknown_from,
         column: args.column,
         field: args.field,
         form: args.form.map(|form| match form {

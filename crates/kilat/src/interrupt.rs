@@ -1,7 +1,7 @@
 //! Ctrl-C, and the system's request to end: commands that work for long end in good order.
 
 use crate::failure::Failure;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,17 @@ pub(crate) fn on_interrupt(mut press: impl FnMut(u32) + Send + 'static) -> Resul
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
     let listen = move || signals.forever().zip(1..).for_each(|(_, times)| press(times));
     std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(failed)?;
+    Ok(())
+}
+
+/// A file that may not grow further (`ulimit -f`) fails a write, and no longer ends the process
+/// without a word.
+///
+/// # Errors
+/// [`Failure`] when the system gives no way to do so.
+pub(crate) fn outlive_file_limit() -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::failed(format!("SIGXFSZ can't be caught ({e})"));
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
     Ok(())
 }
 

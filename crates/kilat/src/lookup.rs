@@ -187,7 +187,7 @@ impl LookupArgs {
             retry_after_seconds: self.retry_after,
         };
         rehearsal.check().map_err(|bad| {
-            let sum = format!("{:.3}", bad.sum);
+            let sum = lang.marked(format!("{:.3}", bad.sum));
             Failure::usage(say!(lang, "lookup.rates", sum = sum))
         })?;
         Ok(rehearsal)

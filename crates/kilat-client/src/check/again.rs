@@ -12,8 +12,13 @@ pub(crate) fn resume_command(command: &[String]) -> String {
     words.into_iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
+/// `command` as it is, quoted for a POSIX shell.
+pub(crate) fn same_command(command: &[String]) -> String {
+    command.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// One word of a POSIX shell; `$'…'` where a control character must not reach the terminal.
-fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
     if !word.is_empty() && word.chars().all(is_bare) {
         return word.to_owned();

@@ -15,19 +15,22 @@ const UNKNOWN: u64 = u64::MAX;
 /// A number that may become known while the check runs.
 pub(super) struct Estimate {
     ids: AtomicU64,
+    /// Of these: ended in earlier runs.
+    done: u64,
     is_over: AtomicBool,
 }
 
 impl Estimate {
-    /// Begins with what is known.
-    pub(super) fn new(ids: Option<u64>) -> Estimate {
+    /// Begins with what is known: how many there are, and how many of them ended in earlier runs.
+    pub(super) fn new(ids: Option<u64>, done: u64) -> Estimate {
         let ids = AtomicU64::new(ids.unwrap_or(UNKNOWN));
-        Estimate { ids, is_over: AtomicBool::new(false) }
+        Estimate { ids, done, is_over: AtomicBool::new(false) }
     }
 
-    /// How many there are, if that is known by now. Ids that come twice count twice.
+    /// How many are left to this run, if that is known by now. Ids that come twice count twice.
     pub(super) fn get(&self) -> Option<u64> {
-        Some(self.ids.load(Ordering::Relaxed)).filter(|ids| *ids != UNKNOWN)
+        let ids = self.ids.load(Ordering::Relaxed);
+        (ids != UNKNOWN).then(|| ids.saturating_sub(self.done))
     }
 
     /// Counts, unless that is known or can't be done, until [`Estimate::end`].
@@ -99,9 +102,9 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let listed = IdInput::Listed(vec![Id::new("x").unwrap()]);
             let file = IdInput::File { path: path.clone(), form };
-            let estimate = Estimate::new(None);
+            let estimate = Estimate::new(None, 1);
             estimate.count(&[listed, file]);
-            assert_eq!(estimate.get(), Some(ids + 1), "{text}");
+            assert_eq!(estimate.get(), Some(ids), "{text}");
         }
     }
 
@@ -114,11 +117,11 @@ mod tests {
             file("/"),
             IdInput::Stdin { form: IdForm::Text },
         ] {
-            let estimate = Estimate::new(None);
+            let estimate = Estimate::new(None, 0);
             estimate.count(&[input]);
             assert_eq!(estimate.get(), None);
         }
-        let estimate = Estimate::new(Some(7));
+        let estimate = Estimate::new(Some(7), 0);
         estimate.count(&[file("/nonexistent")]);
         assert_eq!(estimate.get(), Some(7));
     }

@@ -71,8 +71,10 @@ pub fn run(
     let claim = |path| PageFile::claim(path, options.overwrite || options.resume, options.lang);
     let page = options.html.as_deref().map(claim).transpose()?;
     let mut rounds = Rounds::new(options, &plan, page, out)?;
-    match options.watch {
+    let result = match options.watch {
         None => rounds.once(progress),
         Some(every) => rounds.watch(every, progress),
-    }
+    };
+    rounds.leave();
+    result
 }

@@ -24,6 +24,8 @@ pub struct CheckOptions {
     pub column: Option<String>,
     /// The member of each JSON line that holds the id.
     pub field: Option<String>,
+    /// A log: the ids that it says last to be unknown are asked again.
+    pub unknown_from: Option<PathBuf>,
     /// The server to ask in place of the profile's.
     pub url: Option<String>,
     /// IANA's list of RDAP servers.

@@ -1,7 +1,7 @@
 //! What was asked, as things that can be used. Whatever can't work is refused here, before
 //! anything is sent or written.
 
-use super::audit::{Format, SeedWords};
+use super::audit::{Format, RunFacts, SeedWords, unknown_ids};
 use super::exchange::{Exchange, ExchangeOptions, Http2, connections_allowed};
 use super::ids::{IdForm, IdInput};
 use super::options::{CheckOptions, InputForm, LogFormat};
@@ -26,8 +26,6 @@ pub(super) struct Plan {
     pub(super) pace: PaceOptions,
     pub(super) exchange: Exchange,
     pub(super) inputs: Vec<IdInput>,
-    /// Different ids, if that is known without reading anything.
-    pub(super) total: Option<u64>,
     pub(super) log: PathBuf,
     pub(super) format: Format,
     /// Language of messages in the log.
@@ -50,7 +48,6 @@ impl Plan {
         Ok(Plan {
             exchange: exchange(options, &pace)?,
             pace,
-            total: total(&inputs),
             reads_stdin: inputs.iter().any(is_stdin),
             inputs,
             log,
@@ -73,8 +70,7 @@ fn check_ranges(options: &CheckOptions) -> Result<(), ClientError> {
 
 fn profile(options: &CheckOptions) -> Result<Profile, ClientError> {
     let (name, lang) = (&options.profile, options.lang);
-    let is_path = name.contains('/') || name.ends_with(".toml");
-    let mut profile = if is_path {
+    let mut profile = if is_file(name) {
         Profile::open(Path::new(name), &*options.secret, lang)?
     } else {
         Profile::builtin(name).ok_or_else(|| unknown_profile(name, lang))?
@@ -91,23 +87,31 @@ fn profile(options: &CheckOptions) -> Result<Profile, ClientError> {
     Ok(profile)
 }
 
+/// Whether a profile's name is that of a file.
+fn is_file(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".toml")
+}
+
 /// There is no built-in profile of that name: which there are.
 #[must_use]
 pub fn unknown_profile(name: &str, lang: Lang) -> ClientError {
     let known: Vec<&str> = Profile::names().collect();
     let values: [(&str, &dyn Display); 2] = [("profile", &name), ("known", &known.join(", "))];
-    usage("check.input.unknown_profile", &values, lang)
+    let is_own = is_file(name);
+    let key = if is_own { "check.input.own_profile" } else { "check.input.unknown_profile" };
+    usage(key, &values, lang)
 }
 
 fn inputs(options: &CheckOptions, profile: &Profile) -> Result<Vec<IdInput>, ClientError> {
     let lang = options.lang;
     let mut inputs = Vec::new();
     let mut listed = Vec::new();
-    for text in &options.ids {
+    for (at, text) in options.ids.iter().enumerate() {
         match text.as_str() {
             STDIN => inputs.push(IdInput::Stdin { form: form(options, None)? }),
             text => listed.push(Id::new(text).ok_or_else(|| {
-                usage("check.input.empty_id", &[("most", &lang.number(ID_BYTES_MAX as u64))], lang)
+                let most = lang.number(ID_BYTES_MAX as u64);
+                usage("check.input.empty_id", &[("place", &(at + 1)), ("most", &most)], lang)
             })?),
         }
     }
@@ -124,6 +128,14 @@ fn inputs(options: &CheckOptions, profile: &Profile) -> Result<Vec<IdInput>, Cli
     if inputs.iter().filter(|input| is_stdin(input)).count() > 1 {
         return Err(usage("check.input.stdin_twice", &[], lang));
     }
+    if let Some(log) = &options.unknown_from {
+        inputs.push(IdInput::Listed(unknown_ids(log, &facts(profile, lang))?));
+    }
+    let is_read = |input: &IdInput| !matches!(input, IdInput::Listed(_));
+    let says_how = options.column.is_some() || options.field.is_some() || options.form.is_some();
+    if says_how && !inputs.iter().any(is_read) {
+        return Err(usage("check.input.nothing_to_read", &[], lang));
+    }
     if inputs.is_empty() {
         if profile.own_ids().is_empty() {
             return Err(usage("check.input.no_ids", &[("profile", &profile.name())], lang));
@@ -131,6 +143,16 @@ fn inputs(options: &CheckOptions, profile: &Profile) -> Result<Vec<IdInput>, Cli
         inputs.push(IdInput::Listed(profile.own_ids().to_vec()));
     }
     Ok(inputs)
+}
+
+/// What a run with this profile begins with.
+pub(super) fn facts(profile: &Profile, lang: Lang) -> RunFacts {
+    RunFacts {
+        profile: profile.name().to_owned(),
+        url: profile.url().to_owned(),
+        lang,
+        total: None,
+    }
 }
 
 /// What was said, else what the ending says, else what the other options are for.
@@ -161,7 +183,8 @@ fn is_stdin(input: &IdInput) -> bool {
     matches!(input, IdInput::Stdin { .. })
 }
 
-fn total(inputs: &[IdInput]) -> Option<u64> {
+/// Different ids, if that is known without reading anything.
+pub(super) fn total(inputs: &[IdInput]) -> Option<u64> {
     let mut distinct = HashSet::new();
     for input in inputs {
         match input {

@@ -1,6 +1,6 @@
 //! One run: ids, lookups and the log put together, and what came of it.
 
-use super::again::resume_command;
+use super::again::{quote, resume_command, same_command};
 use super::audit::{
     Audit, AuditOptions, Counts as Done, Ending, OnDurable, RunFacts, Sealed, Seen,
 };
@@ -10,12 +10,12 @@ use super::ids::{IdInput, Ids};
 use super::lookups::{self, RunEnd, Why};
 use super::options::{CheckOptions, LogFormat, OutputForm};
 use super::pace::PaceOptions;
-use super::plan::Plan;
+use super::plan::{Plan, facts, total};
 use super::show::{
     BAR_EVERY, Board, Change, LISTED_MAX, PAGE_ROWS_MAX, PageFile, Paint, Progress, REPORT_VERSION,
     Report, Resumed, Rows, Scene, Tally, Traffic, listing,
 };
-use super::stop::Urgency;
+use super::stop::{Stop, Urgency};
 use crate::ClientError;
 use crate::http::random_bits;
 use jiff::Timestamp;
@@ -27,6 +27,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
+/// Where the built-in profiles ask, and `kilat lookup` answers unless told otherwise.
+const PRACTICE_URL: &str = "http://127.0.0.1:5000/";
 /// Longest command that is printed to be copied, in bytes; of a longer one only what to add.
 const COMMAND_BYTES_MAX: usize = 4_096;
 
@@ -78,6 +80,12 @@ impl<'a> Rounds<'a> {
         Ok(Rounds { options, plan, board: Arc::new(board), runtime: runtime.map_err(fault)?, page })
     }
 
+    /// Ends without waiting for what can't be called back: a resolver that answers nobody holds
+    /// its thread for minutes.
+    pub(super) fn leave(self) {
+        self.runtime.shutdown_background();
+    }
+
     /// Checks once and shows what came of it.
     ///
     /// # Errors
@@ -102,13 +110,17 @@ impl<'a> Rounds<'a> {
         progress: &mut Progress,
     ) -> Result<Round, ClientError> {
         let asked_at = Instant::now();
+        // A list that a stop cut short is not all there is.
+        let is_whole = self.options.stop.urgency() == Urgency::None;
+        let total = total(&inputs).filter(|_| is_whole);
         // Opening the log shows that the clock's time can be written down.
-        let (mut ids, audit, resumed) = self.open(inputs, overwrite, progress)?;
+        let (mut ids, audit, resumed) = self.open(inputs, total, overwrite, progress)?;
+        let estimate = Estimate::new(total, resumed.total());
         let started_at = Timestamp::now();
         let gauges = Gauges::default();
         let began = Instant::now();
         let pace = self.plan.pace.after(began - asked_at);
-        let end = self.look_up(&mut ids, &audit, &gauges, &pace, resumed, progress);
+        let end = self.look_up(&mut ids, &audit, &gauges, &pace, &estimate, progress);
         let sealed = audit.finish(self.ending(&end, began.elapsed()))?;
         let elapsed = began.elapsed();
         let (tally, changes) = self.board.end_round();
@@ -121,6 +133,7 @@ impl<'a> Rounds<'a> {
     fn open(
         &self,
         inputs: Vec<IdInput>,
+        total: Option<u64>,
         overwrite: bool,
         progress: &Progress,
     ) -> Result<(Ids, Audit, Done), ClientError> {
@@ -131,12 +144,7 @@ impl<'a> Rounds<'a> {
             format: plan.format.clone(),
             overwrite,
             resume: options.resume,
-            run: RunFacts {
-                profile: plan.profile.name().to_owned(),
-                url: plan.profile.url().to_owned(),
-                lang,
-                total: plan.total,
-            },
+            run: RunFacts { total, ..facts(&plan.profile, lang) },
             on_durable: self.on_durable(),
         };
         if !options.resume {
@@ -154,7 +162,7 @@ impl<'a> Rounds<'a> {
 
     /// Begins to read ids. An input that is not open when the check is to end, such as a pipe that
     /// nobody writes to, is no mistake: the run begins, and says why it ended. Files that name no
-    /// id are one; a pipe may well bring none.
+    /// id, or are wrong before they name one, are a mistake; a pipe may well bring none.
     pub(super) fn open_ids(&self, inputs: Vec<IdInput>, seen: Seen) -> Result<Ids, ClientError> {
         let Rounds { options, plan, runtime, .. } = self;
         let files = only_files(&inputs);
@@ -162,7 +170,7 @@ impl<'a> Rounds<'a> {
         let opened = async {
             ids.opened().await?;
             match files {
-                Some(files) if ids.is_blank().await => {
+                Some(files) if ids.is_blank().await? => {
                     Err(ClientError::Usage(options.lang.say("ids.none", &[("files", &files)])))
                 }
                 _ => Ok(()),
@@ -205,7 +213,7 @@ impl<'a> Rounds<'a> {
         audit: &Audit,
         gauges: &Gauges,
         pace: &PaceOptions,
-        resumed: Done,
+        estimate: &Estimate,
         progress: &mut Progress,
     ) -> RunEnd {
         let Rounds { options, plan, board, runtime, .. } = self;
@@ -221,17 +229,16 @@ impl<'a> Rounds<'a> {
         };
         progress.start();
         let shown = &mut *progress;
-        let estimate = Estimate::new(plan.total);
+        let stop: &Stop = &options.stop;
         let end = std::thread::scope(|scope| {
             let (end, ended) = channel::<()>();
             if shown.has_bar() {
                 scope.spawn(|| estimate.count(&plan.inputs));
             }
-            let estimate = &estimate;
             scope.spawn(move || {
                 while ended.recv_timeout(BAR_EVERY) == Err(RecvTimeoutError::Timeout) {
-                    let all = estimate.get().map(|all| all.saturating_sub(resumed.total()));
-                    shown.tick(&scene(board, gauges, all));
+                    let is_stopping = stop.urgency() > Urgency::None;
+                    shown.tick(&Scene { is_stopping, ..scene(board, gauges, estimate.get()) });
                 }
             });
             let result = runtime.block_on(lookups::run(
@@ -280,6 +287,7 @@ impl<'a> Rounds<'a> {
             cancelled: end.why == Why::Stopped && self.board.failure().is_none(),
             reason: self.reason(end),
             next: (!complete && self.options.watch.is_none()).then(|| self.next(is_mistaken)),
+            hint: totals.nobody_answers().then(|| self.hint()),
             ids: 0,
             found: 0,
             not_found: 0,
@@ -307,12 +315,40 @@ impl<'a> Rounds<'a> {
             latency_buckets: Vec::new(),
         };
         report.count(tally);
+        if complete {
+            report.next = self.again(&report);
+        }
         report
+    }
+
+    /// How to ask again for what nobody could say.
+    fn again(&self, report: &Report) -> Option<String> {
+        let Rounds { options, plan, .. } = self;
+        let is_asked = options.watch.is_none() && options.format == LogFormat::Json;
+        let is_unknown = report.unknown + report.resumed.unknown > 0;
+        let log = quote(&plan.log.display().to_string());
+        (is_asked && is_unknown)
+            .then(|| options.lang.say("check.run.next_unknown", &[("log", &log)]))
+    }
+
+    /// What to do when nobody was there to be asked.
+    fn hint(&self) -> String {
+        let url = self.plan.profile.url();
+        let key = match url.starts_with(PRACTICE_URL) {
+            true => "check.run.nobody_practises",
+            false => "check.run.nobody_answers",
+        };
+        self.options.lang.say(key, &[("server", &origin(url))])
     }
 
     /// How to go on after a run that did not reach the end.
     fn next(&self, is_mistaken: bool) -> String {
         let lang = self.options.lang;
+        // It asks for what is unknown by then.
+        if self.options.unknown_from.is_some() {
+            let command = same_command(&self.options.command);
+            return lang.say("check.run.next", &[("command", &command)]);
+        }
         let command = resume_command(&self.options.command);
         let key = match self.options.format {
             LogFormat::Seed => "check.run.next_seed",
@@ -336,7 +372,7 @@ impl<'a> Rounds<'a> {
             }
             OutputForm::Json => {
                 board.line(&report.to_json_line());
-                let next = [&report.reason, &report.next].into_iter().flatten();
+                let next = [&report.reason, &report.hint, &report.next].into_iter().flatten();
                 next.for_each(|line| progress.line(line));
             }
             OutputForm::Csv => progress.line(text.trim_end()),
@@ -373,6 +409,12 @@ impl<'a> Rounds<'a> {
     }
 }
 
+/// Scheme, host and port of an address.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + "://".len());
+    url[host..].find('/').map_or(url, |end| &url[..host + end])
+}
+
 /// Whether what is read of `path` is gone then: a pipe, a device or a socket.
 fn is_read_once(path: &Path) -> bool {
     let kind = path.metadata().map(|file| file.file_type());
@@ -405,6 +447,7 @@ fn scene(board: &Board, gauges: &Gauges, all: Option<u64>) -> Scene {
         limit: gauges.limit.get(),
         waiting: gauges.waiting.get(),
         is_troubled: gauges.troubled.get() > 0,
+        ..Scene::default()
     }
 }
 

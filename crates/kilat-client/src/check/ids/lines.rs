@@ -1,7 +1,7 @@
 //! Lines of an input, one in memory at a time.
 
 use super::Halt;
-use super::source::Place;
+use super::place::Place;
 use crate::ClientError;
 use std::io::{BufRead, BufReader, Read};
 

@@ -7,12 +7,14 @@
 //! | module | holds |
 //! |---|---|
 //! | `queue` | between the thread that reads and the check that asks |
-//! | `source` | an opened input and its place |
+//! | `source` | an opened input |
+//! | `place` | what it is called, and what is said of a mistake in it |
 //! | `lines`, `csv`, `json` | how ids are written down |
 
 mod csv;
 mod json;
 mod lines;
+mod place;
 mod queue;
 mod source;
 
@@ -124,7 +126,10 @@ impl Ids {
 
     /// Whether there is no id at all. Before the first [`Ids::next`]; waits for the input. May be
     /// dropped while it waits.
-    pub(crate) async fn is_blank(&self) -> bool {
+    ///
+    /// # Errors
+    /// What is wrong with the input, when that comes before any id.
+    pub(crate) async fn is_blank(&self) -> Result<bool, ClientError> {
         loop {
             match self.queue.is_blank() {
                 Some(is_blank) => return is_blank,
@@ -201,13 +206,15 @@ impl Reader {
     /// Passes an id on, if it is new.
     fn take(&mut self, id: &str) -> Result<(), Halt> {
         let is_new = self.seen.insert(id.as_bytes()).map_err(|e| self.forgetful(&e))?;
-        let Some(id) = is_new.then(|| Id::new(id)).flatten() else {
-            self.queue.skip();
-            return Ok(());
+        let is_wanted = match is_new.then(|| Id::new(id)).flatten() {
+            None => self.queue.skip(),
+            Some(id) => {
+                let index = self.next_index;
+                self.next_index += 1;
+                self.queue.push(index, id)
+            }
         };
-        let index = self.next_index;
-        self.next_index += 1;
-        if self.queue.push(index, id) { Ok(()) } else { Err(Halt::Shut) }
+        if is_wanted { Ok(()) } else { Err(Halt::Shut) }
     }
 
     fn forgetful(&self, error: &io::Error) -> Halt {
@@ -230,6 +237,12 @@ enum Halt {
     Shut,
     /// The input is wrong.
     Failed(ClientError),
+}
+
+impl From<ClientError> for Halt {
+    fn from(error: ClientError) -> Self {
+        Halt::Failed(error)
+    }
 }
 
 #[cfg(test)]

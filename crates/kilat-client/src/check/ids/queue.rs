@@ -61,8 +61,11 @@ impl Queue {
         !inside.is_shut
     }
 
-    pub(super) fn skip(&self) {
-        self.lock().skipped += 1;
+    /// Counts an id that is passed over; `false` when nobody wants more.
+    pub(super) fn skip(&self) -> bool {
+        let mut inside = self.lock();
+        inside.skipped += 1;
+        !inside.is_shut
     }
 
     pub(super) fn skipped(&self) -> u64 {
@@ -97,12 +100,15 @@ impl Queue {
         }
     }
 
-    /// Whether the input ended well without any id, not even one that had come before; `None`
-    /// while that is not known. Takes nothing.
-    pub(super) fn is_blank(&self) -> Option<bool> {
+    /// Whether the input ended well without any id, not even one that had come before; why, if a
+    /// mistake came before any id; `None` while that is not known. Takes nothing.
+    pub(super) fn is_blank(&self) -> Option<Result<bool, ClientError>> {
         let inside = self.lock();
-        let has_come = !inside.ids.is_empty() || inside.skipped > 0 || inside.error.is_some();
-        (has_come || inside.is_ended).then_some(!has_come)
+        match (&inside.error, inside.ids.is_empty() && inside.skipped == 0) {
+            (_, false) => Some(Ok(false)),
+            (Some(error), true) => Some(Err(error.clone())),
+            (None, true) => inside.is_ended.then_some(Ok(true)),
+        }
     }
 
     /// Waits until another look may find something.

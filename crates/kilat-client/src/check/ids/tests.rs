@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::check::ID_BYTES_MAX;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 fn id(text: &str) -> Id {
     Id::new(text).unwrap()
@@ -131,6 +133,23 @@ fn csv_is_a_column_with_whatever_is_in_its_cells() {
         ],
     );
     check(&csv("a,b"), &[("\"a,b\"\nc\n", &["c"])]);
+    check(
+        &csv("sku"),
+        &[
+            ("nama;sku;harga\n\"Tas; besar\";a;\"1.500,00\"\nTopi;b;2,5\n", &["a", "b"]),
+            ("\u{feff}nama\tsku\r\nTas\ta,b\r\n", &["a,b"]),
+            ("\"a,b\";sku\n1;c\n", &["c"]),
+            ("x;y,sku\n1;2,c\n", &["c"]),
+            ("sku\na;b\n", &["a;b"]),
+        ],
+    );
+    check_wrong(
+        &csv("zzz"),
+        &[(
+            b"nama;sku\n",
+            "ids:1: there is no column zzz: name one of these with --column: nama, sku",
+        )],
+    );
 }
 
 #[test]
@@ -301,16 +320,29 @@ fn many_ids_stream_through_bounded_memory() {
 
 #[test]
 fn long_ids_are_bounded_by_their_bytes() {
-    let queue = Arc::new(Queue::new());
+    const FIT: usize = (1 << 20) / ID_BYTES_MAX;
+    let (queue, pushed) = (Arc::new(Queue::new()), Arc::new(AtomicUsize::new(0)));
     let long = Id::new(&"x".repeat(ID_BYTES_MAX)).unwrap();
     let pushing = {
-        let queue = Arc::clone(&queue);
-        std::thread::spawn(move || (0..100).all(|index| queue.push(index, long.clone())))
+        let (queue, pushed) = (Arc::clone(&queue), Arc::clone(&pushed));
+        std::thread::spawn(move || {
+            (0..100).all(|index| {
+                let is_wanted = queue.push(index, long.clone());
+                pushed.fetch_add(1, Ordering::SeqCst);
+                is_wanted
+            })
+        })
     };
+    while pushed.load(Ordering::SeqCst) < FIT {
+        std::thread::yield_now();
+    }
+    // Whoever did not wait for room would be through by now.
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(pushed.load(Ordering::SeqCst), FIT);
     let (mut total, mut ready) = (0, VecDeque::new());
     while total < 100 {
         if matches!(queue.fetch(&mut ready), queue::Fetched::Some) {
-            assert!(ready.len() <= (1 << 20) / ID_BYTES_MAX, "{}", ready.len());
+            assert!(ready.len() <= FIT, "{}", ready.len());
             total += ready.len();
             ready.clear();
         }
@@ -330,6 +362,19 @@ fn a_dropped_stream_ends_its_reader() {
     while Arc::strong_count(&queue) > 1 {
         std::thread::yield_now();
     }
+}
+
+/// An input without end may hold nothing new.
+#[test]
+fn an_id_that_came_before_ends_a_reader_that_nobody_listens_to() {
+    let (queue, seen) = (Arc::new(Queue::new()), Seen::new(&std::env::temp_dir()));
+    let mut reader = Reader { queue: Arc::clone(&queue), seen, next_index: 0, lang: Lang::English };
+    for _ in 0..2 {
+        assert!(reader.take("a").is_ok());
+    }
+    queue.shut();
+    assert!(matches!(reader.take("a"), Err(Halt::Shut)));
+    assert_eq!(queue.skipped(), 2);
 }
 
 const CHILD: &str = "KILAT_TEST_STDIN";

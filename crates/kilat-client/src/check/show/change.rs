@@ -195,6 +195,9 @@ mod tests {
         assert!(memory.compare(&stock(1), Lang::English).is_none());
         assert!(memory.compare(&other, Lang::English).is_none(), "seen for the first time");
         assert!(memory.compare(&stock(0), Lang::English).unwrap().notable);
+        // What is notable and stays so is no news, whatever else changes.
+        let other_name = with_row(stock(0), r#"{"name":"Q","stock":0}"#);
+        assert!(!memory.compare(&other_name, Lang::English).unwrap().notable);
         let other = Finding { id: other.id, ..stock(6) };
         let change = memory.compare(&other, Lang::English).unwrap();
         assert_eq!((change.id.as_str(), change.notable), ("OTHER\\n", false));

@@ -6,6 +6,7 @@ use super::tally::{Kind, Shown, Tally};
 use super::text::{mark, word};
 use crate::Lang;
 use crate::chart::{Bar, CHART_WIDTH, latency_bars, latency_ends};
+use crate::lang::utc;
 use askama::Template;
 
 /// Most findings of each kind on a page; the log has all.
@@ -23,7 +24,7 @@ struct Page<'a> {
     lang: Lang,
     report: &'a Report,
     verdict: String,
-    /// To the second.
+    /// To the second, in UTC.
     started_at: String,
     figures: Vec<(String, String)>,
     outcomes: Vec<Part>,
@@ -61,7 +62,7 @@ impl Report {
             lang,
             report: self,
             verdict: self.verdict(lang),
-            started_at: format!("{:.0}", self.started_at),
+            started_at: utc(self.started_at),
             figures: figures(self, lang),
             outcomes: outcomes(self, lang),
             latency: latency_bars(&self.latency_buckets, lang),
@@ -115,7 +116,7 @@ fn figures(report: &Report, lang: Lang) -> Vec<(String, String)> {
     let micros = |pick: fn(crate::latency::Latency) -> u64| {
         latency.map_or("–".to_owned(), |latency| lang.micros(pick(latency)))
     };
-    let seconds = |value: f64| format!("{} s", lang.decimal(value));
+    let seconds = |value: f64| lang.micros((value * 1e6) as u64);
     [
         ("check.show.notable", lang.number(report.notable)),
         ("check.show.found", lang.number(report.found)),
@@ -182,6 +183,10 @@ mod tests {
                     && !page.contains("http://127.0.0.1/<")
             );
             assert!(page.contains("default-src 'none'"));
+            assert!(
+                !page.contains(if lang == Lang::Indonesian { " s</dd>" } else { "dtk" }),
+                "{page}"
+            );
             assert!(page[..1_024].contains(super::PAGE_MARK));
             assert_eq!(page.matches("<rect").count(), 3 + report(&tally).latency_buckets.len());
         }

@@ -1,5 +1,6 @@
 //! Text from ids and APIs as it can be shown: it stays on its line, and no terminal obeys it.
 
+use crate::check::audit::is_unsafe;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -35,14 +36,6 @@ fn push(shown: &mut String, c: char) {
         }
         c => shown.push(c),
     }
-}
-
-/// Controls, line and paragraph separators, and what changes the direction of text
-/// (Unicode Standard Annex #9, section 2).
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

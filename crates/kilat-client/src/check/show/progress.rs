@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 /// Time between two updates of the bar.
 pub(crate) const BAR_EVERY: Duration = Duration::from_millis(100);
+/// Columns of a terminal that does not say.
+const COLUMNS_UNTOLD: usize = 80;
+/// Columns of the bar, the percentage and the spaces around them.
+const BAR_COLUMNS: usize = 18;
 /// How much of the rate is the last step's: steps of a second ago count a third.
 const RATE_SHARE: f64 = 0.1;
 
@@ -18,11 +22,14 @@ pub struct Progress {
     lang: Lang,
     bar: Option<ProgressBar>,
     is_quiet: bool,
+    began: Instant,
     updated: Instant,
     done_before: u64,
     rate: Option<f64>,
     /// That a server fails has been told.
     has_told: bool,
+    /// That the run ends has been told.
+    has_told_end: bool,
 }
 
 /// How far a run is.
@@ -38,6 +45,8 @@ pub(crate) struct Scene {
     pub(crate) waiting: u64,
     /// A server fails and gets probes only.
     pub(crate) is_troubled: bool,
+    /// Nothing more is sent; what is in flight is waited for.
+    pub(crate) is_stopping: bool,
 }
 
 impl Progress {
@@ -60,10 +69,12 @@ impl Progress {
             lang,
             bar,
             is_quiet: false,
+            began: updated,
             updated,
             done_before: 0,
             rate: None,
             has_told: false,
+            has_told_end: false,
         }
     }
 
@@ -83,20 +94,18 @@ impl Progress {
 
     /// Begins anew, for the next round.
     pub(crate) fn start(&mut self) {
-        (self.updated, self.done_before, self.rate) = (Instant::now(), 0, None);
+        let now = Instant::now();
+        (self.began, self.updated, self.done_before, self.rate) = (now, now, 0, None);
         if let Some(bar) = &self.bar {
             bar.reset();
             bar.set_style(style(false));
         }
     }
 
-    /// Brings the bar up to date, and tells when a server fails and when it is back.
+    /// Brings the bar up to date, and tells when a server fails, when it is back, and what is
+    /// still waited for at the end.
     pub(crate) fn tick(&mut self, scene: &Scene) {
-        if scene.is_troubled != self.has_told {
-            self.has_told = scene.is_troubled;
-            let key = if scene.is_troubled { "check.run.away" } else { "check.run.back" };
-            self.line(&self.lang.say(key, &[]));
-        }
+        self.tell_news(scene);
         let Some(bar) = &self.bar else { return };
         let done = scene.counts.all();
         let since = self.updated.elapsed().as_secs_f64().max(1e-3);
@@ -110,8 +119,24 @@ impl Progress {
             }
             bar.set_position(done.min(all));
         }
-        bar.set_message(counts_text(scene, rate, self.lang));
+        let average = done as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
+        let rates = Rates { now: rate, lasting: rate.max(average) };
+        bar.set_message(counts_text(scene, rates, columns(), self.lang));
         bar.tick();
+    }
+
+    fn tell_news(&mut self, scene: &Scene) {
+        // Who waits for the end asks nobody any more.
+        if scene.is_troubled != self.has_told && !scene.is_stopping {
+            self.has_told = scene.is_troubled;
+            let key = if scene.is_troubled { "check.run.away" } else { "check.run.back" };
+            self.line(&self.lang.say(key, &[]));
+        }
+        if scene.is_stopping && scene.in_flight > 0 && !self.has_told_end {
+            self.has_told_end = true;
+            let in_flight = self.lang.number(scene.in_flight);
+            self.line(&self.lang.say("check.run.stopping", &[("in_flight", &in_flight)]));
+        }
     }
 
     /// A line in the place of the bar, until the next tick.
@@ -142,14 +167,38 @@ fn style(knows_all: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// What matters most comes first: a narrow terminal shows the beginning.
-fn counts_text(scene: &Scene, rate: f64, lang: Lang) -> String {
+/// Ids a second.
+#[derive(Clone, Copy)]
+struct Rates {
+    now: f64,
+    /// What the rest is reckoned with: a server that pauses does not make hours of it.
+    lasting: f64,
+}
+
+/// Columns that a line beside the bar has, also on a terminal that does not say how wide it is.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    let columns = if columns == 0 { COLUMNS_UNTOLD } else { columns };
+    columns.saturating_sub(BAR_COLUMNS)
+}
+
+/// What matters most comes first: a narrow terminal shows the beginning. Where the words don't
+/// fit, the outcomes have the signs that they have in the table.
+fn counts_text(scene: &Scene, rates: Rates, columns: usize, lang: Lang) -> String {
+    let text = |key| counts_text_in(key, scene, rates, lang);
+    let full = text("check.show.counts");
+    if full.chars().count() <= columns { full } else { text("check.show.counts_short") }
+}
+
+fn counts_text_in(key: &str, scene: &Scene, rates: Rates, lang: Lang) -> String {
     let number = |n: u64| lang.number(n);
-    let left = time_left(scene, rate).map(|left| say(lang, "check.show.left", &clock(left)));
+    let left = time_left(scene, rates.lasting).filter(|_| !scene.is_stopping);
+    let left = left.map(|left| say(lang, "check.show.left", &clock(left)));
     let counts = lang.say(
-        "check.show.counts",
+        key,
         &[
-            ("rate", &number(rate as u64)),
+            ("rate", &number(rates.now as u64)),
             ("in_flight", &number(scene.in_flight)),
             ("limit", &number(scene.limit)),
             ("found", &number(scene.counts.found)),
@@ -188,7 +237,11 @@ mod tests {
 
     fn scene(all: Option<u64>, found: u64) -> Scene {
         let counts = Counts { found, not_found: 2, unknown: 0, notable: 0 };
-        Scene { counts, all, in_flight: 9, limit: 1_000, waiting: 0, is_troubled: false }
+        Scene { counts, all, in_flight: 9, limit: 1_000, ..Scene::default() }
+    }
+
+    fn text(scene: &Scene, columns: usize, lang: Lang) -> String {
+        counts_text(scene, Rates { now: 10.0, lasting: 10.0 }, columns, lang)
     }
 
     #[test]
@@ -204,14 +257,27 @@ mod tests {
 
     #[test]
     fn a_scene_is_one_line() {
-        let text = counts_text(&scene(Some(1_010), 8), 10.0, Lang::English);
-        assert_eq!(
-            text,
-            "1:40 left · 10/s · 8 found · 2 not found · 0 unknown · 9 of 1,000 in flight"
-        );
-        let waiting = Scene { waiting: 3, ..scene(None, 8) };
-        let text = counts_text(&waiting, 10.0, Lang::Indonesian);
-        assert!(text.ends_with("3 menunggu"), "{text}");
+        let running = scene(Some(1_010), 8);
+        let words = "1:40 left · 10/s · 8 found · 2 not found · 0 unknown · 9 of 1,000 in flight";
+        let signs = "1:40 left · 10/s · ✓ 8 · – 2 · ? 0 · 9/1,000";
+        for (columns, expected) in [(76, words), (75, words), (74, signs), (0, signs)] {
+            assert_eq!(text(&running, columns, Lang::English), expected, "{columns}");
+        }
+        let waiting = text(&Scene { waiting: 3, ..scene(None, 8) }, 99, Lang::Indonesian);
+        assert!(waiting.ends_with("3 menunggu"), "{waiting}");
+        let stopping = Scene { is_stopping: true, ..running };
+        assert!(text(&stopping, 99, Lang::English).starts_with("10/s"), "nothing is left to do");
+    }
+
+    #[test]
+    fn what_the_end_waits_for_is_told_once() {
+        let mut progress = Progress::quiet(Lang::English);
+        for (is_stopping, in_flight, has_told) in
+            [(false, 9, false), (true, 0, false), (true, 9, true), (true, 8, true)]
+        {
+            progress.tick(&Scene { is_stopping, in_flight, ..Scene::default() });
+            assert_eq!(progress.has_told_end, has_told, "{is_stopping} {in_flight}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Report {
     pub cancelled: bool,
     /// Why it ended before every id had; `null` when it did not.
     pub reason: Option<String>,
+    /// What to do when nobody was there to be asked; `null` when somebody was.
+    pub hint: Option<String>,
     /// How to go on; `null` when there is nothing left.
     pub next: Option<String>,
     /// Ids that ended in this run.
@@ -151,6 +153,7 @@ pub(crate) mod tests {
             complete: true,
             cancelled: false,
             reason: None,
+            hint: None,
             next: None,
             ids: 0,
             found: 0,

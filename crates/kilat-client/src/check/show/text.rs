@@ -98,6 +98,7 @@ impl Report {
             self.latency_line(lang),
             Some(self.log_line(lang)),
             self.reason.clone(),
+            self.hint.clone(),
             self.next.clone(),
         ];
         lines.into_iter().flatten().map(|line| line + "\n").collect()
