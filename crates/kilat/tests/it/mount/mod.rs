@@ -1,5 +1,6 @@
 //! File systems made, mounted, filled and cut off. Only root may do that.
 
+mod audit;
 mod backup;
 mod disk;
 mod full_disk;

@@ -4,7 +4,7 @@ mod attack;
 mod backup;
 mod bad_input;
 mod chaos;
-mod check;
+pub(crate) mod check;
 mod cli;
 mod clock;
 mod consent;

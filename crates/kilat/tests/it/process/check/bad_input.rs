@@ -33,7 +33,10 @@ fn options_that_cannot_be() {
         (&["rdap", "example.com"], "--bootstrap"),
         (&["rdap", "--url=http://127.0.0.1:1"], "no ids of its own"),
         (&["./mine.toml"], "mine.toml"),
-        (&["stock", ""], "empty"),
+        (&["stock", "A", ""], "id 2 of the command is empty"),
+        (&["stock", "--column=sku", "A"], "give --file FILE"),
+        (&["stock", "--form=jsonl"], "give --file FILE"),
+        (&["./mine.toml", "--print-profile"], "mine.toml is a file: --print-profile"),
     ] {
         refused(folder.path(), arguments, says);
     }
@@ -43,6 +46,8 @@ fn options_that_cannot_be() {
 fn ids_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("ids.csv"), "id,name\n1,a\n").unwrap();
+    fs::write(folder.path().join("semi.csv"), "id;nama\n1;a\n").unwrap();
+    fs::write(folder.path().join("ids.jsonl"), "{\"sku\":\"A\"}\n").unwrap();
     fs::write(folder.path().join("empty.txt"), "").unwrap();
     fs::write(folder.path().join("blank.txt"), "\n \n").unwrap();
     fs::write(folder.path().join("head.csv"), "id,name\n").unwrap();
@@ -56,9 +61,25 @@ fn ids_that_cannot_be_read() {
         (&["stock", "--file=folder"], "folder"),
         (&["stock", "--file=ids.csv"], "--column"),
         (&["stock", "--file=ids.csv", "--column=sku"], "sku"),
+        (&["stock", "--file=semi.csv", "--column=sku"], "with --column: id, nama"),
+        (&["stock", "--file=ids.jsonl"], "ids.jsonl:1: the line is an object"),
+        (&["stock", "--file=ids.jsonl", "--field=id"], "ids.jsonl:1: there is no member id"),
+        (&["stock", "--file=ids.jsonl", "--resume"], "ids.jsonl:1: the line is an object"),
         (&["stock", "-", "--file=-"], "once"),
     ] {
         refused(folder.path(), arguments, says);
+    }
+}
+
+#[test]
+fn what_the_system_says_is_said_in_the_users_language() {
+    let folder = tempfile::tempdir().unwrap();
+    for (lang, says) in [
+        ("id", "none.txt tidak dapat dibaca: tidak ada berkas atau direktori itu\n"),
+        ("en", "none.txt can't be read: No such file or directory"),
+    ] {
+        let mut command = kilat(["check", "stock", "--file=none.txt", "--lang", lang]);
+        check(&mut command, folder.path(), says);
     }
 }
 

@@ -57,6 +57,59 @@ fn a_long_run_shows_what_to_look_at_only() {
 }
 
 #[test]
+fn where_nobody_answers_it_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    for (url, says) in [
+        ("http://127.0.0.1:1", "Nobody answers at http://127.0.0.1:1: start that server"),
+        ("http://127.0.0.1:1/api", "Nobody answers at http://127.0.0.1:1: start that server"),
+    ] {
+        for more in [&["stock"][..], &["stock", "--json"], &["stock", "--csv"]] {
+            let output = ends(&mut check(folder.path(), url, more), 1);
+            let said = stdout(&output) + &stderr(&output);
+            assert!(said.contains(says), "{more:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_unknown_is_asked_again_until_it_is_known() {
+    let server = lookup(&["--html=50%", "--seed=1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("kilat-check-stock.jsonl");
+    let ids: Vec<String> = (0..40).map(|n| format!("SKU {n}")).collect();
+    let first: Vec<&str> = ["stock"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    let text = stdout(&ends(&mut check(folder.path(), &server.url, &first), 1));
+    assert!(text.contains("with --unknown-from kilat-check-stock.jsonl in place"), "{text}");
+    // What stood in the log of another profile is not asked.
+    let other = ["flight", "XX1", "--log=kilat-check-stock.jsonl"];
+    check(folder.path(), &server.url, &other).output().unwrap();
+    let again = ["stock", "--unknown-from=kilat-check-stock.jsonl"];
+    loop {
+        let records = lookups(&log);
+        let stock: Vec<&Value> = records.iter().filter(|record| record["id"] != "XX1").collect();
+        let last = |id: &String| stock.iter().rev().find(|record| record["id"] == *id.as_str());
+        let unknown = |id: &&String| last(id).is_some_and(|record| record["outcome"] == "unknown");
+        let left = ids.iter().filter(unknown).count();
+        let output = check(folder.path(), &server.url, &again).output().unwrap();
+        assert_eq!(lookups(&log).len() - records.len(), left, "{}", stdout(&output));
+        if left == 0 {
+            assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+            break;
+        }
+    }
+    verified(&log);
+    for (arguments, says) in [
+        (&["player", again[1]][..], "has no run of this profile and address"),
+        (&["stock", "--unknown-from=none.jsonl"], "none.jsonl"),
+        (&["stock", again[1], "--overwrite"], "--overwrite"),
+        (&["stock", again[1], "A"], "--unknown-from"),
+    ] {
+        let said = stderr(&ends(&mut check(folder.path(), &server.url, arguments), 2));
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
 fn both_languages_are_spoken() {
     let server = lookup(&[]);
     let folder = tempfile::tempdir().unwrap();

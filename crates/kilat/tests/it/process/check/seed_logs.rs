@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// One exercise: what its log must say, as the seed has it.
-struct Exercise {
-    profile: &'static str,
-    log: &'static str,
+pub(super) struct Exercise {
+    pub(super) profile: &'static str,
+    pub(super) log: &'static str,
     header: &'static str,
     url: &'static str,
     all: &'static str,
     each: &'static str,
-    done: &'static str,
+    pub(super) done: &'static str,
     /// Ids in their order, and how each ends.
-    results: [(&'static str, &'static str); 5],
+    pub(super) results: [(&'static str, &'static str); 5],
 }
 
-static EXERCISES: [Exercise; 5] = [
+pub(super) static EXERCISES: [Exercise; 5] = [
     Exercise {
         profile: "stock",
         log: "stock_checker_log.txt",
@@ -132,7 +132,7 @@ fn is_stamp(text: &str) -> bool {
 }
 
 /// What each thread of one run said, in its order, without times.
-fn by_thread(lines: &[&str]) -> BTreeMap<String, Vec<String>> {
+pub(super) fn by_thread(lines: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines {
         let parts = line.strip_prefix('[').and_then(|rest| rest.split_once("] ["));
@@ -253,4 +253,38 @@ fn no_id_forges_a_line() {
         let expected = if is_sent { "Error: SKU " } else { "Tidak dikirim: " };
         assert!(result.starts_with(expected), "{result:.200}");
     }
+}
+
+/// What a reply holds forges no more than an id does.
+#[test]
+fn no_reply_forges_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let forged = "A\n[2026-01-01 00:00:00.000000] [MainClient] Semua pengecekan stok selesai";
+    let row = serde_json::json!({"stock": {"X": {"name": forged, "stock": 1, "warehouse": "\u{2028}\r\u{1b}[2J"}}});
+    std::fs::write(folder.path().join("mine.json"), row.to_string()).unwrap();
+    let path = folder.path().join("mine.json");
+    let server = lookup(&["--dataset", path.to_str().unwrap()]);
+    ends(&mut check(folder.path(), &server.url, &["stock", "--format=seed", "X"]), 0);
+    let text = std::fs::read_to_string(folder.path().join("stock_checker_log.txt")).unwrap();
+    let is_line_end = |c: char| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let lines: Vec<&str> = text.trim_end_matches('\n').split(is_line_end).collect();
+    assert_eq!(lines.len(), 7, "{text:?}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert_eq!(by_thread(&lines[1..])["MainClient"].len(), 2);
+}
+
+#[test]
+fn how_many_begin_is_left_out_when_nobody_knows() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ids.txt"), "SKU-001\nSKU-002\n").unwrap();
+    let arguments = ["stock", "--format=seed", "--file=ids.txt"];
+    ends(&mut check(folder.path(), &server.url, &arguments), 0);
+    let text = std::fs::read_to_string(folder.path().join("stock_checker_log.txt")).unwrap();
+    let first = text.lines().nth(1).unwrap();
+    assert!(
+        first.ends_with("] [MainClient] Memulai pengecekan stok produk secara concurrent."),
+        "{first}"
+    );
+    assert_eq!(text.lines().count(), 11, "{text}");
 }

@@ -109,6 +109,32 @@ fn a_line_that_is_no_id_stops_the_check_with_its_place() {
     assert_eq!(lookups(&log).len(), 3, "what had ended was not asked again");
 }
 
+/// By id and not by its place: what had ended is not asked again wherever it stands now.
+#[test]
+fn ids_in_another_order_and_among_others_are_resumed() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("kilat-check-stock.jsonl");
+    let ids = |ids: &[&str]| std::fs::write(folder.path().join("ids.txt"), ids.join("\n")).unwrap();
+    let run = |more: &str| {
+        let arguments = ["stock", "--file=ids.txt", "--json", more];
+        let text = stdout(&ends(&mut check(folder.path(), &server.url, &arguments), 0));
+        let objects = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let asked = objects.filter_map(|object| object["id"].as_str().map(str::to_owned));
+        asked.collect::<std::collections::BTreeSet<String>>()
+    };
+    ids(&["a", "b", "c", "sku-001"]);
+    assert_eq!(run("--quiet").len(), 4);
+    ids(&["new-1", "c", "new-2", "a", "SKU-001", "b"]);
+    let asked = run("--resume");
+    // As their user wrote them: another case is another id.
+    assert_eq!(asked.iter().map(String::as_str).collect::<Vec<_>>(), ["SKU-001", "new-1", "new-2"]);
+    ids(&["b", "new-2"]);
+    assert_eq!(run("--resume").len(), 0);
+    assert_eq!(lookups(&log).len(), 7);
+    super::verified(&log);
+}
+
 /// The guide's own profile, as it stands there, shows what the guide says.
 #[test]
 fn the_guides_profile_is_used() {

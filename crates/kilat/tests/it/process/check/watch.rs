@@ -1,6 +1,6 @@
 //! `--watch`: every round is a run in the log, and what changed is shown.
 
-use super::{check, verified};
+use super::{check, ends, lookup, lookups, verified};
 use crate::process::lookup::beside_a_sale;
 use crate::program::Running;
 use rustix::process::Signal;
@@ -30,7 +30,38 @@ fn falling_stock_is_shown() {
     assert_eq!(process.wait().code(), Some(130));
     let log = folder.path().join("kilat-check-stock.jsonl");
     verified(&log);
-    let text = std::fs::read_to_string(log).unwrap();
-    assert!(text.matches("\"kind\":\"start\"").count() >= 4, "{text}");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let starts = text.matches("\"kind\":\"start\"").count();
+    assert!(starts >= 4, "{text}");
+    // Each round is a run of its own, with both ids and an end; the last one may have been cut short.
+    assert_eq!(text.matches("\"kind\":\"end\"").count(), starts, "{text}");
+    let complete = text.matches("\"complete\":true").count();
+    assert!(complete + 1 >= starts, "{text}");
+    for id in ["TEST", "SKU-003"] {
+        let logged = lookups(&log).iter().filter(|record| record["id"] == id).count();
+        assert!((complete..=starts).contains(&logged), "{id} is there {logged} times: {text}");
+    }
     server.stop();
+}
+
+/// The log is begun anew once, and not by each round.
+#[test]
+fn rounds_do_not_overwrite_each_other() {
+    let server = lookup(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("kilat-check-stock.jsonl");
+    ends(&mut check(folder.path(), &server.url, &["stock", "OLD"]), 0);
+    let arguments = ["stock", "--watch=20ms", "--overwrite", "--json", "SKU-001"];
+    let mut command = check(folder.path(), &server.url, &arguments);
+    let mut process = Running::start(command.stdout(Stdio::piped()));
+    let lines = process.take_stdout().lines().map(Result::unwrap);
+    assert_eq!(lines.filter(|line| line.contains("\"summary\"")).take(3).count(), 3);
+    process.signal(Signal::INT);
+    process.wait();
+    verified(&log);
+    let logged = lookups(&log);
+    assert!(
+        logged.len() >= 3 && logged.iter().all(|record| record["id"] == "SKU-001"),
+        "{logged:?}"
+    );
 }
