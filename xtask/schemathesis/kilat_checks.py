@@ -66,19 +66,18 @@ def map_body(ctx, body):
 
 
 @schemathesis.hook
-def map_case(ctx, case):
-    """Asks for no leniency where a refusal is expected: `skip` takes a body with faults."""
-    is_negative = case.meta is not None and case.meta.generation.mode.is_negative
-    if is_negative and case.query and case.query.get("on_invalid") == "skip":
-        del case.query["on_invalid"]
-    return case
-
-
-@schemathesis.hook
 def before_call(ctx, case, kwargs):
-    """Sends no body with GET: it is refused before anybody asks whether the method is right."""
+    """Looks at what is sent in the end: a link may have put another body into a finished case."""
     if case.method.upper() == "GET":
+        # It is refused before anybody asks whether the method is right.
         case.body = NOT_SET
+    if is_negative(case) and case.query and case.query.get("on_invalid") == "skip":
+        # Where a refusal is expected no leniency is asked for: `skip` takes a body with faults.
+        del case.query["on_invalid"]
+
+
+def is_negative(case):
+    return case.meta is not None and case.meta.generation.mode.is_negative
 
 
 @schemathesis.check
