@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 const STDIN: &str = "-";
 /// Most retries that can be asked for.
 const RETRIES_MAX: u32 = 1_000;
+/// By how many bytes a reply may be longer for each id beyond the first.
+const FURTHER_ID_BYTES: usize = 8 << 10;
 
 /// A check that can start.
 pub(super) struct Plan {
@@ -46,7 +48,7 @@ impl Plan {
         refuse_one_file_for_both(options, &log)?;
         let pace = pace(options)?;
         Ok(Plan {
-            exchange: exchange(options, &pace)?,
+            exchange: exchange(options, &profile, &pace)?,
             pace,
             reads_stdin: inputs.iter().any(is_stdin),
             inputs,
@@ -207,14 +209,20 @@ fn pace(options: &CheckOptions) -> Result<PaceOptions, ClientError> {
     Ok(PaceOptions { places: u32::try_from(allowed).unwrap_or(u32::MAX), ..options.pace.clone() })
 }
 
-fn exchange(options: &CheckOptions, pace: &PaceOptions) -> Result<Exchange, ClientError> {
+fn exchange(
+    options: &CheckOptions,
+    profile: &Profile,
+    pace: &PaceOptions,
+) -> Result<Exchange, ClientError> {
+    let usual = ExchangeOptions::default();
+    let further_ids = profile.batch_size().saturating_sub(1);
     let carried = ExchangeOptions {
         timeout: options.pace.timeout,
+        body_bytes_max: usual.body_bytes_max + further_ids * FURTHER_ID_BYTES,
         http2: if options.http2 { Http2::PriorKnowledge } else { Http2::Auto },
         ca: options.ca.clone(),
         connections_max: pace.most() as usize,
         allow_private: options.allow_private,
-        ..ExchangeOptions::default()
     };
     Exchange::new(&carried, options.lang)
 }

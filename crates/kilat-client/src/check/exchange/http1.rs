@@ -7,8 +7,9 @@
 use super::chunked::{ChunkFault, Chunks};
 use super::dial::Stream;
 use super::head::{self, EndOfHead, Framing, Head};
+use super::room::{Limits, Room};
 use super::setback::Setback;
-use super::{HEAD_BYTES_MAX, Limits, Reply, Request, SMALL_BODY_BYTES, USER_AGENT};
+use super::{HEAD_BYTES_MAX, Reply, Request, USER_AGENT};
 use bytes::Bytes;
 use hyper::header::{self as names, HeaderName};
 use hyper::{Method, Uri};
@@ -19,7 +20,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::sync::SemaphorePermit;
 
 /// How long a reply that could decide and has no body is watched: what stands between may send
 /// a page behind a promise of none.
@@ -61,8 +61,8 @@ pub(super) async fn call(
     let mut reader = Reader { stream, bytes: Vec::new(), head_bytes: 0 };
     let head = reader.head(request).await?;
     let body_at = reader.head_bytes;
-    let room = Room { limits, permit: None };
-    let body = reader.body(body_at, head.framing, room).await?;
+    let mut room = limits.room();
+    let body = reader.body(body_at, head.framing, &mut room).await?;
     let mut keeps_alive = head.keeps_alive;
     if body.is_empty() && may_decide(head.status) {
         // Without a length, nothing tells a reply without a body from one that was cut off.
@@ -222,7 +222,7 @@ impl Reader<'_> {
         mut self,
         at: usize,
         framing: Framing,
-        mut room: Room<'_>,
+        room: &mut Room<'_>,
     ) -> Result<Bytes, Setback> {
         match framing {
             Framing::Bare => self.rest(at),
@@ -239,7 +239,7 @@ impl Reader<'_> {
             }
             Framing::UntilClosed => {
                 while self.more().await? {
-                    room.take((self.bytes.len() - at) as u64).await?;
+                    room.grow(self.bytes.len() - at).await?;
                 }
                 Ok(Bytes::from(self.bytes).slice(at..))
             }
@@ -247,7 +247,7 @@ impl Reader<'_> {
         }
     }
 
-    async fn chunks(&mut self, at: usize, mut room: Room<'_>) -> Result<Bytes, Setback> {
+    async fn chunks(&mut self, at: usize, room: &mut Room<'_>) -> Result<Bytes, Setback> {
         self.bytes.drain(..at);
         let (mut chunks, mut body) = (Chunks::new(room.limits.body_bytes_max), Vec::new());
         loop {
@@ -257,9 +257,9 @@ impl Reader<'_> {
                     return Ok(Bytes::from(body));
                 }
                 Ok(false) => {}
-                Err(fault) => return Err(room.setback(fault)),
+                Err(fault) => return Err(fault.setback(room.limits.body_bytes_max)),
             }
-            room.take(body.len() as u64).await?;
+            room.grow(body.len()).await?;
             if !self.more().await? {
                 return Err(Setback::Closed);
             }
@@ -275,28 +275,11 @@ impl Reader<'_> {
     }
 }
 
-/// The room that a body may take.
-struct Room<'a> {
-    limits: &'a Limits,
-    permit: Option<SemaphorePermit<'a>>,
-}
-
-impl Room<'_> {
-    /// Waits until a body of so many bytes may be read.
-    async fn take(&mut self, bytes: u64) -> Result<(), Setback> {
-        if bytes > self.limits.body_bytes_max as u64 {
-            return Err(Setback::TooLarge(self.limits.body_bytes_max));
-        }
-        if bytes > SMALL_BODY_BYTES as u64 && self.permit.is_none() {
-            self.permit = self.limits.large_bodies.acquire().await.ok();
-        }
-        Ok(())
-    }
-
-    fn setback(&self, fault: ChunkFault) -> Setback {
-        match fault {
+impl ChunkFault {
+    fn setback(self, body_bytes_max: usize) -> Setback {
+        match self {
             ChunkFault::Malformed => Setback::Garbled("malformed chunks".to_owned()),
-            ChunkFault::TooLarge => Setback::TooLarge(self.limits.body_bytes_max),
+            ChunkFault::TooLarge => Setback::TooLarge(body_bytes_max),
             ChunkFault::TrailersTooLarge => Setback::HeadTooLarge(HEAD_BYTES_MAX),
         }
     }

@@ -2,8 +2,9 @@
 
 use super::dial::{Slot, Stream};
 use super::http1::{Answered, Fault, host, is_ours};
+use super::room::Limits;
 use super::setback::Setback;
-use super::{HEAD_BYTES_MAX, Limits, Reply, Request, SMALL_BODY_BYTES, USER_AGENT};
+use super::{HEAD_BYTES_MAX, Reply, Request, USER_AGENT};
 use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use http_body_util::{BodyExt, Full};
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Most requests at once over one connection, however many the server allows.
-const STREAMS_MAX: usize = 1_000;
+const STREAMS_MAX: usize = 256;
 /// What is taken for the server's limit until it tells: the least that RFC 9113 recommends.
 const STREAMS_UNTOLD: usize = 100;
 /// Stands for a limit that the server has not told: more than is ever used.
@@ -33,9 +34,10 @@ const SETTINGS_PAUSE_MAX: Duration = Duration::from_millis(1 << 10);
 /// alive, and how long it may take to say so.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Bytes of one reply that may arrive before they are read.
-const STREAM_WINDOW_BYTES: u32 = 64 << 10;
-/// Bytes of all replies of one connection that may arrive before they are read.
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+const STREAM_WINDOW_BYTES: u32 = 32 << 10;
+/// Bytes of all replies of one connection that may arrive before they are read: so many that
+/// those that wait for room never keep the others from going on.
+const CONNECTION_WINDOW_BYTES: u32 = STREAMS_MAX as u32 * STREAM_WINDOW_BYTES;
 
 type Driver = Connection<TokioIo<Stream>, Full<Bytes>, TokioExecutor>;
 
@@ -176,22 +178,15 @@ fn target(uri: &Uri) -> Result<Uri, Setback> {
 }
 
 async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, Setback> {
-    let too_large = || Setback::TooLarge(limits.body_bytes_max);
-    if body.size_hint().lower() > limits.body_bytes_max as u64 {
-        return Err(too_large());
-    }
+    let mut room = limits.room();
+    let length = body.size_hint().exact();
+    room.take(length.unwrap_or(0)).await?;
     let mut bytes = BytesMut::new();
-    let mut permit = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| setback(&e))?;
         let Some(data) = frame.data_ref() else { continue };
-        if bytes.len() + data.len() > limits.body_bytes_max {
-            return Err(too_large());
-        }
+        room.grow(bytes.len() + data.len()).await?;
         bytes.extend_from_slice(data);
-        if bytes.len() > SMALL_BODY_BYTES && permit.is_none() {
-            permit = limits.large_bodies.acquire().await.ok();
-        }
     }
     // A stream that the server resets without an error ends like a whole body.
     if body.is_end_stream() { Ok(bytes.freeze()) } else { Err(Setback::Closed) }

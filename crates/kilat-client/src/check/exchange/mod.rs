@@ -17,6 +17,7 @@
 //! | `tls` | whom to trust |
 //! | `http1`, `head`, `chunked` | one request over HTTP/1 |
 //! | `http2` | requests over one HTTP/2 connection |
+//! | `room` | what the bodies of replies may take |
 //! | `redirect` | where a redirect leads, and whether to follow |
 
 mod chunked;
@@ -28,6 +29,7 @@ mod http2;
 mod names;
 mod pool;
 mod redirect;
+mod room;
 mod setback;
 mod tls;
 
@@ -39,6 +41,7 @@ use crate::{ClientError, Lang};
 use hyper::Uri;
 use hyper::header::CONTENT_ENCODING;
 use pool::Pool;
+use room::Limits;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,10 +54,6 @@ const USER_AGENT: &str = concat!("kilat/", env!("CARGO_PKG_VERSION"));
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Most redirects that one attempt follows.
 const REDIRECTS_MAX: usize = 3;
-/// Up to this many bytes a body is read without asking whether there is room for it.
-const SMALL_BODY_BYTES: usize = 8 << 10;
-/// Bytes of all larger bodies that are under way at once.
-const LARGE_BODIES_BYTES_MAX: usize = 32 << 20;
 /// Files that a process needs beside its connections: logs, inputs, standard streams.
 const SPARE_FILES: u64 = 64;
 
@@ -111,27 +110,16 @@ struct Shared {
     pool: Pool,
 }
 
-/// What a reply may cost.
-struct Limits {
-    body_bytes_max: usize,
-    /// One permit for each body of more than [`SMALL_BODY_BYTES`], so that thousands of
-    /// hostile replies at once don't fill the memory.
-    large_bodies: Semaphore,
-}
-
 impl Exchange {
     /// # Errors
     /// [`ClientError::Usage`] when the file of certificate authorities can't be used.
     pub(crate) fn new(options: &ExchangeOptions, lang: Lang) -> Result<Exchange, ClientError> {
-        let large = (LARGE_BODIES_BYTES_MAX / options.body_bytes_max.max(1)).clamp(4, 4_096);
-        let limits =
-            Limits { body_bytes_max: options.body_bytes_max, large_bodies: Semaphore::new(large) };
         let connections_max = options.connections_max.clamp(1, Semaphore::MAX_PERMITS);
         let dialer = dial::Dialer::new(options, lang)?;
         let shared = Shared {
             timeout: options.timeout,
             in_flight: Semaphore::new(connections_max),
-            pool: Pool::new(connections_max, dialer, limits),
+            pool: Pool::new(connections_max, dialer, Limits::new(options.body_bytes_max)),
         };
         Ok(Exchange { shared: Arc::new(shared) })
     }

@@ -9,8 +9,9 @@
 use super::dial::{Dialer, Origin, Slot, Stream};
 use super::http1::{self, Answered, Fault, Line};
 use super::http2::{Link, Place};
+use super::room::Limits;
 use super::setback::Setback;
-use super::{Http2, Limits, Reply, Request};
+use super::{Http2, Reply, Request};
 use crate::check::gauges::Gauge;
 use hyper::Uri;
 use std::collections::{HashMap, VecDeque};

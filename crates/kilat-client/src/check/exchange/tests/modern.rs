@@ -44,8 +44,11 @@ impl Authority {
 
     /// What a server of this name needs.
     fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
+        self.acceptor_by(&CertificateParams::new(vec![name.to_owned()]).unwrap(), protocols)
+    }
+
+    fn acceptor_by(&self, params: &CertificateParams, protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
@@ -209,6 +212,12 @@ fn servers_that_prove_nothing_are_not_trusted() {
         "{other_name:?}"
     );
 
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2026, 1, 1);
+    let past = Modern::start(Some(authority.acceptor_by(&params, &[])), false, 100);
+    let expired = ask(&trusting, &past.uri("https", "localhost", "/")).unwrap_err();
+    assert!(matches!(&expired, Setback::Untrusted(why) if why.contains("expired")), "{expired:?}");
+
     let plain = Modern::start(None, false, 100);
     let no_tls = ask(&trusting, &plain.uri("https", "localhost", "/")).unwrap_err();
     assert!(matches!(no_tls, Setback::Untrusted(_) | Setback::Closed), "{no_tls:?}");
@@ -293,6 +302,17 @@ fn many_requests_share_one_http2_connection() {
     let server = Modern::start(Some(tls), true, 200);
     let uri = server.uri("https", "localhost", "/");
     assert_eq!(burst(&server, &trusting(&authority, &directory), &uri, 80, false), 1);
+}
+
+/// Those that wait for room leave the connection to those that have it.
+#[test]
+fn many_large_replies_share_one_http2_connection() {
+    for (path, connections) in [("/", 1), ("/untold", 1)] {
+        let server = Modern::start(None, true, 1_000);
+        let knowing = ExchangeOptions { http2: Http2::PriorKnowledge, ..options() };
+        let uri = server.uri("http", "127.0.0.1", &format!("{path}?250000"));
+        assert_eq!(burst(&server, &knowing, &uri, 240, true), connections, "{path}");
+    }
 }
 
 /// A server that allows 10 requests at once a connection gets more connections, not a queue.

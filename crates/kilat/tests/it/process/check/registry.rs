@@ -139,6 +139,32 @@ fn a_profile_of_ones_own_asks_several_at_once_with_a_secret_that_nobody_sees() {
     assert!(shown.iter().all(|text| !text.contains(SECRET)));
 }
 
+/// A batch is not lost for a reply that is long because it speaks of many.
+#[test]
+fn a_reply_may_be_longer_by_the_ids_that_are_asked_together() {
+    for (item_bytes, outcome) in [(9_000, "found"), (12_000, "unknown")] {
+        let api = Api::start(move |target, client| {
+            let ids = target.split_once("ids=").unwrap().1.split(',');
+            let note = "x".repeat(item_bytes);
+            let items: Vec<String> =
+                ids.map(|id| format!(r#"{{"id":"{id}","note":"{note}"}}"#)).collect();
+            let body = format!("[{}]", items.join(","));
+            client.write_all(&reply("200 OK", "", body.as_bytes()))
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let profile = "url = \"http://127.0.0.1/?ids={ids}\"\n[batch]\nsize = 100\nkey = \"/id\"\n\
+                       [[rule]]\nstatus = 200\noutcome = \"found\"\nmessage = \"{id}\"\n";
+        std::fs::write(folder.path().join("mine.toml"), profile).unwrap();
+        let ids: Vec<String> = (0..100).map(|n| format!("A-{n}")).collect();
+        let arguments = ["./mine.toml", "--json"].into_iter().chain(ids.iter().map(String::as_str));
+        let arguments: Vec<&str> = arguments.collect();
+        let code = if outcome == "found" { 0 } else { 1 };
+        let text = stdout(&ends(&mut check(folder.path(), &api.url, &arguments), code));
+        let asked = outcomes(&text);
+        assert!(asked.len() == 100 && asked.values().all(|id| id.0 == outcome), "{text}");
+    }
+}
+
 /// Whose URL is not a profile's own is asked all the same.
 #[test]
 fn another_server_takes_the_place_of_the_profiles() {
