@@ -56,14 +56,15 @@ pub(crate) fn histogram() -> Histogram<u64> {
         .expect("constant bounds are in range")
 }
 
-/// Classes that grow by the square root of two, from the fastest to the slowest.
+/// Classes that grow by the square root of two, from the fastest to the slowest. Each ends where a
+/// step of the histogram does, so that nothing is counted in two.
 pub(crate) fn classes(latencies_us: &Histogram<u64>) -> Vec<LatencyBucket> {
     let (fastest, slowest) = (latencies_us.min().max(1), latencies_us.max().max(1));
     let mut edges = vec![0u64];
     let mut edge = fastest as f64;
     while edges.last().is_some_and(|&last| last < slowest) {
         let next = (edge.ceil() as u64).max(edges.last().copied().unwrap_or_default() + 1);
-        edges.push(next);
+        edges.push(latencies_us.highest_equivalent(next));
         edge *= std::f64::consts::SQRT_2;
     }
     edges
@@ -73,4 +74,22 @@ pub(crate) fn classes(latencies_us: &Histogram<u64>) -> Vec<LatencyBucket> {
             count: latencies_us.count_between(pair[0] + 1, pair[1]),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_latency_is_in_one_class() {
+        for latencies in [&[520_390, 531_200, 545_000, 600_580, 1_220_000][..], &[1], &[1, 7, 7]] {
+            let mut all = histogram();
+            latencies.iter().for_each(|latency| all.saturating_record(*latency));
+            let classes = classes(&all);
+            let counted: u64 = classes.iter().map(|class| class.count).sum();
+            assert_eq!(counted, latencies.len() as u64, "{classes:?}");
+            let fastest = latencies[0].max(1);
+            assert!(classes[0].up_to_us >= fastest && classes[0].count > 0, "{classes:?}");
+        }
+    }
 }
