@@ -51,10 +51,6 @@ pub(super) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429) || status >= 500
 }
 
-fn trim_dot(domain: &str) -> &str {
-    domain.strip_suffix('.').unwrap_or(domain)
-}
-
 struct Case<'a> {
     profile: &'a Profile,
     reply: &'a Reply,
@@ -131,12 +127,7 @@ impl Case<'_> {
     fn misplaced(&self, id: &Id, document: &Document<'_>, rule: &Rule) -> Option<Verdict> {
         let same = rule.same.as_ref()?;
         let inner = &*self.profile.inner;
-        // A domain may end with the dot of the root, here and there (RFC 9083, 3).
-        let about = match inner.asks_for_domains {
-            true => same.about(id.as_str(), document, inner.fold, trim_dot),
-            false => same.about(id.as_str(), document, inner.fold, |id| id),
-        };
-        match about {
+        match same.about(id.as_str(), document, inner.fold, |id| inner.bare(id)) {
             About::Asked => None,
             About::Another => Some(Verdict::unknown(self.say("profile.said.other_id", &[]), true)),
             About::Untold => Some(Verdict::unknown(self.say("profile.said.no_id", &[]), false)),

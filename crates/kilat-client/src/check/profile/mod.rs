@@ -90,6 +90,15 @@ impl fmt::Debug for Profile {
     }
 }
 
+impl Inner {
+    /// An id without what makes no difference: a domain may end with the dot of the root, which
+    /// registries leave out and some don't know (RFC 9083, section 3).
+    fn bare<'a>(&self, id: &'a str) -> &'a str {
+        let domain = self.asks_for_domains.then(|| id.strip_suffix('.')).flatten();
+        domain.unwrap_or(id)
+    }
+}
+
 impl Profile {
     /// Names of the profiles that come with the program.
     pub fn names() -> impl Iterator<Item = &'static str> {
@@ -266,7 +275,8 @@ impl Profile {
             if at > 0 {
                 encoded.push_str(join);
             }
-            address::push_encoded(&mut encoded, &self.inner.fold.apply(id.as_str()));
+            let bare = self.inner.bare(id.as_str());
+            address::push_encoded(&mut encoded, &self.inner.fold.apply(bare));
         }
         encoded
     }
@@ -275,7 +285,8 @@ impl Profile {
         if self.inner.body.is_empty() {
             return Bytes::new();
         }
-        let ids: Vec<_> = ids.iter().map(|id| self.inner.fold.apply(id.as_str())).collect();
+        let bare = |id| self.inner.fold.apply(self.inner.bare(id));
+        let ids: Vec<_> = ids.iter().map(|id| bare(id.as_str())).collect();
         Bytes::from(read::fill_body(&self.inner.body, &ids))
     }
 }

@@ -12,8 +12,7 @@ use std::path::Path;
 /// Answers as a registry does, or as what stands before one.
 fn registry() -> Api {
     Api::start(|target, client| {
-        let domain =
-            target.strip_prefix("/v1/domain/").unwrap_or("elsewhere").trim_end_matches('.');
+        let domain = target.strip_prefix("/v1/domain/").unwrap_or("elsewhere");
         let taken = format!(r#"{{"objectClassName":"domain","ldhName":"{domain}"}}"#);
         let (status, body) = match domain {
             "taken.test" => ("200 OK", taken.as_str()),
