@@ -2,7 +2,8 @@
 
 use super::again::{quote, resume_command, same_command};
 use super::audit::{
-    Audit, AuditOptions, Counts as Done, Ending, OnDurable, RunFacts, Sealed, Seen,
+    Audit, AuditOptions, Counts as Done, Ending, OnDurable, RunFacts, RunId, Sealed, Seen,
+    findings_of,
 };
 use super::estimate::Estimate;
 use super::gauges::Gauges;
@@ -327,8 +328,11 @@ impl<'a> Rounds<'a> {
         let is_asked = options.watch.is_none() && options.format == LogFormat::Json;
         let is_unknown = report.unknown + report.resumed.unknown > 0;
         let log = quote(&plan.log.display().to_string());
-        (is_asked && is_unknown)
-            .then(|| options.lang.say("check.run.next_unknown", &[("log", &log)]))
+        let key = match options.overwrite || options.html.is_some() {
+            true => "check.run.next_unknown_anew",
+            false => "check.run.next_unknown",
+        };
+        (is_asked && is_unknown).then(|| options.lang.say(key, &[("log", &log)]))
     }
 
     /// What to do when nobody was there to be asked.
@@ -396,16 +400,21 @@ impl<'a> Rounds<'a> {
         self.board.loss().map_or(Ok(()), lost)
     }
 
-    /// Writes the page, if one is wanted.
+    /// Writes the page, if one is wanted: of this run and of those that it goes on with.
     ///
     /// # Errors
-    /// [`ClientError::Usage`] when it can't be written.
+    /// [`ClientError::Usage`] when it can't be written, or the log can't be read back.
     pub(super) fn write_page(&mut self, round: &Round) -> Result<(), ClientError> {
-        let lang = self.options.lang;
-        match &mut self.page {
-            Some(page) => page.write(&round.report.to_html(&round.tally, lang), lang),
-            None => Ok(()),
-        }
+        let Rounds { options, plan, page, .. } = self;
+        let (Some(page), lang) = (page, options.lang) else { return Ok(()) };
+        let run = RunId::from_text(&round.report.run);
+        let Some(run) = run.filter(|_| round.report.resumed.all() > 0) else {
+            return page.write(&round.report.to_html(&round.tally, lang), lang);
+        };
+        let (mut whole, mut report) = (Tally::new(PAGE_ROWS_MAX), round.report.clone());
+        findings_of(&plan.log, run, lang, |finding| whole.add(finding))?;
+        report.count(&whole);
+        page.write(&report.to_html(&whole, lang), lang)
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `records`, `chain`, `escape`, `stamp` | JSON Lines |
 //! | `lines`, `record`, `strand` | JSON Lines, read back |
 //! | `resume` | what a run that is continued has done |
+//! | `findings` | what a run and those before it found |
 //! | `unknown` | which ids a log says last to be unknown |
 //! | `seed` | the seed's text |
 //! | [`verify()`] | whether a log holds |
@@ -27,6 +28,7 @@ mod escape;
 mod failing;
 mod failure;
 mod file;
+mod findings;
 #[cfg(test)]
 mod forged;
 #[cfg(test)]
@@ -47,6 +49,7 @@ mod verify;
 mod writer;
 
 pub(super) use escape::is_unsafe;
+pub(crate) use findings::findings_of;
 pub use records::Counts;
 pub use seed::SeedWords;
 pub use seen::Seen;

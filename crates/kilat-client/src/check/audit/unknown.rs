@@ -13,6 +13,7 @@ use crate::ClientError;
 use crate::check::finding::{Id, Outcome};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 /// Most ids that are taken from a log: they are held in memory.
@@ -30,13 +31,15 @@ pub(crate) fn unknown_ids(path: &Path, facts: &RunFacts) -> Result<Vec<Id>, Clie
 
 fn read(path: &Path, facts: &RunFacts) -> Result<Vec<Id>, Stop> {
     let none = || Stop::Usage("audit.unknown_from", String::new());
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    if !file.metadata().map_err(|error| unreadable(&error))?.is_file() {
-        return Err(none());
+    let no_log = || Stop::Usage("audit.unknown_no_log", String::new());
+    let closed = |error: io::Error| Stop::Usage("error.file_unreadable", error.to_string());
+    let file = File::open(path).map_err(closed)?;
+    if !file.metadata().map_err(closed)?.is_file() {
+        return Err(no_log());
     }
-    let (kind, size) = look(&file).map_err(|error| unreadable(&error))?;
+    let (kind, size) = look(&file).map_err(closed)?;
     if kind != FileKind::Json {
-        return Err(none());
+        return Err(no_log());
     }
     let end = tail::end(&file, size).map_err(|error| unreadable(&error))?;
     // What follows the chains of all runs finds damage.

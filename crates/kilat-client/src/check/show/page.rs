@@ -32,6 +32,8 @@ struct Page<'a> {
     latency_ends: (String, String),
     rows: Vec<Row>,
     left_out: Option<String>,
+    /// Of earlier runs that this one goes on with.
+    earlier: Option<String>,
 }
 
 /// One part of the bar of outcomes.
@@ -58,6 +60,9 @@ impl Report {
             .map(|shown| row(shown, lang))
             .collect();
         let left_out = self.ids.saturating_sub(rows.len() as u64);
+        let earlier = self.resumed.all();
+        let counted =
+            |key, count: u64| (count > 0).then(|| lang.say(key, &[("count", &lang.number(count))]));
         let page = Page {
             lang,
             report: self,
@@ -68,8 +73,8 @@ impl Report {
             latency: latency_bars(&self.latency_buckets, lang),
             latency_ends: latency_ends(&self.latency_buckets, lang),
             rows,
-            left_out: (left_out > 0)
-                .then(|| lang.say("check.page.left_out", &[("count", &lang.number(left_out))])),
+            left_out: counted("check.page.left_out", left_out),
+            earlier: counted("check.page.earlier", earlier),
         };
         // Rendering into a string fails for no input.
         page.render().unwrap_or_default()

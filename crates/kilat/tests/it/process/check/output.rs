@@ -84,6 +84,7 @@ fn what_is_unknown_is_asked_again_until_it_is_known() {
     let other = ["flight", "XX1", "--log=kilat-check-stock.jsonl"];
     check(folder.path(), &server.url, &other).output().unwrap();
     let again = ["stock", "--unknown-from=kilat-check-stock.jsonl"];
+    std::fs::write(folder.path().join("ids.csv"), "sku\nA\n").unwrap();
     loop {
         let records = lookups(&log);
         let stock: Vec<&Value> = records.iter().filter(|record| record["id"] != "XX1").collect();
@@ -100,7 +101,9 @@ fn what_is_unknown_is_asked_again_until_it_is_known() {
     verified(&log);
     for (arguments, says) in [
         (&["player", again[1]][..], "has no run of this profile and address"),
-        (&["stock", "--unknown-from=none.jsonl"], "none.jsonl"),
+        (&["stock", "--unknown-from=none.jsonl"], "none.jsonl can't be read"),
+        (&["stock", "--unknown-from=ids.csv"], "ids.csv is no JSON log"),
+        (&["stock", "--unknown-from=."], ". is no JSON log"),
         (&["stock", again[1], "--overwrite"], "--overwrite"),
         (&["stock", again[1], "A"], "--unknown-from"),
     ] {
@@ -254,4 +257,22 @@ fn nobody_who_hears_it_is_no_failure() {
     ends(check(folder.path(), &server.url, &arguments).stderr(full()), 1);
     verified(&folder.path().join("kilat-check-stock.jsonl"));
     ends(check(folder.path(), &server.url, &["no-such-profile"]).stderr(full()), 2);
+}
+
+#[test]
+fn the_page_of_a_run_that_goes_on_shows_what_was_found_before() {
+    let (server, folder) = (lookup(&[]), tempfile::tempdir().unwrap());
+    let run = |more: &[&str]| {
+        let arguments: Vec<&str> = [&["stock", "--html=page.html"][..], more].concat();
+        ends(&mut check(folder.path(), &server.url, &arguments), 0);
+        std::fs::read_to_string(folder.path().join("page.html")).unwrap()
+    };
+    let ids = ["SKU-001", "SKU-002", "SKU-003"];
+    assert!(run(&ids[..2]).contains("2 of 2 ids are known"));
+    for earlier in [2, 3] {
+        let page = run(&[&["--resume"][..], &ids].concat());
+        assert!(ids.iter().all(|id| page.contains(&format!("<td>{id}</td>"))), "{page}");
+        assert!(page.contains("3 of 3 ids are known") && page.contains("Sold out!"), "{page}");
+        assert!(page.contains(&format!("{earlier} of them ended in earlier runs")), "{page}");
+    }
 }
