@@ -110,8 +110,8 @@ async fn settle(driver: &mut Driver) -> Result<usize, Setback> {
     let mut pause = SETTINGS_PAUSE;
     while pause < SETTINGS_PAUSE_MAX {
         match tokio::time::timeout(pause, &mut *driver).await {
-            Ok(Err(e)) => return Err(setback(&e)),
-            Ok(Ok(())) => return Err(Setback::Garbled("no HTTP/2".to_owned())),
+            Ok(Err(e)) => return Err(no_beginning(setback(&e))),
+            Ok(Ok(())) => return Err(Setback::NoHttp2),
             Err(_) => {}
         }
         if let Some(told) = streams_max(driver) {
@@ -120,6 +120,11 @@ async fn settle(driver: &mut Driver) -> Result<usize, Setback> {
         pause *= 2;
     }
     Ok(STREAMS_UNTOLD)
+}
+
+/// Before anything was asked only a server of another protocol breaks the rules.
+fn no_beginning(setback: Setback) -> Setback {
+    if let Setback::Garbled(_) = setback { Setback::NoHttp2 } else { setback }
 }
 
 fn streams_max(driver: &Driver) -> Option<usize> {

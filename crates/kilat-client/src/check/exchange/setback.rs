@@ -47,6 +47,10 @@ pub(crate) enum Setback {
     },
     /// The host, which came with the data, is at this private address.
     Refused(String),
+    /// The server answers the first words of HTTP/2 with something else.
+    NoHttp2,
+    /// No secure connection: the server answers the first words of TLS with something else.
+    NoTls,
     /// No secure connection: its certificate is signed by an authority that is not trusted.
     UnknownAuthority,
     /// No secure connection: the certificate is not one to trust, or no common version of TLS.
@@ -65,6 +69,7 @@ impl Setback {
                 | Setback::Closed
                 | Setback::BrokenOff { .. }
                 | Setback::Garbled(_)
+                | Setback::NoHttp2
                 | Setback::Astray
         )
     }
@@ -96,6 +101,8 @@ impl Setback {
             Setback::Refused(address) => {
                 lang.say("setback.refused", &[("address", &quote(address))])
             }
+            Setback::NoHttp2 => lang.say("setback.no_http2", &[]),
+            Setback::NoTls => lang.say("setback.no_tls", &[]),
             Setback::UnknownAuthority => lang.say("setback.unknown_authority", &[]),
             Setback::Untrusted(why) => lang.say("setback.untrusted", &[("why", &quote(why))]),
             Setback::Unsendable(why) => lang.say("setback.unsendable", &[("why", &quote(why))]),

@@ -5,7 +5,7 @@ use super::{ExchangeOptions, Http2};
 use crate::{ClientError, Lang};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, InvalidMessage, RootCertStore};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -68,6 +68,7 @@ pub(super) fn setback(error: &io::Error) -> Setback {
         Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             Setback::UnknownAuthority
         }
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Setback::NoTls,
         Some(reason) => Setback::Untrusted(reason.to_string()),
         None => Setback::Closed,
     }

@@ -203,6 +203,8 @@ const fn of_setback(setback: &Setback) -> Signal {
         | Setback::Garbled(_)
         | Setback::Astray
         | Setback::UnknownAuthority
+        | Setback::NoHttp2
+        | Setback::NoTls
         | Setback::Untrusted(_) => Signal::Failed,
         Setback::Refused(_) | Setback::Unsendable(_) => Signal::Unsent,
         Setback::TooLarge(_)

@@ -235,6 +235,8 @@ fn setbacks_are_sentences_in_both_languages_without_control_characters() {
         (Setback::Encoded(foreign.clone()), false),
         (Setback::Redirected { to: foreign.clone() }, false),
         (Setback::Refused(foreign.clone()), false),
+        (Setback::NoHttp2, true),
+        (Setback::NoTls, false),
         (Setback::UnknownAuthority, false),
         (Setback::Untrusted(foreign.clone()), false),
         (Setback::Unsendable(foreign.clone()), false),

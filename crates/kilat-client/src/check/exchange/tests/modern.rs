@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -220,7 +221,30 @@ fn servers_that_prove_nothing_are_not_trusted() {
 
     let plain = Modern::start(None, false, 100);
     let no_tls = ask(&trusting, &plain.uri("https", "localhost", "/")).unwrap_err();
-    assert!(matches!(no_tls, Setback::Untrusted(_) | Setback::Closed), "{no_tls:?}");
+    assert!(matches!(no_tls, Setback::NoTls | Setback::Closed), "{no_tls:?}");
+}
+
+/// Whoever answers whatever comes in the words of HTTP/1 speaks neither TLS nor HTTP/2.
+#[test]
+fn a_server_of_another_protocol_is_told_from_a_broken_one() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            client.read(&mut [0; 16]).unwrap();
+            client.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+            // Nothing is unread when it is closed: a reset would take the reply with it.
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            let _ = client.read_to_end(&mut Vec::new());
+        }
+    });
+    let knowing = ExchangeOptions { http2: Http2::PriorKnowledge, ..options() };
+    for (options, scheme, expected) in
+        [(options(), "https", Setback::NoTls), (knowing, "http", Setback::NoHttp2)]
+    {
+        assert_eq!(ask(&options, &format!("{scheme}://127.0.0.1:{port}/")), Err(expected));
+    }
 }
 
 #[test]
@@ -267,7 +291,7 @@ fn http2_without_tls_is_spoken_by_those_who_know() {
     }
     let old = Modern::start(None, false, 100);
     let told = ask(&knowing, &old.uri("http", "127.0.0.1", "/a"));
-    assert!(matches!(told, Err(Setback::Garbled(_) | Setback::Closed)), "{told:?}");
+    assert!(matches!(told, Err(Setback::NoHttp2 | Setback::Closed)), "{told:?}");
 }
 
 /// Sends so many at once, each of which must get its answer; connections that it took.
