@@ -33,7 +33,7 @@ const SETTINGS_PAUSE_MAX: Duration = Duration::from_millis(1 << 10);
 /// How long a connection with open requests may be silent before it is asked whether it is
 /// alive, and how long it may take to say so.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// Bytes of one reply that may arrive before they are read.
+/// Bytes of one reply that may arrive before they are read, and before there is room for it.
 const STREAM_WINDOW_BYTES: u32 = 32 << 10;
 /// Bytes of all replies of one connection that may arrive before they are read: so many that
 /// those that wait for room never keep the others from going on.

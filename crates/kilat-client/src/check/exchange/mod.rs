@@ -2,7 +2,7 @@
 //! in connections, whatever the other side does.
 //!
 //! Carries requests and understands neither ids nor replies; never retries what failed, beyond
-//! a pooled connection that turned out to be closed.
+//! what no server looked at: a pooled connection turned out to be closed, or HTTP/2 says so.
 //!
 //! HTTP/1 is spoken here and not by hyper's client because of its cost per connection: see
 //! [`http1`]. HTTP/2 is hyper's.

@@ -28,7 +28,7 @@ const SHELVES_MIN: usize = 64;
 
 pub(super) struct Pool {
     dialer: Dialer,
-    limits: Limits,
+    pub(super) limits: Limits,
     connections_max: usize,
     open: Arc<AtomicUsize>,
     /// Requests sent beyond one a call.

@@ -250,3 +250,36 @@ fn setbacks_are_sentences_in_both_languages_without_control_characters() {
         }
     }
 }
+
+/// However long they may become: those that stand still in the common room leave it to others.
+#[test]
+fn replies_that_stand_still_keep_no_others_from_coming() {
+    const STILL: usize = 16;
+    let server = Server::start(|stream, before| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        write!(stream, "{head}a000\r\n{}\r\n", "x".repeat(0xa000))?;
+        if before < STILL {
+            // Until the client leaves.
+            std::io::copy(stream, &mut std::io::sink())?;
+        }
+        stream.write_all(b"0\r\n\r\n")
+    });
+    run(async {
+        let timeout = Duration::from_hours(1);
+        let wide = ExchangeOptions { body_bytes_max: 8 << 20, timeout, ..options() };
+        let exchange = exchange(&wide);
+        for _ in 0..STILL {
+            let (exchange, request) = (exchange.clone(), get(&server.uri("/")));
+            tokio::spawn(async move { exchange.send(&request).await });
+        }
+        let all_have_room = async {
+            while exchange.shared.pool.limits.taken() < STILL * 256 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(options().timeout, all_have_room).await.unwrap();
+        let request = get(&server.uri("/"));
+        let reply = tokio::time::timeout(options().timeout, exchange.send(&request)).await;
+        assert_eq!(reply.unwrap().map(|reply| reply.body.len()), Ok(0xa000));
+    });
+}

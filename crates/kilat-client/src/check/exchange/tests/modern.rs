@@ -232,7 +232,7 @@ fn a_server_of_another_protocol_is_told_from_a_broken_one() {
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let mut client = client.unwrap();
-            client.read(&mut [0; 16]).unwrap();
+            client.read_exact(&mut [0; 16]).unwrap();
             client.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
             // Nothing is unread when it is closed: a reset would take the reply with it.
             client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -331,11 +331,11 @@ fn many_requests_share_one_http2_connection() {
 /// Those that wait for room leave the connection to those that have it.
 #[test]
 fn many_large_replies_share_one_http2_connection() {
-    for (path, connections) in [("/", 1), ("/untold", 1)] {
+    for path in ["/", "/untold"] {
         let server = Modern::start(None, true, 1_000);
         let knowing = ExchangeOptions { http2: Http2::PriorKnowledge, ..options() };
         let uri = server.uri("http", "127.0.0.1", &format!("{path}?250000"));
-        assert_eq!(burst(&server, &knowing, &uri, 240, true), connections, "{path}");
+        assert_eq!(burst(&server, &knowing, &uri, 240, true), 1, "{path}");
     }
 }
 
