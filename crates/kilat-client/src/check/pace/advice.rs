@@ -40,7 +40,9 @@ impl Advice {
         // Of several the longest, so that none is gone under.
         let waits = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
         let again = waits.filter_map(|value| retry_after(value, now)).max();
-        let again = again.or(quota.reset.filter(|_| is_refusal));
+        // What is not used up was not refused for that: its reset is of another thing.
+        let reset = quota.reset.filter(|_| is_refusal && (quota.is_used_up || !quota.is_left));
+        let again = again.or(reset);
         Advice { again, quiet: quiet.filter(|_| !is_refusal) }
     }
 }
@@ -63,6 +65,8 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 #[derive(Default)]
 struct Quota {
     is_used_up: bool,
+    /// Something is left of a policy.
+    is_left: bool,
     reset: Option<Duration>,
 }
 
@@ -105,8 +109,9 @@ impl Quota {
     /// Of several policies the longest wait counts; one that is used up before any other.
     fn add(&mut self, remaining: Option<Duration>, reset: Option<Duration>) {
         let is_used_up = remaining == Some(Duration::ZERO);
+        self.is_left |= remaining.is_some() && !is_used_up;
         if is_used_up && !self.is_used_up {
-            *self = Quota { is_used_up, reset };
+            (self.is_used_up, self.reset) = (true, reset);
         } else if is_used_up == self.is_used_up {
             self.reset = self.reset.max(reset);
         }
@@ -182,6 +187,11 @@ mod tests {
             (&[("x-ratelimit-reset", "30")], Some(30.0)),
             (&[("x-ratelimit-reset", "30"), ("retry-after", "2")], Some(2.0)),
             (&[("ratelimit", r#""day";r=0;t=11"#)], Some(11.0)),
+            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "30")], Some(30.0)),
+            // Refused for something else than the quota.
+            (&[("x-ratelimit-remaining", "4990"), ("x-ratelimit-reset", "3599")], None),
+            (&[("ratelimit", r#""day";r=90;t=3600"#)], None),
+            (&[("ratelimit", r#""day";r=90;t=3600, "burst";r=0;t=5"#)], Some(5.0)),
             (&[], None),
         ] {
             assert_eq!(read(headers, true), (again, None), "{headers:?}");
