@@ -3,6 +3,7 @@
 use super::json::{Document, Json, Kind, Seen};
 use super::pointer::Pointer;
 use crate::check::{Id, Outcome};
+use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -21,6 +22,20 @@ pub(super) struct Batch {
     pub(super) key: Option<Pointer>,
     /// What an id without an item is.
     pub(super) missing: Outcome,
+}
+
+impl Batch {
+    /// Whether this id would be taken for several, by a server that splits the address before it
+    /// decodes it or after.
+    pub(super) fn splits(&self, id: &str) -> bool {
+        // A mark such as `&id=` is told from the same characters in an id, which are encoded.
+        if self.join.starts_with('&') {
+            return false;
+        }
+        let plain = self.join.replace('+', " ");
+        let decoded = percent_decode_str(&plain).decode_utf8_lossy();
+        id.contains(&self.join) || id.contains(&*decoded)
+    }
 }
 
 /// The case in which an API compares ids.

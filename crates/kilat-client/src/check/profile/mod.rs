@@ -217,13 +217,11 @@ impl Profile {
         if !self.inner.address.can_hold(id) {
             return Err(lang.say("profile.unsent.dots", &[("id", &id)]));
         }
-        let join = self.inner.batch.as_ref().map_or("", |batch| &batch.join);
-        // A mark such as `&id=` is told from the same characters in an id, which are encoded.
-        if self.inner.address.place() == Some(Place::Many)
-            && !join.starts_with('&')
-            && id.contains(join)
+        let batch = self.inner.batch.as_ref();
+        if let Some(batch) = batch.filter(|_| self.inner.address.place() == Some(Place::Many))
+            && batch.splits(&self.inner.fold.apply(id))
         {
-            return Err(lang.say("profile.unsent.join", &[("join", &join)]));
+            return Err(lang.say("profile.unsent.join", &[("join", &batch.join)]));
         }
         self.base(id, lang).map(|_| ())
     }

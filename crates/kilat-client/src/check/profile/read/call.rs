@@ -3,6 +3,7 @@
 use super::super::address::{Address, AddressFault, Place};
 use super::super::batch::Batch;
 use super::super::headers::{self, Headers, Secrets};
+use super::super::judge::is_transient;
 use super::super::pointer::Pointer;
 use super::super::source::{Entry, Section};
 use super::meaning::{pointer, statuses};
@@ -142,13 +143,22 @@ fn batch(entry: &Entry<'_>) -> Result<Batch, ClientError> {
         size: usize::try_from(size).unwrap_or(1),
         join: join(&section)?,
         statuses: match section.get("status") {
-            Some(entry) => statuses(&entry)?,
+            Some(entry) => answering(&entry)?,
             None => vec![200],
         },
         items,
         key: section.get("key").map(|entry| pointer_of(&entry)).transpose()?,
         missing: missing(&section)?,
     })
+}
+
+/// Statuses under which a server has answered.
+fn answering(entry: &Entry<'_>) -> Result<Vec<u16>, ClientError> {
+    let statuses = statuses(entry)?;
+    match statuses.iter().find(|status| is_transient(**status)) {
+        Some(status) => Err(entry.mistake("profile.batch_status", &[("status", status)])),
+        None => Ok(statuses),
+    }
 }
 
 fn pointer_of(entry: &Entry<'_>) -> Result<Pointer, ClientError> {

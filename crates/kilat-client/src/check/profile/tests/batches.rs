@@ -40,6 +40,18 @@ fn an_id_that_would_become_two_is_not_sent() {
     assert_eq!(refused, "Not sent: the id holds ',', which stands between ids.");
     assert!(profile.request(&ids(&["a", "b,c"]), ENGLISH).is_err());
     assert!(profile.sendable(&id("a;b"), ENGLISH).is_ok());
+    // Encoded it would be what stands between, or become it where the server decodes it.
+    for (join, split, whole) in [
+        ("%20", "a b", "a-b"),
+        ("%7C", "a|b", "ab"),
+        ("+", "a b", "a-b"),
+        ("+", "a+b", "ab"),
+        ("X", "ax", "ay"),
+    ] {
+        let profile = batch("http://h/s?q={ids}", &format!("join = \"{join}\""));
+        assert!(profile.sendable(&id(split), ENGLISH).is_err(), "{join} {split}");
+        assert!(profile.sendable(&id(whole), ENGLISH).is_ok(), "{join} {whole}");
+    }
     assert!(batch("http://h/s?q={ids}", "join = \"&q=\"").sendable(&id("a&q=b"), ENGLISH).is_ok());
 }
 

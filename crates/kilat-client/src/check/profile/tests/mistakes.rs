@@ -198,6 +198,11 @@ fn batches_are_checked() {
         ("size = 2\nstatus = 99", "4:10", "from 200 to 599"),
         ("size = 2\nmissing = \"found\"", "4:11", "missing must be"),
         ("size = 2\nsizes = 2", "4:1", "'sizes' is unknown in [batch]"),
+        (
+            "size = 2\nstatus = [200, 503]",
+            "4:10",
+            "status 503 says that the server could not answer",
+        ),
     ] {
         check_batch(lines, place, says);
     }
