@@ -17,57 +17,62 @@ const QUESTIONS_MAX: usize = 16;
 /// Most addresses used of one host.
 const ADDRESSES_MAX: usize = 8;
 
+#[derive(Default)]
+struct Answers(Mutex<HashMap<String, (Instant, Answer)>>);
+
 type Answer = Result<Arc<[IpAddr]>, String>;
 
 pub(super) struct Names {
-    answers: Mutex<HashMap<String, (Instant, Answer)>>,
+    answers: Arc<Answers>,
     questions: Arc<Semaphore>,
 }
 
 impl Names {
     pub(super) fn new() -> Names {
-        Names { answers: Mutex::default(), questions: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
+        Names { answers: Arc::default(), questions: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
     }
 
-    /// The addresses of a host, best first; never empty.
+    /// The addresses of a host, best first; never empty. An answer that comes when nobody waits
+    /// for it any more is for whoever asks next.
     pub(super) async fn resolve(&self, host: &str) -> Answer {
-        if let Some(answer) = self.known(host) {
+        if let Some(answer) = self.answers.known(host) {
             return answer;
         }
         let permit = Arc::clone(&self.questions).acquire_owned().await;
-        if let Some(answer) = self.known(host) {
+        if let Some(answer) = self.answers.known(host) {
             return answer;
         }
-        let name = host.to_owned();
+        let (name, answers) = (host.to_owned(), Arc::clone(&self.answers));
         let asked = tokio::task::spawn_blocking(move || {
             let answer = ask(&name);
+            answers.keep(name, answer.clone());
             drop(permit);
             answer
         });
-        let answer = asked.await.unwrap_or_else(|e| Err(e.to_string()));
-        self.keep(host, answer.clone());
-        answer
+        asked.await.unwrap_or_else(|e| Err(e.to_string()))
     }
 
     /// Puts the address that answered before those that did not.
     pub(super) fn prefer(&self, host: &str, address: IpAddr) {
-        if let Some((_, Ok(addresses))) = self.lock().get_mut(host)
+        if let Some((_, Ok(addresses))) = self.answers.lock().get_mut(host)
             && addresses.first() != Some(&address)
         {
             let others = addresses.iter().filter(|&&other| other != address);
             *addresses = std::iter::once(&address).chain(others).copied().collect();
         }
     }
+}
 
+impl Answers {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Answer)>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self, host: &str) -> Option<Answer> {
         self.lock().get(host).filter(|kept| is_fresh(kept)).map(|(_, answer)| answer.clone())
     }
 
-    fn keep(&self, host: &str, answer: Answer) {
+    fn keep(&self, host: String, answer: Answer) {
         let mut answers = self.lock();
         if answers.len() >= ANSWERS_MAX {
             answers.retain(|_, kept| is_fresh(kept));
@@ -75,7 +80,7 @@ impl Names {
         if answers.len() >= ANSWERS_MAX {
             answers.clear();
         }
-        answers.insert(host.to_owned(), (Instant::now(), answer));
+        answers.insert(host, (Instant::now(), answer));
     }
 }
 
@@ -92,4 +97,28 @@ fn ask(name: &str) -> Answer {
         }
     }
     if addresses.is_empty() { Err("no address".to_owned()) } else { Ok(addresses.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    #[tokio::test]
+    async fn an_answer_that_comes_late_is_for_whoever_asks_next() {
+        let names = Names::new();
+        {
+            let mut hasty = pin!(names.resolve("localhost"));
+            assert!(hasty.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        let kept = async {
+            while names.answers.known("localhost").is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), kept).await.unwrap();
+        assert!(names.answers.known("localhost").unwrap().is_ok());
+    }
 }
