@@ -85,37 +85,32 @@ pub(super) struct Appended {
 }
 
 impl Appended {
-    /// Tells of an append: its findings, which are taken, its bytes and how many records the
-    /// run has now. Waits while too much is not durable.
+    /// Waits until so many bytes more may be appended: not more than [`UNSYNCED_BYTES_MAX`] are
+    /// ever there that are not durable.
     ///
     /// # Errors
     /// [`Failure::Stopped`] when nothing becomes durable any more.
-    pub(super) fn push(
-        &self,
-        findings: &mut Vec<Finding>,
-        bytes: usize,
-        records: u64,
-    ) -> Result<(), Failure> {
-        self.shared.change(|state| {
-            state.findings.append(findings);
-            state.appended += bytes as u64;
-            state.records = records;
-        });
+    pub(super) fn make_room(&self, bytes: usize) -> Result<(), Failure> {
         let mut state = self.shared.state();
-        while !state.stopped && state.appended - state.synced > UNSYNCED_BYTES_MAX {
+        while !state.stopped && state.appended + bytes as u64 - state.synced > UNSYNCED_BYTES_MAX {
             state = self.shared.wait(state);
         }
         if state.stopped { Err(Failure::Stopped) } else { Ok(()) }
     }
 
+    /// Tells of an append: its findings, which are taken, its bytes and how many records the
+    /// run has now.
+    pub(super) fn push(&self, findings: &mut Vec<Finding>, bytes: usize, records: u64) {
+        self.shared.change(|state| {
+            state.findings.append(findings);
+            state.appended += bytes as u64;
+            state.records = records;
+        });
+    }
+
     /// How many records of this run are durable.
     pub(super) fn synced_records(&self) -> u64 {
         self.shared.state().synced_records
-    }
-
-    /// Whether nothing becomes durable any more.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.shared.state().stopped
     }
 }
 

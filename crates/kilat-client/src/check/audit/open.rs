@@ -110,14 +110,16 @@ impl Opening<'_> {
         // Reading a long log takes seconds, in which others must be able to write.
         drop(guard);
         let file = medium.file();
-        let mut past = Past::read(file, size, self.run, &directory)?;
+        // Not beside the log: there may be no right to make files there.
+        let spill = std::env::temp_dir();
+        let mut past = Past::read(file, size, self.run, &spill)?;
         let _guard = file::lock(file)?;
         let (read, size) = (size, log.catch_up()?);
         match &mut past {
             Some(past) => past.read_on(file, size)?,
             // Who found nothing to go on with either may have been faster.
             None if begins(file, read, size)? => {
-                past = Past::read(file, size, self.run, &directory)?;
+                past = Past::read(file, size, self.run, &spill)?;
             }
             None => {}
         }
@@ -137,7 +139,7 @@ impl Opening<'_> {
         let (origin, resumed) = match past {
             Some(past) => past.into_origin(),
             None => {
-                let (seen, done) = (Seen::new(directory), Counts::default());
+                let (seen, done) = (Seen::new(&std::env::temp_dir()), Counts::default());
                 (None, Resumed { seen, root: None, done })
             }
         };
@@ -216,7 +218,7 @@ impl Opening<'_> {
 }
 
 /// What stands behind the last newline, at `end`, is no part of a record.
-fn damaged_behind(file: &File, end: u64) -> Result<Stop, Failure> {
+pub(super) fn damaged_behind(file: &File, end: u64) -> Result<Stop, Failure> {
     let mut lines = log_lines::Lines::new(file, 0, end);
     let mut number = 1_u64;
     while lines.next().map_err(Failure::Read)?.is_some() {
@@ -260,7 +262,7 @@ fn start(
     let (durability, appended) =
         Durability::start(log.medium(), place, on_durable).map_err(unusable)?;
     let records = lines.written();
-    appended.push(&mut Vec::new(), bytes, records)?;
+    appended.push(&mut Vec::new(), bytes, records);
     let (entries, receiver) = mpsc::channel(QUEUE_ENTRIES_MAX);
     let ending = Arc::new(Mutex::new(None));
     let (id, steps) = (lines.run(), matches!(lines, Lines::Seed { .. }));

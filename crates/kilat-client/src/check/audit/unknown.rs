@@ -5,6 +5,7 @@
 use super::failure::Stop;
 use super::kind::Kind as FileKind;
 use super::lines::Lines;
+use super::open::damaged_behind;
 use super::record::{Kind, Record};
 use super::resume::{Past, unreadable};
 use super::verify::look;
@@ -42,6 +43,9 @@ fn read(path: &Path, facts: &RunFacts) -> Result<Vec<Id>, Stop> {
         return Err(no_log());
     }
     let end = tail::end(&file, size).map_err(|error| unreadable(&error))?;
+    if !tail::is_torn(&file, end, size).map_err(|error| unreadable(&error))? {
+        return Err(damaged_behind(&file, end)?);
+    }
     // What follows the chains of all runs finds damage.
     Past::read(&file, end, facts, &std::env::temp_dir())?.ok_or_else(none)?;
     collect(&file, end, facts)

@@ -6,8 +6,10 @@
 use super::durable::Appended;
 use super::failure::Failure;
 use super::file::LogFile;
+use super::lines::LINE_BYTES_MAX;
 use super::records::Records;
 use super::seed::SeedText;
+use super::tail::UNSYNCED_BYTES_MAX;
 use super::{Ending, Entry, RunId, Sealed};
 use crate::check::finding::Finding;
 use jiff::Timestamp;
@@ -21,6 +23,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 const APPEND_PAUSE: Duration = Duration::from_millis(10);
 /// Bytes of lines after which they are appended without a pause.
 const APPEND_BYTES: usize = 256 * 1024;
+/// Whatever is to be appended has room when all else is durable.
+const _: () = assert!((APPEND_BYTES + LINE_BYTES_MAX) as u64 <= UNSYNCED_BYTES_MAX);
 /// Rest after the queue was empty while lines wait to be appended: entries come one by one, and
 /// waking for each costs both threads more than writing it does.
 const REST: Duration = Duration::from_millis(1);
@@ -169,13 +173,12 @@ impl Writer {
     }
 
     fn append(&mut self) -> Result<(), Failure> {
-        if self.appended.is_stopped() {
-            return Err(Failure::Stopped);
-        }
-        self.log.append(&self.buffer)?;
         let bytes = self.buffer.len();
+        self.appended.make_room(bytes)?;
+        self.log.append(&self.buffer)?;
         self.buffer.clear();
-        self.appended.push(&mut self.findings, bytes, self.lines.written())
+        self.appended.push(&mut self.findings, bytes, self.lines.written());
+        Ok(())
     }
 
     fn end(mut self) -> Result<Sealed, Failure> {
