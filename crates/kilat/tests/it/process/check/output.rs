@@ -110,6 +110,12 @@ fn what_is_unknown_is_asked_again_until_it_is_known() {
         let said = stderr(&ends(&mut check(folder.path(), &server.url, arguments), 2));
         assert!(said.contains(says), "{said}");
     }
+    // A whole record behind which something else stands than its newline.
+    let mut damaged = std::fs::read(&log).unwrap();
+    *damaged.last_mut().unwrap() = b'x';
+    std::fs::write(&log, damaged).unwrap();
+    let said = stderr(&ends(&mut check(folder.path(), &server.url, &again), 2));
+    assert!(said.contains("is damaged"), "{said}");
 }
 
 #[test]
