@@ -70,6 +70,9 @@ pub fn run(
     let plan = Plan::new(options)?;
     let claim = |path| PageFile::claim(path, options.overwrite || options.resume, options.lang);
     let page = options.html.as_deref().map(claim).transpose()?;
+    if let Some(few) = plan.few_connections() {
+        progress.line(&options.lang.say("check.run.few_files", &[("allowed", &few)]));
+    }
     let mut rounds = Rounds::new(options, &plan, page, out)?;
     let result = match options.watch {
         None => rounds.once(progress),

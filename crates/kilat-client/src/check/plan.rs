@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 const STDIN: &str = "-";
 /// Most retries that can be asked for.
 const RETRIES_MAX: u32 = 1_000;
+/// With fewer connections a check is slow, and its user is told why.
+const FEW_CONNECTIONS: u32 = 64;
 /// By how many bytes a reply may be longer for each id beyond the first.
 const FURTHER_ID_BYTES: usize = 8 << 10;
 
@@ -60,6 +62,14 @@ impl Plan {
             },
             profile,
         })
+    }
+}
+
+impl Plan {
+    /// How many connections the system allows, when that is so few that a check becomes slow.
+    pub(super) fn few_connections(&self) -> Option<u32> {
+        let is_few = self.pace.concurrency.is_none() && self.pace.places < FEW_CONNECTIONS;
+        is_few.then_some(self.pace.places)
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Ids for each kill, so that there is work left for all of them.
@@ -146,14 +146,32 @@ fn a_log_that_may_not_grow_further_ends_the_run_with_a_word() {
     std::fs::write(folder.path().join("ids.txt"), ids.join("\n")).unwrap();
     let log = folder.path().join("kilat-check-stock.jsonl");
     let arguments = ["stock", "--file=ids.txt", "--quiet"];
-    let free = check(folder.path(), &server.url, &arguments);
-    let mut limited = std::process::Command::new("sh");
-    limited.args(["-c", "ulimit -f 64; exec \"$0\" \"$@\""]).arg(free.get_program());
-    limited.args(free.get_args()).current_dir(folder.path());
+    let mut limited = limited("ulimit -f 64", &check(folder.path(), &server.url, &arguments));
     let said = stderr(&ends(&mut limited, 1));
     assert!(said.starts_with("kilat: ") && said.contains("kilat-check-stock.jsonl"), "{said}");
     verified(&log);
     ends(check(folder.path(), &server.url, &arguments).arg("--resume"), 0);
     assert_eq!(times(&log).len(), ids.len());
     assert!(times(&log).values().all(|times| *times == 1));
+}
+
+/// `command` in its folder, under a limit of the system.
+fn limited(limit: &str, command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    limited.args(command.get_args()).current_dir(command.get_current_dir().unwrap());
+    limited
+}
+
+/// `ulimit -n`: that few connections make it slow is said, unless few were asked for.
+#[test]
+fn a_check_with_few_connections_says_so() {
+    let (server, folder) = (lookup(&[]), tempfile::tempdir().unwrap());
+    for (more, says) in
+        [(&["stock"][..], true), (&["stock", "--overwrite", "--concurrency=5"], false)]
+    {
+        let mut few = limited("ulimit -n 100", &check(folder.path(), &server.url, more));
+        let said = stderr(&ends(&mut few, 0));
+        assert_eq!(said.contains("allows only 36 connections at once"), says, "{said}");
+    }
 }
