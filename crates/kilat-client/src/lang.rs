@@ -39,8 +39,8 @@ impl Lang {
     }
 
     /// `text` with each `%{name}` replaced by that value, and each `%{name:one|other}` by the first
-    /// word where that value is 1, else by the second. `%{why}` is what the system said, which is
-    /// put into the language as far as it is known.
+    /// word where that value is 1, else by the second. `%{why}` is what the system said, without
+    /// its numbers of errors, and put into the language as far as it is known.
     #[must_use]
     pub fn fill(self, text: &str, values: &[(&str, &dyn Display)]) -> String {
         let mut filled = String::with_capacity(text.len() * 2);
@@ -60,9 +60,10 @@ impl Lang {
     }
 
     fn why(self, said: &dyn Display) -> String {
+        let said = system::plain(&said.to_string());
         match self {
-            Lang::Indonesian => system::indonesian(&said.to_string()),
-            Lang::English => said.to_string(),
+            Lang::Indonesian => system::indonesian(&said),
+            Lang::English => said,
         }
     }
 

@@ -71,7 +71,7 @@ pub(crate) fn unusable(
     error: &io::Error,
     lang: Lang,
 ) -> Failure {
-    let why = say!(lang, "listen.unusable", address = address, option = option, error = error);
+    let why = say!(lang, "listen.unusable", address = address, option = option, why = error);
     Failure::usage(why)
 }
 

@@ -1,5 +1,7 @@
 //! `kilat lookup`: the five reference APIs by themselves, and beside a sale.
 
+mod mistake;
+
 use crate::failure::Failure;
 use crate::lang::{Lang, say};
 use crate::listen::{self, bind, cannot_listen};
@@ -33,13 +35,14 @@ const FILES_BESIDES: u64 = 64;
 #[derive(Debug, Args)]
 pub(crate) struct LookupArgs {
     /// Address for HTTP [default: 127.0.0.1:5000]. Anybody who reaches it may ask.
-    #[arg(long, env = "KILAT_LOOKUP_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "KILAT_LOOKUP_LISTEN", value_name = "ADDR",
+        value_parser = own_address)]
     listen: Option<Beside>,
     /// Seconds until a lookup is answered: seed, none, one number, or a range as 0.2..0.6.
     #[arg(long, default_value = "seed", value_name = "SECONDS", value_parser = delay)]
     delay: Delay,
-    /// Repeats delays and rehearsed trouble: each is a function of this number, the path, the id
-    /// and the how-manieth request of that id.
+    /// Repeats delays and rehearsed trouble: each depends on this number, the path, the id, and
+    /// how often that id was asked before.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Part of the lookups to answer 500, as 0.05 or 5%.
@@ -129,7 +132,7 @@ pub(crate) fn run(args: &LookupArgs, lang: Lang) -> Result<ExitCode, Failure> {
         .worker_threads(half_of_the_cores())
         .enable_all()
         .build()
-        .map_err(|e| Failure::failed(say!(lang, "lookup.no_threads", error = e)))?;
+        .map_err(|e| Failure::failed(say!(lang, "lookup.no_threads", why = e)))?;
     runtime.block_on(serve(listener, options, lang))
 }
 
@@ -155,7 +158,7 @@ async fn serve(listener: TcpListener, options: Options, lang: Lang) -> Result<Ex
     // Before anybody is told that it is ready.
     let stop = StopSignals::catch()?;
     let lookups = Lookups::start(listener, options)
-        .map_err(|e| Failure::failed(say!(lang, "lookup.no_socket", error = e)))?;
+        .map_err(|e| Failure::failed(say!(lang, "lookup.no_socket", why = e)))?;
     let url = format!("http://{}", lookups.local_addr());
     tell(say!(lang, "lookup.ready", url = url));
     for profile in Profile::ALL {
@@ -197,7 +200,7 @@ impl LookupArgs {
 fn load(args: &LookupArgs, lang: Lang) -> Result<Dataset, Failure> {
     let mut dataset = Dataset::reference();
     let mistake = |path: &Path, error| {
-        let file = path.display();
+        let (file, error) = (path.display(), mistake::explain(&error, lang));
         Failure::usage(say!(lang, "lookup.dataset", file = file, error = error))
     };
     for path in &args.dataset {
@@ -215,15 +218,20 @@ fn read(path: &Path, lang: Lang) -> Result<String, Failure> {
     let opened = std::fs::File::open(path);
     let read = opened.and_then(|file| file.take(DATASET_BYTES_MAX + 1).read_to_string(&mut text));
     match read {
-        Ok(bytes) if bytes as u64 <= DATASET_BYTES_MAX => Ok(text),
+        Ok(bytes) if bytes as u64 <= DATASET_BYTES_MAX => Ok(without_mark(text)),
         Ok(_) => {
             let most = DATASET_BYTES_MAX / 1024 / 1024;
             Err(Failure::usage(say!(lang, "lookup.too_large", file = file, most = most)))
         }
         Err(error) => {
-            Err(Failure::usage(say!(lang, "lookup.unreadable", file = file, error = error)))
+            Err(Failure::usage(say!(lang, "lookup.unreadable", file = file, why = error)))
         }
     }
+}
+
+/// Windows' Notepad begins a file with a byte order mark, which means nothing in UTF-8.
+fn without_mark(text: String) -> String {
+    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
 }
 
 /// As many connections as the system has file descriptors for, at most those
@@ -298,7 +306,7 @@ pub(crate) fn start_beside(
     let start = |listener| {
         let options = Options { live: Some(live.clone()), limits, ..Options::default() };
         Lookups::start(listener, options)
-            .map_err(|e| Failure::failed(say!(lang, "lookup.no_socket", error = e)))
+            .map_err(|e| Failure::failed(say!(lang, "lookup.no_socket", why = e)))
     };
     listener.map(start).transpose()
 }
@@ -316,11 +324,21 @@ impl FromStr for Beside {
         match text {
             "auto" => Ok(Beside::Auto),
             "none" => Ok(Beside::None),
-            _ => text.parse().map(Beside::At).map_err(|_| {
-                format!("{text:?} is not an address: write it as 127.0.0.1:5000, or auto, or none")
-            }),
+            _ => address(text).map_err(|wrong| wrong + ", or auto, or none"),
         }
     }
+}
+
+/// Of `kilat lookup` itself: what else a sale's server takes from the environment means the usual
+/// address here, but is not what anybody would write.
+fn own_address(text: &str) -> Result<Beside, String> {
+    text.parse().or_else(|_: String| address(text))
+}
+
+fn address(text: &str) -> Result<Beside, String> {
+    text.parse().map(Beside::At).map_err(|_| {
+        format!("{text:?} is not an address: write it as IP:port, such as 127.0.0.1:5000")
+    })
 }
 
 impl TryFrom<String> for Beside {

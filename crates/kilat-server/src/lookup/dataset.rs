@@ -7,6 +7,7 @@
 //! Each row's reply is written once, when it is read: rows are never changed
 //! by a request. Knows nothing of HTTP, files or delays.
 
+use super::mistake::{DatasetError, Mistake, Notes, Wanted};
 use super::profile::{Kind, Profile};
 use super::text::{self, Value};
 use bytes::Bytes;
@@ -21,7 +22,7 @@ const ROWS_MAX: usize = 1_000_000;
 /// Longest id of a row, in bytes.
 const ID_BYTES_MAX: usize = 1_024;
 /// Longest text in a row, in bytes.
-const TEXT_BYTES_MAX: usize = 64 * 1024;
+pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// One data set for each profile.
 #[derive(Clone, Debug)]
@@ -43,28 +44,6 @@ struct Row {
     values: Vec<Value>,
     reply: Bytes,
 }
-
-/// A data set has a mistake: the place in the file, and what is wrong there.
-#[derive(Debug)]
-pub struct DatasetError {
-    field: String,
-    mistake: serde_json::Error,
-}
-
-impl fmt::Display for DatasetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.field != "." {
-            write!(f, "{}: ", self.field.escape_debug())?;
-        }
-        // It may quote a name from the file as it is.
-        self.mistake.to_string().chars().try_for_each(|c| match c.is_control() {
-            true => write!(f, "{}", c.escape_debug()),
-            false => write!(f, "{c}"),
-        })
-    }
-}
-
-impl std::error::Error for DatasetError {}
 
 impl Dataset {
     /// The rows of the seed's servers.
@@ -155,30 +134,36 @@ impl Row {
 fn read(json: &str) -> Result<Vec<(Profile, Vec<Row>)>, DatasetError> {
     let mut input = serde_json::Deserializer::from_str(json);
     let mut track = serde_path_to_error::Track::new();
-    let read = File.deserialize(serde_path_to_error::Deserializer::new(&mut input, &mut track));
-    let sets = read.map_err(|mistake| DatasetError { field: track.path().to_string(), mistake })?;
-    input.end().map_err(|mistake| DatasetError { field: ".".to_owned(), mistake })?;
+    let notes = Notes::default();
+    let file = File(&notes);
+    let read = file.deserialize(serde_path_to_error::Deserializer::new(&mut input, &mut track));
+    let sets = read.map_err(|said| DatasetError::new(track.path().to_string(), said, &notes))?;
+    input.end().map_err(|said| DatasetError::new(".".to_owned(), said, &notes))?;
     Ok(sets)
 }
 
 /// Reads the whole file: profiles by name.
-struct File;
+#[derive(Clone, Copy)]
+struct File<'n>(&'n Notes);
 /// Reads a profile's rows by id.
-struct Rows(Profile);
+#[derive(Clone, Copy)]
+struct Rows<'n>(Profile, &'n Notes);
 /// Reads the fields of the row with that id.
-struct Fields(Profile);
+#[derive(Clone, Copy)]
+struct Fields<'n>(Profile, &'n Notes);
 /// Reads one value.
-struct Field(Kind);
+#[derive(Clone, Copy)]
+struct Field<'n>(Kind, &'n Notes);
 
-impl<'de> DeserializeSeed<'de> for File {
+impl<'de> DeserializeSeed<'de> for File<'_> {
     type Value = Vec<(Profile, Vec<Row>)>;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
-        input.deserialize_map(self)
+        input.deserialize_map(self).inspect_err(|_| self.0.wanted(Wanted::Profiles))
     }
 }
 
-impl<'de> Visitor<'de> for File {
+impl<'de> Visitor<'de> for File<'_> {
     type Value = Vec<(Profile, Vec<Row>)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,26 +174,29 @@ impl<'de> Visitor<'de> for File {
         const NAMES: &[&str] = &["stock", "flight", "domain", "package", "player"];
         let mut sets: Self::Value = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
-            let profile =
-                Profile::named(&name).ok_or_else(|| A::Error::unknown_field(&name, NAMES))?;
+            let profile = Profile::named(&name).ok_or_else(|| {
+                self.0.note(Mistake::UnknownProfile(name.clone()));
+                A::Error::unknown_field(&name, NAMES)
+            })?;
             if sets.iter().any(|(known, _)| *known == profile) {
+                self.0.note(Mistake::Twice(profile.name()));
                 return Err(A::Error::duplicate_field(profile.name()));
             }
-            sets.push((profile, map.next_value_seed(Rows(profile))?));
+            sets.push((profile, map.next_value_seed(Rows(profile, self.0))?));
         }
         Ok(sets)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Rows {
+impl<'de> DeserializeSeed<'de> for Rows<'_> {
     type Value = Vec<Row>;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
-        input.deserialize_map(self)
+        input.deserialize_map(self).inspect_err(|_| self.1.wanted(Wanted::Rows(self.0.parameter())))
     }
 }
 
-impl<'de> Visitor<'de> for Rows {
+impl<'de> Visitor<'de> for Rows<'_> {
     type Value = Vec<Row>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,35 +209,38 @@ impl<'de> Visitor<'de> for Rows {
         while let Some(written) = map.next_key::<String>()? {
             let id = self.0.fold(written.clone());
             if !(1..=ID_BYTES_MAX).contains(&id.len()) {
+                self.1.note(Mistake::IdLength(ID_BYTES_MAX));
                 return Err(A::Error::custom(format!("an id must have 1 to {ID_BYTES_MAX} bytes")));
             }
             if let Some(other) = seen.insert(id.clone(), written.clone()) {
                 let same = format!("the ids {other:?} and {written:?} are the same");
+                self.1.note(Mistake::SameIds(other, written));
                 return Err(A::Error::custom(same));
             }
             if rows.len() == ROWS_MAX {
+                self.1.note(Mistake::TooManyRows(ROWS_MAX));
                 return Err(A::Error::custom(format!("there are more than {ROWS_MAX} rows")));
             }
-            let values = map.next_value_seed(Fields(self.0))?;
+            let values = map.next_value_seed(Fields(self.0, self.1))?;
             rows.push(Row::new(self.0, id, values));
         }
         Ok(rows)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Fields {
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
     type Value = Vec<Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
-        input.deserialize_map(self)
+        input.deserialize_map(self).inspect_err(|_| self.1.wanted(Wanted::Fields(self.names())))
     }
 }
 
-impl<'de> Visitor<'de> for Fields {
+impl<'de> Visitor<'de> for Fields<'_> {
     type Value = Vec<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object with the fields {}", self.names().join(", "))
+        write!(f, "an object with the fields {}", self.names())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -257,37 +248,43 @@ impl<'de> Visitor<'de> for Fields {
         let mut values = vec![None; fields.len()];
         while let Some(name) = map.next_key::<String>()? {
             let Some(place) = fields.iter().position(|(known, _)| *known == name) else {
-                let known = self.names().join(", ");
+                let known = self.names();
                 let unknown =
                     format!("unknown field {name:?}: a row of {} has {known}", self.0.name());
+                self.1.note(Mistake::UnknownField { name, profile: self.0.name(), known });
                 return Err(A::Error::custom(unknown));
             };
             let (known, kind) = fields[place];
-            if values[place].replace(map.next_value_seed(Field(kind))?).is_some() {
+            if values[place].replace(map.next_value_seed(Field(kind, self.1))?).is_some() {
+                self.1.note(Mistake::Twice(known));
                 return Err(A::Error::duplicate_field(known));
             }
         }
-        let missing = |place: usize| A::Error::missing_field(fields[place].0);
+        let missing = |place: usize| {
+            self.1.note(Mistake::MissingField(fields[place].0));
+            A::Error::missing_field(fields[place].0)
+        };
         let given = values.into_iter().enumerate();
         given.map(|(place, value)| value.ok_or_else(|| missing(place))).collect()
     }
 }
 
-impl Fields {
-    fn names(&self) -> Vec<&'static str> {
-        self.0.terms().fields.iter().map(|(name, _)| *name).collect()
+impl Fields<'_> {
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.0.terms().fields.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Field {
+impl<'de> DeserializeSeed<'de> for Field<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
-        input.deserialize_any(self)
+        input.deserialize_any(self).inspect_err(|_| self.1.wanted(Wanted::of(self.0)))
     }
 }
 
-impl Visitor<'_> for Field {
+impl Visitor<'_> for Field<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -365,6 +362,41 @@ mod tests {
         ] {
             let message = refused(json);
             assert!(message.contains(says), "{json}\n{message}\n{says}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_known_by_its_kind_and_place() {
+        let row = |fields: &str| format!("{{\"stock\":{{\n\"a\":{fields}}}}}");
+        let known = || "name, stock, warehouse".to_owned();
+        for (json, field, line, expected) in [
+            ("{".to_owned(), None, 1, Mistake::Syntax("EOF while parsing".to_owned())),
+            ("7".to_owned(), None, 1, Mistake::Kind(Wanted::Profiles)),
+            ("{\"stok\":1}".to_owned(), None, 1, Mistake::UnknownProfile("stok".to_owned())),
+            (
+                row("{\"name\":"),
+                Some("stock.a.name"),
+                2,
+                Mistake::Syntax("expected value".to_owned()),
+            ),
+            (row("[]"), Some("stock.a"), 2, Mistake::Kind(Wanted::Fields(known()))),
+            (row("{\"stock\":-1}"), Some("stock.a.stock"), 2, Mistake::Kind(Wanted::Count)),
+            (row("{\"name\":\"\"}"), Some("stock.a"), 2, Mistake::MissingField("stock")),
+            (
+                row("{\"sku\":1}"),
+                Some("stock.a"),
+                2,
+                Mistake::UnknownField { name: "sku".to_owned(), profile: "stock", known: known() },
+            ),
+        ] {
+            let error = Dataset::reference().replace(&json).unwrap_err();
+            match (error.mistake(), &expected) {
+                (Mistake::Syntax(said), Mistake::Syntax(begins)) => {
+                    assert!(said.starts_with(begins), "{said}");
+                }
+                (found, _) => assert_eq!(*found, expected, "{json}"),
+            }
+            assert_eq!((error.field(), error.line()), (field, line), "{json}");
         }
     }
 

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `profile` | the table of the five |
 //! | `dataset`, `text` | rows, read strictly and written as Flask writes them |
+//! | `mistake` | what is wrong with a data set |
 //! | `live` | sales of the engine as rows |
 //! | `query` | the parameter, read as Werkzeug reads it |
 //! | `rehearsal` | delays, fates, and how many at once |
@@ -19,6 +20,7 @@
 
 mod dataset;
 mod live;
+mod mistake;
 mod profile;
 mod query;
 mod rehearsal;
@@ -26,7 +28,8 @@ mod reply;
 mod service;
 mod text;
 
-pub use dataset::{DATASET_BYTES_MAX, Dataset, DatasetError};
+pub use dataset::{DATASET_BYTES_MAX, Dataset};
+pub use mistake::{DatasetError, Mistake, Wanted};
 pub use profile::Profile;
 pub use rehearsal::{BadRates, DELAY_MAX, Delay, Rehearsal};
 

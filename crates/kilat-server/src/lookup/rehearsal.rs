@@ -1,7 +1,7 @@
 //! What is rehearsed: how long a lookup takes, and what goes wrong with it.
 //!
 //! A lookup's fate and delay are drawn before anything waits. With a seed they
-//! are a function of seed, path, id and the how-manieth request of that id, so
+//! are a function of seed, path, id and how often that id was asked before, so
 //! a run repeats however its requests interleave. Knows nothing of HTTP.
 
 use super::profile::Profile;

@@ -25,16 +25,14 @@ pub(super) fn show(mut error: Error, command: &Command, lang: Lang) -> ExitCode 
         if let Some(tip) = elsewhere {
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         }
-        // Where nobody reads, the exit code still says it.
-        let _ = error.print();
+        match out_of_range(&error, lang) {
+            Some((said, plainly)) => tell(&rendered(&error).replace(&said, &plainly)),
+            // Where nobody reads, the exit code still says it.
+            None => drop(error.print()),
+        }
         return code(&error);
     }
-    let in_colour = match error.use_stderr() {
-        true => std::io::stderr().is_terminal(),
-        false => std::io::stdout().is_terminal(),
-    };
-    let rendered = error.render();
-    let text = if in_colour { rendered.ansi().to_string() } else { rendered.to_string() };
+    let text = rendered(&error);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             return output::print(&translated(&text)).unwrap_or_else(|failure| failure.report());
@@ -49,6 +47,26 @@ pub(super) fn show(mut error: Error, command: &Command, lang: Lang) -> ExitCode 
         }
     }
     code(&error)
+}
+
+fn rendered(error: &Error) -> String {
+    let in_colour = match error.use_stderr() {
+        true => std::io::stderr().is_terminal(),
+        false => std::io::stdout().is_terminal(),
+    };
+    let rendered = error.render();
+    if in_colour { rendered.ansi().to_string() } else { rendered.to_string() }
+}
+
+/// What clap says of a number out of its range, and how people write that.
+fn out_of_range(error: &Error, lang: Lang) -> Option<(String, String)> {
+    let said = error.source()?.to_string();
+    let (value, range) = said.split_once(" is not in ")?;
+    let (from, to) = range.split_once("..=")?;
+    let bound = |bound: &str| Some(lang.number(bound.parse().ok()?));
+    let (from, to) = (bound(from)?, bound(to)?);
+    let plainly = say!(lang, "usage.range", value = value, from = from, to = to);
+    Some((said, plainly))
 }
 
 fn code(error: &Error) -> ExitCode {
@@ -98,7 +116,10 @@ fn explain(error: &Error, lang: Lang) -> Option<String> {
         }
         ErrorKind::ValueValidation => {
             let why = error.source().map(ToString::to_string).unwrap_or_default();
-            let why = in_language(&why, lang);
+            let why = match out_of_range(error, lang) {
+                Some((_, plainly)) => plainly,
+                None => in_language(&why, lang),
+            };
             say!(lang, "usage.bad_value", argument = argument(), value = value(), why = why)
         }
         ErrorKind::UnknownArgument => {

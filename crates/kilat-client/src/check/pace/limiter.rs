@@ -253,7 +253,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Send,
-        /// What happens to the how-manieth call in flight.
+        /// What happens to the call with that number in flight.
         Served(usize),
         Pushback(usize),
         Dropped(usize),

@@ -2,6 +2,7 @@
 
 use crate::http::get;
 use crate::program::{End, Server, kilat, run, serve, stderr, stdout};
+use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -52,7 +53,7 @@ fn a_data_set_replaces_or_extends_and_can_be_printed() {
     let file = folder.path().join("mine.json");
     let path = file.to_str().unwrap();
     let row = r#"{"stock":{"mine":{"name":"M","stock":3,"warehouse":"W"}}}"#;
-    std::fs::write(&file, row).unwrap();
+    fs::write(&file, row).unwrap();
     for (flag, others) in [("--dataset", 404), ("--extend", 200)] {
         let server = lookup(&[flag, path]);
         let mine = server.get("/get_stock?sku=MINE");
@@ -65,12 +66,12 @@ fn a_data_set_replaces_or_extends_and_can_be_printed() {
     }
     for profile in ["stock", "flight", "domain", "package", "player"] {
         let printed = stdout(&run(["lookup", "--print-dataset", profile]));
-        std::fs::write(&file, &printed).unwrap();
+        fs::write(&file, &printed).unwrap();
         let again = stdout(&run(["lookup", "--dataset", path, "--print-dataset", profile]));
         assert_eq!(again, printed, "what is printed is a data set");
         assert!(printed.contains(&format!("\"{profile}\": {{")), "{printed}");
     }
-    std::fs::write(&file, "{\"stock\": {\n  \"a\": {\"name\": 1}\n}}").unwrap();
+    fs::write(&file, "{\"stock\": {\n  \"a\": {\"name\": 1}\n}}").unwrap();
     refused(&["--dataset", path], "mine.json has a mistake: stock.a.name: ");
     refused(&["--extend", path], "at line 2");
     refused(&["--dataset", "/nonexistent"], "can't be read");
@@ -88,6 +89,61 @@ fn what_cannot_be_rehearsed_is_refused() {
     ] {
         refused(&arguments, says);
     }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_users_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.json");
+    let path = file.to_str().unwrap();
+    fs::write(&file, "{\"stock\": {\n  \"a\": {\"stok\": 1}\n}}").unwrap();
+    for (arguments, id, en) in [
+        (
+            ["--dataset", "/none.json"],
+            "(tidak ada berkas atau direktori itu): ",
+            "(No such file or directory): ",
+        ),
+        (
+            ["--dataset", path],
+            "mine.json: stock.a: \"stok\" bukan field stock: pakai name, stock, warehouse, di baris 2 kolom",
+            "mine.json has a mistake: stock.a: \"stok\" is no field of stock: use name, stock, warehouse, at line 2 column",
+        ),
+        (
+            ["--listen", "192.0.2.1:5000"],
+            "(alamat itu bukan milik mesin ini): ",
+            "(Cannot assign requested address): ",
+        ),
+        (
+            ["--listen", "5000"],
+            "IP:port, misalnya 127.0.0.1:5000\n",
+            "IP:port, such as 127.0.0.1:5000\n",
+        ),
+        (
+            ["--busy-above", "0"],
+            "0 di luar 1 sampai 4.294.967.295\n",
+            "0 is not in 1 to 4,294,967,295\n",
+        ),
+        (
+            ["--retry-after", "90000"],
+            "90000 di luar 0 sampai 86.400\n",
+            "90000 is not in 0 to 86,400\n",
+        ),
+        (["--busy-above", "x"], "tulis bilangan bulat, 0 atau lebih\n", "invalid digit"),
+    ] {
+        for (lang, says) in [("id", id), ("en", en)] {
+            let said = stderr(&run(["lookup", "--lang", lang].into_iter().chain(arguments)));
+            assert!(said.contains(says), "{arguments:?}: {says} is not in\n{said}");
+        }
+    }
+}
+
+#[test]
+fn a_data_set_from_windows_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.json");
+    fs::write(&file, "\u{feff}{\"stock\":{}}\r\n").unwrap();
+    let printed = run(["lookup", "--print-dataset=stock", "--dataset", file.to_str().unwrap()]);
+    assert!(stdout(&printed).contains("\"stock\""), "{}", stderr(&printed));
 }
 
 #[test]
