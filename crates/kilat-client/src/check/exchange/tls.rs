@@ -21,9 +21,13 @@ const CA_BYTES_MAX: u64 = 16 << 20;
 pub(super) fn config(options: &ExchangeOptions, lang: Lang) -> Result<ClientConfig, ClientError> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(path) = &options.ca {
-        add(&mut roots, path).map_err(|why| {
-            ClientError::Usage(lang.say("exchange.ca", &[("file", &path.display()), ("why", &why)]))
-        })?;
+        let usage = |key: &str, why: &str| {
+            ClientError::Usage(lang.say(key, &[("file", &path.display()), ("why", &why)]))
+        };
+        let added = add(&mut roots, path).map_err(|why| usage("exchange.ca", &why))?;
+        if added == 0 {
+            return Err(usage("exchange.no_ca", ""));
+        }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -39,17 +43,15 @@ pub(super) fn config(options: &ExchangeOptions, lang: Lang) -> Result<ClientConf
     Ok(config)
 }
 
-fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+/// How many certificates there were to add.
+fn add(roots: &mut RootCertStore, path: &Path) -> Result<usize, String> {
     let before = roots.len();
     let text = read(path).map_err(|e| e.to_string())?;
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|e| e.to_string())?;
         roots.add(certificate).map_err(|e| e.to_string())?;
     }
-    if roots.len() == before {
-        return Err("no certificate in it".to_owned());
-    }
-    Ok(())
+    Ok(roots.len() - before)
 }
 
 /// The parser itself reads a line of any length.

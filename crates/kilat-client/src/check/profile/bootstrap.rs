@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Largest bootstrap file, in bytes.
 const BOOTSTRAP_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// What Windows' Notepad begins a file with; it means nothing in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Longest domain name in text, in bytes (RFC 1035, section 2.3.4).
 const DOMAIN_BYTES_MAX: usize = 253;
 /// Longest label of a domain name, in bytes.
@@ -50,7 +52,8 @@ impl Bootstrap {
             ClientError::Usage(lang.say(key, &[("file", &file), ("why", why)]))
         };
         let bytes = read(path).map_err(|why| usage("error.file_unreadable", &why))?;
-        let registry = serde_json::from_slice::<Registry>(&bytes)
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        let registry = serde_json::from_slice::<Registry>(text)
             .map_err(|why| usage("profile.bootstrap_malformed", &why))?;
         let bootstrap = Bootstrap::of(registry);
         match bootstrap.bases.is_empty() {

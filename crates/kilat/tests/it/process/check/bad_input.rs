@@ -74,12 +74,30 @@ fn ids_that_cannot_be_read() {
 #[test]
 fn what_the_system_says_is_said_in_the_users_language() {
     let folder = tempfile::tempdir().unwrap();
-    for (lang, says) in [
-        ("id", "none.txt tidak dapat dibaca: tidak ada berkas atau direktori itu\n"),
-        ("en", "none.txt can't be read: No such file or directory"),
+    fs::write(folder.path().join("cut.jsonl"), "\n{\"sku\":\n").unwrap();
+    fs::write(folder.path().join("ca.pem"), "nothing\n").unwrap();
+    for (arguments, id, en) in [
+        (
+            ["--file=none.txt", "--quiet"],
+            "none.txt tidak dapat dibaca: tidak ada berkas atau direktori itu\n",
+            "none.txt can't be read: No such file or directory\n",
+        ),
+        (
+            ["--file=cut.jsonl", "--field=sku"],
+            "cut.jsonl:2: baris ini bukan JSON yang sah (terputus di tengah nilai, di kolom 7): ",
+            "cut.jsonl:2: the line is not valid JSON (EOF while parsing a value at column 7): ",
+        ),
+        (
+            ["--ca=ca.pem", "--quiet"],
+            "ca.pem tidak berisi sertifikat: ",
+            "ca.pem holds no certificate: ",
+        ),
     ] {
-        let mut command = kilat(["check", "stock", "--file=none.txt", "--lang", lang]);
-        check(&mut command, folder.path(), says);
+        for (lang, says) in [("id", id), ("en", en)] {
+            let mut command =
+                kilat(["check", "stock", "--lang", lang].into_iter().chain(arguments));
+            check(&mut command, folder.path(), says);
+        }
     }
 }
 
