@@ -1,4 +1,4 @@
-//! Headers of a request, with secrets from the environment as `${NAME}`.
+//! Headers of a request, with secrets from the environment as `${NAME}`. `$$` is a dollar sign.
 //!
 //! A secret enters a header value that is marked sensitive, and nothing else: no message,
 //! log or `Debug` shows it.
@@ -72,16 +72,25 @@ fn header_value(
     let text = named.value.text()?;
     let mut filled = String::new();
     let mut at = 0;
-    while let Some(next) = text[at..].find("${") {
+    while let Some(next) = text[at..].find('$') {
         let start = at + next;
         filled.push_str(&text[at..start]);
-        let length = text[start..].find('}');
-        let length =
-            length.ok_or_else(|| named.value.mistake_at(start, "profile.header_open", &[]))?;
-        let variable = &text[start + 2..start + length];
-        filled.push_str(&secret(named, start, variable, secrets)?);
-        used.get_or_insert_with(|| variable.to_owned());
-        at = start + length + 1;
+        at = match text[start + 1..].bytes().next() {
+            Some(b'{') => {
+                let variable = variable(named, text, start)?;
+                filled.push_str(&secret(named, start, variable, secrets)?);
+                used.get_or_insert_with(|| variable.to_owned());
+                start + "${}".len() + variable.len()
+            }
+            // Meant as a variable, as a shell writes it; what follows may be secret and is not said.
+            Some(b'_' | b'a'..=b'z' | b'A'..=b'Z') => {
+                return Err(named.value.mistake_at(start, "profile.header_dollar", &[]));
+            }
+            next => {
+                filled.push('$');
+                start + if next == Some(b'$') { 2 } else { 1 }
+            }
+        };
     }
     filled.push_str(&text[at..]);
     let value = visible(&filled)
@@ -90,6 +99,14 @@ fn header_value(
         value.set_sensitive(true);
         value
     })
+}
+
+/// The name in the `${NAME}` that begins at `start`.
+fn variable<'a>(named: &Named<'_>, text: &'a str, start: usize) -> Result<&'a str, ClientError> {
+    let inner = &text[start + "${".len()..];
+    let length = inner.find('}');
+    let length = length.ok_or_else(|| named.value.mistake_at(start, "profile.header_open", &[]))?;
+    Ok(&inner[..length])
 }
 
 fn secret(

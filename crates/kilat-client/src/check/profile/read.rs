@@ -134,7 +134,7 @@ fn texts<T: Clone>(
         let both = read(entry, entry.text()?)?;
         return Ok(Texts { indonesian: both.clone(), english: both });
     }
-    let section = entry.section("message", &["id", "en"])?;
+    let section = entry.section(entry.key(), &["id", "en"])?;
     let indonesian =
         section.get("id").ok_or_else(|| section.mistake("profile.one_language", &[]))?;
     let indonesian = read(&indonesian, indonesian.text()?)?;

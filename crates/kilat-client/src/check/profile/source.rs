@@ -135,6 +135,11 @@ impl<'a> Entry<'a> {
         self.value.span().start
     }
 
+    /// The key, as the text has it.
+    pub(super) fn key(&self) -> &'a str {
+        self.key
+    }
+
     /// A mistake where the value begins.
     pub(super) fn mistake(&self, key: &str, values: Values<'_>) -> ClientError {
         self.source.mistake(self.at(), key, values)

@@ -22,6 +22,9 @@ const RULE: [&str; 8] =
 /// Reads all `[[rule]]`.
 pub(super) fn read(top: &Section<'_>, source: &Source<'_>) -> Result<Vec<Rule>, ClientError> {
     let entry = top.need("rule", "[[rule]]")?;
+    if entry.value().is_table() {
+        return Err(entry.mistake("profile.one_rule", &[]));
+    }
     let mut rules: Vec<(Rule, usize)> = Vec::new();
     for entry in entry.list()? {
         let section = entry.section("[[rule]]", &RULE)?;

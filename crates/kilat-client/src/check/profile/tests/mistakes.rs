@@ -84,12 +84,13 @@ fn values_of_another_kind_are_named() {
         ("url = \"http://h/{id}\"\nidempotent = 1", "2:14", "'idempotent' must be true or false"),
         ("url = \"http://h/{id}\"\nname = []", "2:8", "'name' must be a text"),
         ("url = \"http://h/{id}\"\nlabel = 1", "2:9", "'label' must be a table"),
+        ("url = \"http://h/{id}\"\nlabel = { fr = \"x\" }", "2:11", "'fr' is unknown in label"),
     ] {
         check_top(lines, place, wanted);
     }
     check(&format!("{URL}\nrule = 5"), "2:8", "'rule' must be a list");
     check(&format!("{URL}\nrule = [5]"), "2:9", "'rule' must be a table");
-    check(&format!("{URL}\n[rule]\nstatus = 1"), "2:1", "'rule' must be a list");
+    check(&format!("{URL}\n[rule]\nstatus = 1"), "2:1", "each rule begins with [[rule]]: write");
 }
 
 #[test]
@@ -169,6 +170,9 @@ fn headers_are_checked_and_secrets_never_shown() {
             "the environment variable BROKEN is empty or holds",
         ),
         ("a = \"${SHOP_TOKEN}\\u0007\"", 5, "the value of 'a' holds a character"),
+        ("a = \"Bearer $SHOP_TOKEN\"", 13, "write ${NAME} for an environment variable, or $$ for"),
+        ("a = \"$_\"", 6, "write ${NAME}"),
+        ("a = \"$$$x\"", 8, "write ${NAME}"),
     ] {
         let place = format!("3:{column}");
         check_top(&format!("{URL}\n[headers]\n{line}"), &place, says);

@@ -124,12 +124,12 @@ fn the_case_of_ids_is_folded_where_the_profile_says_so() {
 #[test]
 fn headers_carry_secrets_and_show_none() {
     let text = format!(
-        "url = \"http://h/{{id}}\"\n[headers]\nauthorization = \"Bearer ${{SHOP_TOKEN}}!\"\nX-Plain = \"a $ {{b}}\"\n{ITEM}"
+        "url = \"http://h/{{id}}\"\n[headers]\nauthorization = \"Bearer ${{SHOP_TOKEN}}!\"\nX-Plain = \"a $ $5 {{b}} $$c\"\n{ITEM}"
     );
     let profile = custom(&text).unwrap();
     let headers = profile.request(&[id("a")], ENGLISH).unwrap().headers;
     assert_eq!(headers["authorization"], format!("Bearer {SECRET}!"));
-    assert_eq!(headers["x-plain"], "a $ {b}");
+    assert_eq!(headers["x-plain"], "a $ $5 {b} $c");
     assert!(headers.values().all(hyper::header::HeaderValue::is_sensitive));
     assert!(!format!("{profile:?} {headers:?} {}", profile.url()).contains(SECRET));
 }
@@ -152,7 +152,9 @@ fn a_post_carries_ids_as_json() {
 fn a_domain_is_asked_of_the_server_that_the_registry_names() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("dns.json");
-    std::fs::write(&file, r#"{"services":[[["com"],["https://rdap.example/com/v1/"]]]}"#).unwrap();
+    // As Notepad saves it, with a byte order mark.
+    let text = "\u{feff}{\"services\":[[[\"com\"],[\"https://rdap.example/com/v1/\"]]]}";
+    std::fs::write(&file, text).unwrap();
     let profile = built_in("rdap");
     assert!(profile.needs_bootstrap());
     assert!(uri(&profile, "a.com").unwrap_err().contains("--bootstrap"));
