@@ -68,7 +68,8 @@ pub(crate) struct CheckArgs {
     /// Longest wait for one reply, such as 500ms or 10s.
     #[arg(long, default_value = "10s", value_name = "TIME", help_heading = PACE)]
     timeout: String,
-    /// End after this long; --resume goes on.
+    /// Send nothing more after this long, and end when what is in flight has come back; --resume
+    /// goes on.
     #[arg(long, value_name = "TIME", help_heading = PACE)]
     deadline: Option<String>,
     /// How often one id is asked again after a setback.
@@ -89,7 +90,7 @@ pub(crate) struct CheckArgs {
     /// Leave out the ids that the log has already.
     #[arg(long, conflicts_with_all = ["overwrite", "watch"], help_heading = LOG)]
     resume: bool,
-    /// Begin an existing log, and an existing page, anew.
+    /// Begin an existing log anew, which drops what is in it, and with --html its page too.
     #[arg(long, help_heading = LOG)]
     overwrite: bool,
     /// Repeat this often and show what changed; each round is a run in the log.
@@ -101,7 +102,8 @@ pub(crate) struct CheckArgs {
     /// Print CSV, one row an id as soon as it is on disk.
     #[arg(long, help_heading = OUTPUT)]
     csv: bool,
-    /// Write a report for people to this file.
+    /// Write a report for people to this file, which must not exist yet; --resume and --overwrite
+    /// renew one.
     #[arg(long, value_name = "FILE.html", help_heading = OUTPUT)]
     html: Option<PathBuf>,
     /// No progress.

@@ -194,6 +194,9 @@ fn runs_that_end_say_how() {
     let rig = Rig::new();
     let (audit, _) = open(options(&rig.path));
     record(&audit, &["a"]);
+    let so_far = verify(&rig.path, None, Lang::Indonesian).unwrap();
+    assert_eq!(so_far.text(Lang::Indonesian).matches("belum berakhir").count(), 2);
+    assert!(so_far.text(Lang::English).contains("Runs that have not ended: 1."));
     let reason = "stopped by its user".to_owned();
     audit.finish(kilat_client::check::audit::Ending { reason, ..Default::default() }).unwrap();
     let checked = verify(&rig.path, None, Lang::Indonesian).unwrap();

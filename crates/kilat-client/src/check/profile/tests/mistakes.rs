@@ -257,7 +257,11 @@ fn rules_are_checked() {
     check(&format!("{URL}\nrule = []"), "2:8", "no rule leads to found");
     let shadowed =
         "[[rule]]\nstatus = 200\nwhere = { \"/a\" = 1 }\noutcome = \"found\"\nmessage = \"m\"";
-    check(&format!("{URL}\n{RULE}\n{shadowed}"), "6:1", "the one in line 2 takes them all");
+    check(
+        &format!("{URL}\n{RULE}\n{shadowed}"),
+        "6:1",
+        "the one in line 2 takes them all: put this rule before line 2",
+    );
 }
 
 #[test]

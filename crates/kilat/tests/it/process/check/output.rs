@@ -191,7 +191,11 @@ fn a_page_is_written_and_never_over_another_file() {
         page.contains("SKU-002") && page.contains("<svg") && !page.contains("<script"),
         "{page}"
     );
-    ends(&mut check(folder.path(), &server.url, &arguments), 2);
+    for more in [&[][..], &["--watch=1s"]] {
+        let refused = ends(check(folder.path(), &server.url, &arguments).args(more), 2);
+        let says = "--overwrite renews it, and begins the log anew";
+        assert!(stderr(&refused).contains(says), "{}", stderr(&refused));
+    }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), page);
     ends(check(folder.path(), &server.url, &arguments).arg("--resume"), 0);
     let resumed = std::fs::read_to_string(&path).unwrap();
