@@ -1,20 +1,21 @@
-//! A column of CSV (RFC 4180), read by the csv crate. Where the comma is the decimal mark, as in
-//! Indonesia, spreadsheets separate cells by semicolons; what is copied out of one has tabs.
+//! A column of CSV (RFC 4180). Where the comma is the decimal mark, as in Indonesia, spreadsheets
+//! separate cells by semicolons; what is copied out of one has tabs.
+//!
+//! Cells are told apart by csv-core. The csv crate around it says neither that a quote is still
+//! open at the end of the input, nor on which line a row begins when lines end with CRLF.
 
 use super::Halt;
 use super::place::{Place, Take, is_utf_16};
 use super::printable;
 use crate::ClientError;
-use ::csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+use ::csv::{ByteRecord, ReaderBuilder};
+use csv_core::ReadRecordResult;
 use std::fmt::Display;
 use std::io::{self, BufRead as _, BufReader, Chain, Cursor, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
-/// Longest row, in bytes, give or take what is read at once. A quotation mark that is never
-/// closed makes one row of all that follows.
+/// Longest row, in bytes. A quotation mark that is never closed makes one row of all that follows.
 const ROW_BYTES_MAX: usize = 1 << 20;
 /// What may separate cells; of two that fit the first row as well, the earlier.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
@@ -22,48 +23,165 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 const NAMES_MAX: usize = 20;
 
 pub(super) struct Rows<R: Read> {
-    reader: Reader<Metered<Whole<R>>>,
-    /// Bytes read since the last row.
-    bytes: Arc<AtomicUsize>,
+    input: Whole<R>,
+    core: csv_core::Reader,
+    /// Where the input is read.
+    lines: LineCount,
+    row: Row,
     column: usize,
+    /// Cells of the first row, and so of each.
+    columns: usize,
 }
 
 impl<R: Read> Rows<R> {
     /// Reads the first row and finds the column in it.
     pub(super) fn open(input: R, column: &str, place: &Place) -> Result<Rows<R>, ClientError> {
-        let bytes = Arc::new(AtomicUsize::new(0));
         let (first_line, input) = with_first_line(input).map_err(|e| place.unreadable(&e))?;
-        let metered = Metered { input, bytes: Arc::clone(&bytes) };
-        let mut reader = ReaderBuilder::new()
-            .buffer_capacity(READ_BYTES)
-            .delimiter(separator(&first_line, column))
-            .from_reader(metered);
-        let names = reader.byte_headers().map_err(|e| fault(&e, 1, place))?;
-        let first = names.get(0).unwrap_or_default();
-        if is_utf_16(first) {
+        let core = csv_core::ReaderBuilder::new().delimiter(separator(&first_line, column)).build();
+        let (lines, row) = (LineCount::new(1), Row::default());
+        let mut rows = Rows { input, core, lines, row, column: 0, columns: 0 };
+        rows.next(place)?;
+        if is_utf_16(rows.row.cell(0)) {
             return Err(place.wrong(1, &place.lang.say("ids.utf_16", &[])));
         }
-        let Some(at) = names.iter().position(|name| name == column.as_bytes()) else {
-            return Err(missing(column, names, place));
+        let Some(at) = rows.row.cells().position(|name| name == column.as_bytes()) else {
+            return Err(missing(column, &rows.row, place));
         };
-        Ok(Rows { reader, bytes, column: at })
+        (rows.column, rows.columns) = (at, rows.row.len);
+        Ok(rows)
     }
 
     /// Gives the cell of each row to `take`.
     pub(super) fn read(mut self, place: &Place, take: &mut Take<'_>) -> Result<(), Halt> {
-        let mut row = ByteRecord::new();
-        loop {
-            self.bytes.store(0, Relaxed);
-            let line = self.reader.position().line();
-            if !self.reader.read_byte_record(&mut row).map_err(|e| fault(&e, line, place))? {
-                return Ok(());
+        while self.next(place)? {
+            let Rows { row, columns, .. } = &self;
+            if row.len != *columns {
+                let values: [(&str, &dyn Display); 2] = [("cells", &row.len), ("columns", columns)];
+                return Err(place.wrong(row.line, &place.lang.say("ids.cells", &values)).into());
             }
-            let line = row.position().map_or(line, ::csv::Position::line);
-            let cell = place.text(row.get(self.column).unwrap_or_default(), line)?;
+            let cell = place.text(row.cell(self.column), row.line)?;
             if !cell.is_empty() {
-                place.take(cell, line, take)?;
+                place.take(cell, row.line, take)?;
             }
         }
+        Ok(())
+    }
+
+    /// Reads the next row; `false` when there is none.
+    fn next(&mut self, place: &Place) -> Result<bool, ClientError> {
+        let unreadable = |e: io::Error| place.unreadable(&e);
+        self.pass_line_ends().map_err(unreadable)?;
+        self.row.begin(self.lines.number);
+        loop {
+            let chunk = self.input.fill_buf().map_err(unreadable)?;
+            let is_end = chunk.is_empty();
+            if is_end && self.row.bytes == 0 {
+                return Ok(false);
+            }
+            // One more line end ends the last row, unless a quote is open.
+            let (result, used) = self.row.read(&mut self.core, if is_end { b"\n" } else { chunk });
+            if !is_end {
+                self.lines.pass(&chunk[..used]);
+                self.input.consume(used);
+            }
+            match result {
+                _ if self.row.bytes > ROW_BYTES_MAX => return Err(too_long(&self.row, place)),
+                ReadRecordResult::Record => return Ok(true),
+                ReadRecordResult::InputEmpty if is_end => return Err(unclosed(&self.row, place)),
+                _ => {}
+            }
+        }
+    }
+
+    /// So that a row begins on its own line: csv-core leaves the LF of CRLF to the next one, and
+    /// blank lines too.
+    fn pass_line_ends(&mut self) -> io::Result<()> {
+        loop {
+            let chunk = self.input.fill_buf()?;
+            let ends = chunk.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            if ends == 0 {
+                return Ok(());
+            }
+            self.lines.pass(&chunk[..ends]);
+            self.input.consume(ends);
+        }
+    }
+}
+
+/// Counts lines: LF, CRLF and CR end one.
+struct LineCount {
+    /// The line that follows what has been passed.
+    number: u64,
+    last: u8,
+}
+
+impl LineCount {
+    const fn new(number: u64) -> LineCount {
+        LineCount { number, last: 0 }
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        for at in memchr::memchr2_iter(b'\r', b'\n', bytes) {
+            let before = at.checked_sub(1).map_or(self.last, |before| bytes[before]);
+            self.number += u64::from((before, bytes[at]) != (b'\r', b'\n'));
+        }
+        self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+}
+
+/// One row.
+#[derive(Default)]
+struct Row {
+    /// On which line it begins.
+    line: u64,
+    /// Bytes of the input in it.
+    bytes: usize,
+    /// All cells, without their quotes: room for them, of which `written` is used.
+    text: Vec<u8>,
+    written: usize,
+    /// Where each cell ends: room for them, of which `len` is used.
+    ends: Vec<usize>,
+    /// How many cells it has.
+    len: usize,
+}
+
+impl Row {
+    fn begin(&mut self, line: u64) {
+        (self.line, self.bytes, self.written, self.len) = (line, 0, 0, 0);
+    }
+
+    /// Reads on; what came of it and how many bytes that took. It may have been for want of room
+    /// that it took few: there is more at the next call.
+    fn read(&mut self, core: &mut csv_core::Reader, bytes: &[u8]) -> (ReadRecordResult, usize) {
+        let text = self.text.len().max(self.written + bytes.len());
+        self.text.resize(text, 0);
+        if self.ends.len() == self.len {
+            self.ends.resize(2 * self.len + 16, 0);
+        }
+        let (text, ends) = (&mut self.text[self.written..], &mut self.ends[self.len..]);
+        let (result, used, written, ended) = core.read_record(bytes, text, ends);
+        self.bytes += used;
+        self.written += written;
+        self.len += ended;
+        (result, used)
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len).map(|at| self.cell(at))
+    }
+
+    /// A cell; nothing where there is none.
+    fn cell(&self, at: usize) -> &[u8] {
+        let ends = &self.ends[..self.len];
+        let from = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+        ends.get(at).and_then(|&to| self.text.get(from..to)).unwrap_or_default()
+    }
+
+    /// On which line the cell begins that is not complete yet.
+    fn line_of_last_cell(&self) -> u64 {
+        let mut lines = LineCount::new(self.line);
+        (0..self.len).for_each(|at| lines.pass(self.cell(at)));
+        lines.number
     }
 }
 
@@ -97,13 +215,13 @@ fn separator(first_line: &[u8], column: &str) -> u8 {
     SEPARATORS.into_iter().rev().max_by_key(fits).unwrap_or(b',')
 }
 
-fn missing(column: &str, names: &ByteRecord, place: &Place) -> ClientError {
+fn missing(column: &str, names: &Row, place: &Place) -> ClientError {
     let mut there: Vec<_> = names
-        .iter()
+        .cells()
         .take(NAMES_MAX)
         .map(|name| printable(&String::from_utf8_lossy(name)))
         .collect();
-    if names.len() > NAMES_MAX {
+    if names.len > NAMES_MAX {
         there.push("…".to_owned());
     }
     let values: [(&str, &dyn Display); 2] =
@@ -111,33 +229,11 @@ fn missing(column: &str, names: &ByteRecord, place: &Place) -> ClientError {
     place.wrong(1, &place.lang.say("ids.column", &values))
 }
 
-fn fault(error: &::csv::Error, line: u64, place: &Place) -> ClientError {
-    match error.kind() {
-        ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let values: [(&str, &dyn Display); 2] = [("cells", len), ("columns", expected_len)];
-            let line = pos.as_ref().map_or(line, ::csv::Position::line);
-            place.wrong(line, &place.lang.say("ids.cells", &values))
-        }
-        ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
-            place.wrong(line, &place.lang.say("ids.row_too_long", &[("most", &ROW_BYTES_MAX)]))
-        }
-        _ => place.unreadable(error),
-    }
+fn too_long(row: &Row, place: &Place) -> ClientError {
+    place.wrong(row.line, &place.lang.say("ids.row_too_long", &[("most", &ROW_BYTES_MAX)]))
 }
 
-/// Refuses to go on within a row that does not end.
-struct Metered<R> {
-    input: R,
-    bytes: Arc<AtomicUsize>,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.bytes.load(Relaxed) > ROW_BYTES_MAX {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        let count = self.input.read(buffer)?;
-        self.bytes.fetch_add(count, Relaxed);
-        Ok(count)
-    }
+/// The input ended in this row, within a quote: its last cell is what that one began.
+fn unclosed(row: &Row, place: &Place) -> ClientError {
+    place.wrong(row.line_of_last_cell(), &place.lang.say("ids.quote", &[]))
 }

@@ -24,7 +24,7 @@ pub(super) struct Source {
 enum Content {
     Listed(Vec<Id>),
     Text(Lines<Input>),
-    Csv(Rows<Input>),
+    Csv(Box<Rows<Input>>),
     Json(Lines<Input>, Option<String>),
 }
 
@@ -47,7 +47,7 @@ impl Source {
         let content = match form {
             IdForm::Text => Content::Text(Lines::new(reader)),
             IdForm::JsonLines { field } => Content::Json(Lines::new(reader), field),
-            IdForm::Csv { column } => Content::Csv(Rows::open(reader, &column, &place)?),
+            IdForm::Csv { column } => Content::Csv(Box::new(Rows::open(reader, &column, &place)?)),
         };
         Ok(Source { place, content })
     }

@@ -202,6 +202,10 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             ),
             (b"x,sku\n\"1\n1\",a\nb\n", "ids:4: the row has 1 cell where the first has 2"),
             (b"sku\n\"a\nb\"\n\xff\n", "ids:4: byte 1 is not valid UTF-8"),
+            (b"sku;n\r\na;1\r\nb;2\r\nc\r\n", "ids:4: the row has 1 cell"),
+            (b"n,sku\r\n\r\n\"1\r\n1\",a\r\nb\r\n", "ids:5: the row has 1 cell"),
+            (b"sku\r\na\r\n\xff\r\n", "ids:3: byte 1 is not valid UTF-8"),
+            (b"sku\ra\r\xff\r", "ids:3: byte 1 is not valid UTF-8"),
             (b"sku\na\0\n", "ids:2: an id with the character NUL"),
             (&long, "ids:3: an id of 65537 bytes"),
             (&quoted, "ids:3: the row is longer than 1048576 bytes: look for a quotation mark"),
@@ -239,6 +243,26 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             (b"{\"sku\":{}}", "ids:1: the id is neither"),
         ],
     );
+}
+
+/// It would make one cell of all that follows.
+#[test]
+fn a_quote_that_is_never_closed_is_named_where_it_begins() {
+    let place = |line: u32| format!("ids:{line}: the quote that begins here is never closed");
+    for (content, line) in [
+        ("sku;nama\r\na;\"Layar 24\r\nb;USB\r\nc;Hub\r\n", 2),
+        ("sku,n\na,\"1\nb,2", 2),
+        ("sku,n\na,1\n\"b\nb\",\"1\n2\n", 4),
+        ("sku,n\na,1\nb,\"", 3),
+        ("sku,n\na,1\n\"", 3),
+        ("sku,n\na,\"1\"\"", 2),
+        ("\"sku\na\n", 1),
+    ] {
+        check_wrong(&csv("sku"), &[(content.as_bytes(), &place(line))]);
+    }
+    check(&csv("sku"), &[("n,sku\n1,\"a\"", &["a"]), ("n,sku\n\"1\n\",a\n\n", &["a"])]);
+    let whole = format!("n,sku\n\"{}\",a\n\"1\n\",\"b\"\n", "1\n".repeat(100_000));
+    check(&csv("sku"), &[(&whole, &["a", "b"])]);
 }
 
 #[test]
