@@ -121,7 +121,7 @@ fn inputs(options: &CheckOptions, profile: &Profile) -> Result<Vec<IdInput>, Cli
     for (at, text) in options.ids.iter().enumerate() {
         match text.as_str() {
             STDIN => inputs.push(IdInput::Stdin { form: form(options, None)? }),
-            text => listed.push(Id::new(text).ok_or_else(|| {
+            text => listed.push(Id::new(text.trim()).ok_or_else(|| {
                 let most = lang.number(ID_BYTES_MAX as u64);
                 usage("check.input.empty_id", &[("place", &(at + 1)), ("most", &most)], lang)
             })?),

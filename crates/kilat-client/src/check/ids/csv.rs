@@ -36,6 +36,7 @@ pub(super) struct Rows<R: Read> {
 impl<R: Read> Rows<R> {
     /// Reads the first row and finds the column in it.
     pub(super) fn open(input: R, column: &str, place: &Place) -> Result<Rows<R>, ClientError> {
+        let column = column.trim();
         let (first_line, input) = with_first_line(input).map_err(|e| place.unreadable(&e))?;
         let core = csv_core::ReaderBuilder::new().delimiter(separator(&first_line, column)).build();
         let (lines, row) = (LineCount::new(1), Row::default());
@@ -44,7 +45,7 @@ impl<R: Read> Rows<R> {
         if is_utf_16(rows.row.cell(0)) {
             return Err(place.wrong(1, &place.lang.say("ids.utf_16", &[])));
         }
-        let Some(at) = rows.row.cells().position(|name| name == column.as_bytes()) else {
+        let Some(at) = rows.row.cells().position(|name| is_name(name, column)) else {
             return Err(missing(column, &rows.row, place));
         };
         (rows.column, rows.columns) = (at, rows.row.len);
@@ -59,7 +60,7 @@ impl<R: Read> Rows<R> {
                 let values: [(&str, &dyn Display); 2] = [("cells", &row.len), ("columns", columns)];
                 return Err(place.wrong(row.line, &place.lang.say("ids.cells", &values)).into());
             }
-            let cell = place.text(row.cell(self.column), row.line)?;
+            let cell = place.text(row.cell(self.column), row.line)?.trim();
             if !cell.is_empty() {
                 place.take(cell, row.line, take)?;
             }
@@ -196,6 +197,11 @@ fn with_first_line<R: Read>(input: R) -> io::Result<(Vec<u8>, Whole<R>)> {
     Ok((line.clone(), Cursor::new(line).chain(input)))
 }
 
+/// Whether a cell of the first row is the column's name, which has no white space around it.
+fn is_name(cell: &[u8], column: &str) -> bool {
+    std::str::from_utf8(cell).is_ok_and(|name| name.trim() == column)
+}
+
 /// What separates the cells of a first line: what makes a cell of the column's name, else what
 /// makes most cells.
 fn separator(first_line: &[u8], column: &str) -> u8 {
@@ -209,7 +215,7 @@ fn separator(first_line: &[u8], column: &str) -> u8 {
     };
     let fits = |separator: &u8| {
         let row = cells(*separator);
-        (row.iter().any(|name| name == column.as_bytes()), row.len())
+        (row.iter().any(|name| is_name(name, column)), row.len())
     };
     // Of equals, `max_by_key` takes the last.
     SEPARATORS.into_iter().rev().max_by_key(fits).unwrap_or(b',')

@@ -38,13 +38,13 @@ pub(super) fn id<'a>(
     text(value.get()).ok_or_else(|| lang.say("ids.kind", &[]))
 }
 
-/// A string's content or a number as it is written; nothing else can be an id.
+/// A string's content without the white space around it, or a number as it is written; nothing else can be an id.
 fn text(value: &str) -> Option<Cow<'_, str>> {
     match value.as_bytes().first()? {
         b'"' => {
             let text: Cow<'_, str> = match serde_json::from_str::<&str>(value) {
-                Ok(plain) => plain.into(),
-                Err(_) => serde_json::from_str::<String>(value).ok()?.into(),
+                Ok(plain) => plain.trim().into(),
+                Err(_) => serde_json::from_str::<String>(value).ok()?.trim().to_owned().into(),
             };
             (!text.is_empty()).then_some(text)
         }

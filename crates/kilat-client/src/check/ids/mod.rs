@@ -52,15 +52,15 @@ pub(crate) enum IdInput {
 }
 
 /// How ids are written down. All are UTF-8; a byte order mark and CRLF are as good as none
-/// and LF, and blank lines are passed over.
+/// and LF, and blank lines are passed over. White space (Unicode's White_Space) around an id is
+/// not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IdForm {
-    /// One a line, without the spaces and tabs around it. There are no comments: an id may
-    /// begin with `#`.
+    /// One a line. There are no comments: an id may begin with `#`.
     Text,
-    /// A column of CSV (RFC 4180), exactly as written there. Empty cells are passed over.
+    /// A column of CSV (RFC 4180). Empty cells are passed over.
     Csv {
-        /// The column's name, in the first row.
+        /// The column's name, in the first row; white space around it does not count.
         column: String,
     },
     /// JSON Lines: strings and numbers, or objects with the id in a field; numbers count as

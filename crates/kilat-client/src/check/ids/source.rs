@@ -59,12 +59,12 @@ impl Source {
             Content::Listed(ids) => ids.iter().try_for_each(|id| take(id.as_str())),
             Content::Csv(rows) => rows.read(&place, take),
             Content::Text(lines) => lines.read(&place, |line, number| {
-                let text = place.text(line, number)?.trim_matches([' ', '\t']);
+                let text = place.text(line, number)?.trim();
                 if text.is_empty() { Ok(()) } else { place.take(text, number, take) }
             }),
             Content::Json(lines, field) => lines.read(&place, |line, number| {
                 let text = place.text(line, number)?;
-                if text.trim_ascii().is_empty() {
+                if text.trim().is_empty() {
                     return Ok(());
                 }
                 let id = json::id(text, field.as_deref(), place.lang)

@@ -103,6 +103,7 @@ fn text_is_one_id_a_line() {
         &[
             ("a\nb\n", &["a", "b"]),
             ("a\r\n\r\n\n  \n\tb b \r\nc", &["a", "b b", "c"]),
+            ("\u{a0}a\u{3000}\n \u{85}b\u{200b}\n\u{a0}\n", &["a", "b\u{200b}"]),
             ("\u{feff}#a\n\u{feff}b\n", &["#a", "\u{feff}b"]),
             ("\"a,b\"\né\n😀\n", &["\"a,b\"", "é", "😀"]),
             ("a\rb\n", &["a\rb"]),
@@ -123,16 +124,14 @@ fn csv_is_a_column_with_whatever_is_in_its_cells() {
         &[
             ("name,sku\nMouse,a\nPad,b\n", &["a", "b"]),
             ("\u{feff}sku,name\r\na,Mouse\r\n\r\n\"b\",Pad", &["a", "b"]),
-            (
-                "sku\n\"a,\"\"b\"\"\"\n\"two\nlines\r\n\"\n c \n",
-                &["a,\"b\"", "two\nlines\r\n", " c "],
-            ),
+            ("sku\n\"a,\"\"b\"\"\"\n\"two\nlines\r\n\"\n c \n", &["a,\"b\"", "two\nlines", "c"]),
             ("x,sku\n1,\n2,a\n", &["a"]),
             ("sku\n", &[]),
             ("a,sku,sku\n1,2,3\n", &["2"]),
         ],
     );
     check(&csv("a,b"), &[("\"a,b\"\nc\n", &["c"])]);
+    check(&csv(" sku "), &[("sku;n\na;1\n", &["a"])]);
     check(
         &csv("sku"),
         &[
@@ -141,6 +140,7 @@ fn csv_is_a_column_with_whatever_is_in_its_cells() {
             ("\"a,b\";sku\n1;c\n", &["c"]),
             ("x;y,sku\n1;2,c\n", &["c"]),
             ("sku\na;b\n", &["a;b"]),
+            ("nama; sku\u{a0};n\n1; a\u{a0};2\n3;\" b\tc \";4\n5;  ;6\n", &["a", "b\tc"]),
         ],
     );
     check_wrong(
@@ -156,7 +156,10 @@ fn csv_is_a_column_with_whatever_is_in_its_cells() {
 fn json_lines_are_strings_numbers_and_fields() {
     check(
         &json(None),
-        &[("\"a\"\n\n 72.0 \n\"b\\n\\u0043\"\r\n-1e400\n", &["a", "72.0", "b\nC", "-1e400"])],
+        &[
+            ("\"a\"\n\n 72.0 \n\"b\\n\\u0043\"\r\n-1e400\n", &["a", "72.0", "b\nC", "-1e400"]),
+            ("\" a\\u00a0\"\n\u{a0}\n \" b c \"\n", &["a", "b c"]),
+        ],
     );
     check(
         &json(Some("sku")),
@@ -222,6 +225,7 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             (b"\"a\xff\"\n", "ids:1: byte 3 is not valid UTF-8"),
             (b"\"\\u0000\"\n", "ids:1: an id with the character NUL"),
             (b"\"\"\n", "ids:1: the id is neither"),
+            (b"\" \"\n", "ids:1: the id is neither"),
             (b"[\"a\"]\n", "ids:1: the id is neither"),
             (b"null\n", "ids:1: the id is neither"),
         ],

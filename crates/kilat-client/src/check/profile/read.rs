@@ -156,7 +156,7 @@ fn fold(entry: &Entry<'_>) -> Result<Fold, ClientError> {
 fn ids(top: &Section<'_>) -> Result<Vec<Id>, ClientError> {
     let Some(entry) = top.get("ids") else { return Ok(Vec::new()) };
     let read = |entry: Entry<'_>| {
-        let id = Id::new(entry.text()?);
+        let id = Id::new(entry.text()?.trim());
         id.ok_or_else(|| entry.mistake("profile.id", &[("limit", &ID_BYTES_MAX)]))
     };
     entry.list()?.map(read).collect()

@@ -34,6 +34,7 @@ fn options_that_cannot_be() {
         (&["rdap", "--url=http://127.0.0.1:1"], "no ids of its own"),
         (&["./mine.toml"], "mine.toml"),
         (&["stock", "A", ""], "id 2 of the command is empty"),
+        (&["stock", "A", "\u{a0} "], "id 2 of the command is empty"),
         (&["stock", "--column=sku", "A"], "give --file FILE"),
         (&["stock", "--form=jsonl"], "give --file FILE"),
         (&["./mine.toml", "--print-profile"], "mine.toml is a file: --print-profile"),

@@ -84,6 +84,7 @@ fn every_form_of_input_is_read() {
         &["--file=ids.jsonl"],
         &["--file=objects.ndjson", "--field=sku"],
         &["--file=ids.txt", "--file=ids.jsonl", "SKU-002"],
+        &["SKU-001 ", "\u{a0}SKU-002", "SKU-002"],
     ] {
         let mut command = check(folder.path(), &server.url, &["stock", "--overwrite", "--quiet"]);
         let text = stdout(&ends(command.args(arguments), 0));
