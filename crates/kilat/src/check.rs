@@ -23,8 +23,8 @@ pub(crate) struct CheckArgs {
     /// What to look up; `-` reads ids from stdin [default: the profile's own list].
     #[arg(value_name = "IDS")]
     ids: Vec<String>,
-    /// Ids from a file: text with one a line, .csv with --column, .jsonl with --field.
-    /// May be repeated; `-` is stdin.
+    /// Ids from a file: text with one a line, .csv or .tsv with --column, .jsonl with
+    /// --field. May be repeated; `-` is stdin.
     #[arg(long, short, value_name = "FILE", help_heading = INPUT)]
     file: Vec<PathBuf>,
     /// Ask again for the ids that are unknown by what this log says last of them.

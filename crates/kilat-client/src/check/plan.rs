@@ -171,16 +171,17 @@ pub(super) fn facts(profile: &Profile, lang: Lang) -> RunFacts {
 fn form(options: &CheckOptions, path: Option<&PathBuf>) -> Result<IdForm, ClientError> {
     let ending = path.and_then(|path| path.extension()).and_then(|ending| ending.to_str());
     let by_ending = match ending.map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => Some(InputForm::Csv),
+        Some("csv" | "tsv") => Some(InputForm::Csv),
         Some("jsonl" | "ndjson") => Some(InputForm::JsonLines),
         _ if options.column.is_some() => Some(InputForm::Csv),
         _ if options.field.is_some() => Some(InputForm::JsonLines),
         _ => None,
     };
-    match options.form.or(by_ending).unwrap_or(InputForm::Text) {
-        InputForm::Text => Ok(IdForm::Text),
-        InputForm::JsonLines => Ok(IdForm::JsonLines { field: options.field.clone() }),
-        InputForm::Csv => {
+    match options.form.or(by_ending) {
+        None => Ok(IdForm::Guessed),
+        Some(InputForm::Text) => Ok(IdForm::Text),
+        Some(InputForm::JsonLines) => Ok(IdForm::JsonLines { field: options.field.clone() }),
+        Some(InputForm::Csv) => {
             let column = options.column.clone().ok_or_else(|| {
                 let file =
                     path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());

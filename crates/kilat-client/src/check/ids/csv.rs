@@ -5,7 +5,7 @@
 //! open at the end of the input, nor on which line a row begins when lines end with CRLF.
 
 use super::Halt;
-use super::place::{Place, Take, is_utf_16};
+use super::place::{Place, Take};
 use super::printable;
 use crate::ClientError;
 use ::csv::{ByteRecord, ReaderBuilder};
@@ -38,13 +38,11 @@ impl<R: Read> Rows<R> {
     pub(super) fn open(input: R, column: &str, place: &Place) -> Result<Rows<R>, ClientError> {
         let column = column.trim();
         let (first_line, input) = with_first_line(input).map_err(|e| place.unreadable(&e))?;
+        place.refuse_beginning(&first_line)?;
         let core = csv_core::ReaderBuilder::new().delimiter(separator(&first_line, column)).build();
         let (lines, row) = (LineCount::new(1), Row::default());
         let mut rows = Rows { input, core, lines, row, column: 0, columns: 0 };
         rows.next(place)?;
-        if is_utf_16(rows.row.cell(0)) {
-            return Err(place.wrong(1, &place.lang.say("ids.utf_16", &[])));
-        }
         let Some(at) = rows.row.cells().position(|name| is_name(name, column)) else {
             return Err(missing(column, &rows.row, place));
         };

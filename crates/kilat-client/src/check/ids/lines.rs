@@ -35,6 +35,9 @@ impl<R: Read> Lines<R> {
             if read.map_err(|e| place.unreadable(&e))? == 0 {
                 break;
             }
+            if number == 1 {
+                place.refuse_beginning(&line)?;
+            }
             let mark = if number == 1 { BYTE_ORDER_MARK } else { b"" };
             let bare = line.strip_prefix(mark).unwrap_or(&line);
             let bare = bare.strip_suffix(b"\n").unwrap_or(bare);

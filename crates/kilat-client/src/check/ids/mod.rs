@@ -58,6 +58,9 @@ pub(crate) enum IdInput {
 pub(crate) enum IdForm {
     /// One a line. There are no comments: an id may begin with `#`.
     Text,
+    /// As [`IdForm::Text`], because nothing says otherwise. What looks like JSON is refused: each of
+    /// its lines would be an id that nobody meant.
+    Guessed,
     /// A column of CSV (RFC 4180). Empty cells are passed over.
     Csv {
         /// The column's name, in the first row; white space around it does not count.

@@ -8,6 +8,9 @@ use std::fmt::Display;
 /// What UTF-16 begins with; some spreadsheets write it.
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
+/// What a workbook begins with, as spreadsheets keep it: a zip file, or an older kind.
+const WORKBOOK_MARKS: [&[u8]; 2] = [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"];
+
 /// Takes one id.
 pub(super) type Take<'a> = dyn FnMut(&str) -> Result<(), Halt> + 'a;
 
@@ -36,13 +39,21 @@ impl Place {
         ClientError::Usage(self.lang.say("ids.wrong", &values))
     }
 
+    /// An input that begins so is none that ids can be read from.
+    pub(super) fn refuse_beginning(&self, beginning: &[u8]) -> Result<(), ClientError> {
+        let begins = |marks: &[&[u8]]| marks.iter().any(|mark| beginning.starts_with(mark));
+        match (begins(&WORKBOOK_MARKS), begins(&UTF_16_MARKS)) {
+            (true, _) => Err(self.wrong(1, &self.lang.say("ids.workbook", &[]))),
+            (_, true) => Err(self.wrong(1, &self.lang.say("ids.utf_16", &[]))),
+            _ => Ok(()),
+        }
+    }
+
     /// The text of these bytes.
     pub(super) fn text<'a>(&self, bytes: &'a [u8], line: u64) -> Result<&'a str, ClientError> {
         std::str::from_utf8(bytes).map_err(|e| {
-            let is_utf_16 = line == 1 && is_utf_16(bytes);
-            let key = if is_utf_16 { "ids.utf_16" } else { "ids.utf_8" };
             let byte = e.valid_up_to() + 1;
-            self.wrong(line, &self.lang.say(key, &[("byte", &byte)]))
+            self.wrong(line, &self.lang.say("ids.utf_8", &[("byte", &byte)]))
         })
     }
 
@@ -57,9 +68,4 @@ impl Place {
         }
         take(id)
     }
-}
-
-/// Whether an input that begins so is UTF-16.
-pub(super) fn is_utf_16(beginning: &[u8]) -> bool {
-    UTF_16_MARKS.iter().any(|mark| beginning.starts_with(mark))
 }

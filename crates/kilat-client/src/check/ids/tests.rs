@@ -249,6 +249,30 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
     );
 }
 
+#[test]
+fn files_of_another_kind_are_refused_unless_their_lines_are_said_to_be_ids() {
+    let like_json = "this looks like JSON: ";
+    check_wrong(
+        &IdForm::Guessed,
+        &[
+            (b"[\n  \"a\"\n]\n", &format!("ids:1: {like_json}")),
+            (b"\xef\xbb\xbf{\"sku\":\"a\"}\n", &format!("ids:1: {like_json}")),
+            (b"\r\n \xc2\xa0\r\n  [\r\n", &format!("ids:3: {like_json}")),
+        ],
+    );
+    check(&IdForm::Guessed, &[("a\n[b]\n{c}\n", &["a", "[b]", "{c}"]), ("", &[])]);
+    check(&IdForm::Text, &[("[b]\n{c}\n", &["[b]", "{c}"])]);
+    for form in [IdForm::Guessed, IdForm::Text, csv("sku"), json(None)] {
+        for workbook in [b"PK\x03\x04\x14\0\x06\0\x08\0".as_slice(), b"\xd0\xcf\x11\xe0\xa1\xb1\n"]
+        {
+            check_wrong(
+                &form,
+                &[(workbook, "ids:1: this is a workbook or a zip file: save it as CSV")],
+            );
+        }
+    }
+}
+
 /// It would make one cell of all that follows.
 #[test]
 fn a_quote_that_is_never_closed_is_named_where_it_begins() {

@@ -52,6 +52,10 @@ fn ids_that_cannot_be_read() {
     fs::write(folder.path().join("empty.txt"), "").unwrap();
     fs::write(folder.path().join("blank.txt"), "\n \n").unwrap();
     fs::write(folder.path().join("head.csv"), "id,name\n").unwrap();
+    fs::write(folder.path().join("list.json"), "[\n  \"A\"\n]\n").unwrap();
+    fs::write(folder.path().join("texts.JSON"), "\"A\"\n").unwrap();
+    fs::write(folder.path().join("items.tsv"), "sku\tnama\nA\tB\n").unwrap();
+    fs::write(folder.path().join("book.xlsx"), b"PK\x03\x04\x14\0\x06\0").unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
     for (arguments, says) in [
         (&["stock", "--file=none.txt"][..], "none.txt"),
@@ -67,6 +71,12 @@ fn ids_that_cannot_be_read() {
         (&["stock", "--file=ids.jsonl", "--field=id"], "ids.jsonl:1: there is no member id"),
         (&["stock", "--file=ids.jsonl", "--resume"], "ids.jsonl:1: the line is an object"),
         (&["stock", "-", "--file=-"], "once"),
+        (&["stock", "--file=list.json"], "list.json:1: this looks like JSON"),
+        (&["stock", "--file=texts.JSON"], "texts.JSON:1: this looks like JSON"),
+        (&["stock", "--file=items.tsv"], "items.tsv is CSV: say which column holds"),
+        (&["stock", "--file=book.xlsx"], "book.xlsx:1: this is a workbook"),
+        (&["stock", "--file=book.xlsx", "--column=sku"], "book.xlsx:1: this is a workbook"),
+        (&["stock", "--file=book.xlsx", "--form=text"], "book.xlsx:1: this is a workbook"),
     ] {
         refused(folder.path(), arguments, says);
     }

@@ -76,12 +76,16 @@ fn every_form_of_input_is_read() {
     let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     file("ids.txt", "\u{feff}SKU-001\r\n\r\nSKU-002");
     file("ids.csv", "name,sku\n\"a, b\",SKU-001\nc,\"SKU-002\"\n");
+    file("ids.tsv", "name\tsku\na, b\tSKU-001\nc\tSKU-002\n");
     file("ids.jsonl", "\"SKU-001\"\n\"SKU-002\"\n");
+    file("lines.json", "\"SKU-001\"\n\"SKU-002\"\n");
     file("objects.ndjson", "{\"sku\":\"SKU-001\",\"n\":1}\n{\"sku\":\"SKU-002\"}\n");
     for arguments in [
         &["--file=ids.txt"][..],
         &["--file=ids.csv", "--column=sku"],
+        &["--file=ids.tsv", "--column=sku"],
         &["--file=ids.jsonl"],
+        &["--file=lines.json", "--form=jsonl"],
         &["--file=objects.ndjson", "--field=sku"],
         &["--file=ids.txt", "--file=ids.jsonl", "SKU-002"],
         &["SKU-001 ", "\u{a0}SKU-002", "SKU-002"],
