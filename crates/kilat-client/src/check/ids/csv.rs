@@ -4,21 +4,19 @@
 //! Cells are told apart by csv-core. The csv crate around it says neither that a quote is still
 //! open at the end of the input, nor on which line a row begins when lines end with CRLF.
 
+mod head;
+
 use super::Halt;
 use super::place::{Place, Take};
 use super::printable;
 use crate::ClientError;
-use ::csv::{ByteRecord, ReaderBuilder};
 use csv_core::ReadRecordResult;
+use head::{Head, Whole};
 use std::fmt::Display;
-use std::io::{self, BufRead as _, BufReader, Chain, Cursor, Read};
+use std::io::{self, BufRead as _, Read};
 
-/// Bytes read at once.
-const READ_BYTES: usize = 64 << 10;
 /// Longest row, in bytes. A quotation mark that is never closed makes one row of all that follows.
 const ROW_BYTES_MAX: usize = 1 << 20;
-/// What may separate cells; of two that fit the first row as well, the earlier.
-const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 /// Most columns that a message names.
 const NAMES_MAX: usize = 20;
 
@@ -37,16 +35,12 @@ impl<R: Read> Rows<R> {
     /// Reads the first row and finds the column in it.
     pub(super) fn open(input: R, column: &str, place: &Place) -> Result<Rows<R>, ClientError> {
         let column = column.trim();
-        let (first_line, input) = with_first_line(input).map_err(|e| place.unreadable(&e))?;
-        place.refuse_beginning(&first_line)?;
-        let core = csv_core::ReaderBuilder::new().delimiter(separator(&first_line, column)).build();
-        let (lines, row) = (LineCount::new(1), Row::default());
-        let mut rows = Rows { input, core, lines, row, column: 0, columns: 0 };
+        let Head { separator, lines, input } = Head::read(input, column, place)?;
+        let core = csv_core::ReaderBuilder::new().delimiter(separator).build();
+        let mut rows = Rows { input, core, lines, row: Row::default(), column: 0, columns: 0 };
         rows.next(place)?;
-        let Some(at) = rows.row.cells().position(|name| is_name(name, column)) else {
-            return Err(missing(column, &rows.row, place));
-        };
-        (rows.column, rows.columns) = (at, rows.row.len);
+        rows.column = find(column, &rows.row, place)?;
+        rows.columns = rows.row.len;
         Ok(rows)
     }
 
@@ -54,6 +48,9 @@ impl<R: Read> Rows<R> {
     pub(super) fn read(mut self, place: &Place, take: &mut Take<'_>) -> Result<(), Halt> {
         while self.next(place)? {
             let Rows { row, columns, .. } = &self;
+            if row.is_blank() {
+                continue;
+            }
             if row.len != *columns {
                 let values: [(&str, &dyn Display); 2] = [("cells", &row.len), ("columns", columns)];
                 return Err(place.wrong(row.line, &place.lang.say("ids.cells", &values)).into());
@@ -165,6 +162,11 @@ impl Row {
         (result, used)
     }
 
+    /// A line with nothing but white space.
+    fn is_blank(&self) -> bool {
+        self.len == 1 && std::str::from_utf8(self.cell(0)).is_ok_and(|cell| cell.trim().is_empty())
+    }
+
     fn cells(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len).map(|at| self.cell(at))
     }
@@ -184,53 +186,38 @@ impl Row {
     }
 }
 
-/// An input that begins with what was read of it already.
-type Whole<R> = Chain<Cursor<Vec<u8>>, BufReader<R>>;
-
-/// The first line, at most as long as a row, and the whole input again.
-fn with_first_line<R: Read>(input: R) -> io::Result<(Vec<u8>, Whole<R>)> {
-    let mut input = BufReader::with_capacity(READ_BYTES, input);
-    let mut line = Vec::new();
-    input.by_ref().take(ROW_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
-    Ok((line.clone(), Cursor::new(line).chain(input)))
-}
-
 /// Whether a cell of the first row is the column's name, which has no white space around it.
 fn is_name(cell: &[u8], column: &str) -> bool {
     std::str::from_utf8(cell).is_ok_and(|name| name.trim() == column)
 }
 
-/// What separates the cells of a first line: what makes a cell of the column's name, else what
-/// makes most cells.
-fn separator(first_line: &[u8], column: &str) -> u8 {
-    let cells = |separator: u8| {
-        let mut row = ByteRecord::new();
-        let mut reader =
-            ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(first_line);
-        // What is wrong with the row is said where it is read for good.
-        let _ = reader.read_byte_record(&mut row);
-        row
-    };
-    let fits = |separator: &u8| {
-        let row = cells(*separator);
-        (row.iter().any(|name| is_name(name, column)), row.len())
-    };
-    // Of equals, `max_by_key` takes the last.
-    SEPARATORS.into_iter().rev().max_by_key(fits).unwrap_or(b',')
+/// Where the column is. Of two with its name, nobody knows which is meant.
+fn find(column: &str, names: &Row, place: &Place) -> Result<usize, ClientError> {
+    let mut found = names.cells().enumerate().filter(|(_, name)| is_name(name, column));
+    match (found.next(), found.count() + 1) {
+        (None, _) => Err(missing(column, names, place)),
+        (Some((at, _)), 1) => Ok(at),
+        (Some(_), count) => {
+            let values: [(&str, &dyn Display); 2] =
+                [("column", &printable(column)), ("count", &count)];
+            Err(place.wrong(names.line, &place.lang.say("ids.columns", &values)))
+        }
+    }
 }
 
 fn missing(column: &str, names: &Row, place: &Place) -> ClientError {
     let mut there: Vec<_> = names
         .cells()
         .take(NAMES_MAX)
-        .map(|name| printable(&String::from_utf8_lossy(name)))
+        .map(|name| printable(String::from_utf8_lossy(name).trim()))
+        .filter(|name| !name.is_empty())
         .collect();
     if names.len > NAMES_MAX {
         there.push("…".to_owned());
     }
     let values: [(&str, &dyn Display); 2] =
         [("column", &printable(column)), ("names", &there.join(", "))];
-    place.wrong(1, &place.lang.say("ids.column", &values))
+    place.wrong(names.line, &place.lang.say("ids.column", &values))
 }
 
 fn too_long(row: &Row, place: &Place) -> ClientError {

@@ -32,6 +32,11 @@ impl Place {
         ClientError::Usage(self.lang.say("error.file_unreadable", &values))
     }
 
+    /// There is nothing in it, not even names of columns.
+    pub(super) fn empty(&self) -> ClientError {
+        ClientError::Usage(self.lang.say("ids.empty", &[("file", &self.name)]))
+    }
+
     /// A mistake in a line, counted from 1.
     pub(super) fn wrong(&self, line: u64, what: &str) -> ClientError {
         let values: [(&str, &dyn Display); 3] =

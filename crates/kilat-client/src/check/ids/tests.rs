@@ -127,7 +127,7 @@ fn csv_is_a_column_with_whatever_is_in_its_cells() {
             ("sku\n\"a,\"\"b\"\"\"\n\"two\nlines\r\n\"\n c \n", &["a,\"b\"", "two\nlines", "c"]),
             ("x,sku\n1,\n2,a\n", &["a"]),
             ("sku\n", &[]),
-            ("a,sku,sku\n1,2,3\n", &["2"]),
+            ("a,sku,a\n1,2,3\n", &["2"]),
         ],
     );
     check(&csv("a,b"), &[("\"a,b\"\nc\n", &["c"])]);
@@ -196,7 +196,13 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
                 b"name,stock\n",
                 "ids:1: there is no column sku: name one of these with --column: name, stock",
             ),
-            (b"", "ids:1: there is no column sku"),
+            (b"", "ids is empty: "),
+            (b"\xef\xbb\xbf\r\n \r\n", "ids is empty: "),
+            (b"sep=;\r\n", "ids is empty: "),
+            (b"\n\nname;stock\n", "ids:3: there is no column sku"),
+            (b"sep=;\r\nn;sku\r\n1;a\r\nb\r\n", "ids:4: the row has 1 cell where the first has 2"),
+            (b"a,sku,sku\n1,2,3\n", "ids:1: 2 columns are called sku: rename"),
+            (b"sku;a;\"sku\";\xc2\xa0sku\n", "ids:1: 3 columns are called sku: rename"),
             (b"\xff\xfes\0k\0u\0\n\0", "ids:1: this looks like UTF-16"),
             (b"\xfe\xff\0s\0k\0u\0\n", "ids:1: this looks like UTF-16"),
             (
@@ -271,6 +277,25 @@ fn files_of_another_kind_are_refused_unless_their_lines_are_said_to_be_ids() {
             );
         }
     }
+}
+
+#[test]
+fn csv_begins_with_its_first_row_that_is_not_blank_and_may_name_its_separator() {
+    check(
+        &csv("sku"),
+        &[
+            ("\r\n \u{a0}\r\nnama;sku\r\nx,y;a\r\n", &["a"]),
+            ("\u{feff}\n;;\nnama;sku;\nx;a;\n;;\n  \ny;b;\n", &["a", "b"]),
+            ("sep=;\r\nnama;sku\r\n1,5;a\r\n", &["a"]),
+            ("\u{feff}\"SEP=|\"\nnama|sku\n1;2|a\n", &["a"]),
+            ("sep=\t\n\nnama\tsku\n1;2\ta\n", &["a"]),
+            ("sep=;,sku\n1,a\n", &["a"]),
+        ],
+    );
+    // Another would make a cell of the name.
+    check(&csv("sku,n"), &[("sep=;\nsku,n;x\na,1;2\n", &["a,1"])]);
+    check(&csv("sep=,"), &[("sep=,;x\na;1\n", &["a"])]);
+    check(&csv("sep=a"), &[("sep=a\nb\n", &["b"])]);
 }
 
 /// It would make one cell of all that follows.

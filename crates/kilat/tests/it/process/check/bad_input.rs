@@ -61,6 +61,7 @@ fn ids_that_cannot_be_read() {
         (&["stock", "--file=none.txt"][..], "none.txt"),
         (&["stock", "--file=empty.txt"], "there is no id in empty.txt"),
         (&["stock", "--file=empty.txt", "--file=blank.txt"], "no id in empty.txt, blank.txt"),
+        (&["stock", "--file=empty.txt", "--column=id"], "empty.txt is empty"),
         (&["stock", "--file=head.csv", "--column=id"], "no id in head.csv"),
         (&["stock", "--file=empty.txt", "--resume"], "no id in empty.txt"),
         (&["stock", "--file=folder"], "folder"),
