@@ -357,9 +357,12 @@ impl<'a> Rounds<'a> {
         let key = match self.options.format {
             LogFormat::Seed => "check.run.next_seed",
             LogFormat::Json if command.len() > COMMAND_BYTES_MAX => "check.run.next_same",
-            LogFormat::Json if is_mistaken => "check.run.next_mended",
-            LogFormat::Json if self.plan.reads_stdin => "check.run.next_stdin",
-            LogFormat::Json => "check.run.next",
+            LogFormat::Json => match (is_mistaken, self.plan.reads_stdin) {
+                (true, true) => "check.run.next_mended_stdin",
+                (true, false) => "check.run.next_mended",
+                (false, true) => "check.run.next_stdin",
+                (false, false) => "check.run.next",
+            },
         };
         lang.say(key, &[("command", &command)])
     }

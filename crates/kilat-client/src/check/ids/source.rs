@@ -11,8 +11,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The name of standard input.
-const STDIN: &str = "-";
+/// What messages call standard input.
+const STDIN: &str = "stdin";
 
 type Input = Box<dyn Read + Send>;
 

@@ -114,6 +114,31 @@ fn a_line_that_is_no_id_stops_the_check_with_its_place() {
     assert_eq!(lookups(&log).len(), 3, "what had ended was not asked again");
 }
 
+#[test]
+fn a_mistake_on_stdin_is_named_and_the_hint_wants_the_same_ids_again() {
+    let server = lookup(&[]);
+    for (form, ids, place) in [
+        (&["-"][..], b"SKU-001\nSKU-\xff\n".as_slice(), "stdin:2: byte 5 is not valid UTF-8"),
+        (&["-"], b"SKU-001\n\0\x01\n", "stdin:2: an id with the character NUL"),
+        (
+            &["--column=sku", "--file=-"],
+            b"sku;n\r\nSKU-001;1\r\nSKU-002;\"2\r\nSKU-003;3\r\n",
+            "stdin:3: the quote that begins here is never closed",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ids"), ids).unwrap();
+        let ids = std::fs::File::open(folder.path().join("ids")).unwrap();
+        let mut command = check(folder.path(), &server.url, &["stock"]);
+        let said = stdout(&ends(command.args(form).stdin(ids), 2));
+        assert!(said.contains(place), "{said}");
+        let hint = "When that is mended, to go on, pipe the same ids into: ";
+        let hint = said.lines().find_map(|line| line.strip_prefix(hint)).expect(&said);
+        assert!(hint.contains("check --resume"), "{said}");
+        assert_eq!(lookups(&folder.path().join("kilat-check-stock.jsonl")).len(), 1);
+    }
+}
+
 /// By id and not by its place: what had ended is not asked again wherever it stands now.
 #[test]
 fn ids_in_another_order_and_among_others_are_resumed() {
