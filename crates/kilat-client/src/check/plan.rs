@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-/// Stands for stdin where an id or a file is named.
+/// Stands for stdin where an id or a file is named; no other file is called so.
 const STDIN: &str = "-";
 /// Most retries that can be asked for.
 const RETRIES_MAX: u32 = 1_000;
@@ -44,6 +44,7 @@ impl Plan {
     pub(super) fn new(options: &CheckOptions) -> Result<Plan, ClientError> {
         let lang = options.lang;
         check_ranges(options)?;
+        refuse_no_files(options)?;
         let profile = profile(options)?;
         let inputs = inputs(options, &profile)?;
         let log = log(options, &profile);
@@ -259,6 +260,16 @@ fn format(options: &CheckOptions, profile: &Profile) -> Result<Format, ClientErr
         each: texts.each.clone(),
         done: texts.done.clone(),
     }))
+}
+
+/// For programs that take `-` for stdout, a file of that name is a surprise.
+fn refuse_no_files(options: &CheckOptions) -> Result<(), ClientError> {
+    let named = [("log", &options.log), ("html", &options.html)];
+    let is_none = |path: &PathBuf| path.as_os_str() == STDIN;
+    match named.iter().find(|(_, path)| path.as_ref().is_some_and(is_none)) {
+        Some((option, _)) => Err(usage("check.input.no_file", &[("option", option)], options.lang)),
+        None => Ok(()),
+    }
 }
 
 /// A page would take the place of the log.
