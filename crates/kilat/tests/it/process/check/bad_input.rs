@@ -74,7 +74,7 @@ fn ids_that_cannot_be_read() {
         (&["stock", "-", "--file=-"], "once"),
         (&["stock", "--file=list.json"], "list.json:1: this looks like JSON"),
         (&["stock", "--file=texts.JSON"], "texts.JSON:1: this looks like JSON"),
-        (&["stock", "--file=items.tsv"], "items.tsv is CSV: say which column holds"),
+        (&["stock", "--file=items.tsv"], "items.tsv has columns: say with --column"),
         (&["stock", "--file=book.xlsx"], "book.xlsx:1: this is a workbook"),
         (&["stock", "--file=book.xlsx", "--column=sku"], "book.xlsx:1: this is a workbook"),
         (&["stock", "--file=book.xlsx", "--form=text"], "book.xlsx:1: this is a workbook"),
