@@ -36,16 +36,39 @@ pub(super) struct Answered {
     pub(super) keeps_alive: bool,
 }
 
-/// Why no reply came, and whether anything came at all.
+/// Why no reply came, and how far the request got.
 pub(super) struct Fault {
     pub(super) setback: Setback,
-    /// The connection ended before the first byte: it may have been closed long before.
-    pub(super) is_silent: bool,
+    pub(super) heed: Heed,
+}
+
+/// How far a request got that brought no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heed {
+    /// A reply began, or the server said why there is none.
+    Heeded,
+    /// The connection ended before the first byte, maybe long before, or the server took it not.
+    Silent,
+    /// Nobody looked at it, for no other reason than that its connection was at its end.
+    Unheard,
+}
+
+impl Heed {
+    pub(super) const fn silent_if(is_silent: bool) -> Heed {
+        if is_silent { Heed::Silent } else { Heed::Heeded }
+    }
+}
+
+impl Fault {
+    /// Whether the same request may go over another connection at once.
+    pub(super) fn is_repeatable(&self, is_used: bool) -> bool {
+        self.heed == Heed::Unheard || (self.heed == Heed::Silent && is_used)
+    }
 }
 
 impl From<Setback> for Fault {
     fn from(setback: Setback) -> Self {
-        Fault { setback, is_silent: false }
+        Fault { setback, heed: Heed::Heeded }
     }
 }
 
@@ -56,7 +79,7 @@ pub(super) async fn call(
     uri: &Uri,
     limits: &Limits,
 ) -> Result<Answered, Fault> {
-    let silent = |_| Fault { setback: Setback::Closed, is_silent: true };
+    let silent = |_| Fault { setback: Setback::Closed, heed: Heed::Silent };
     write(stream, request, uri).await.map_err(silent)?;
     let mut reader = Reader { stream, bytes: Vec::new(), head_bytes: 0 };
     let head = reader.head(request).await?;
@@ -193,11 +216,11 @@ impl Reader<'_> {
         let mut interim_bytes = 0;
         let mut end = EndOfHead::default();
         loop {
-            let is_silent = self.bytes.is_empty() && interim_bytes == 0;
+            let heed = Heed::silent_if(self.bytes.is_empty() && interim_bytes == 0);
             match self.more().await {
                 Ok(true) => {}
-                Ok(false) => return Err(Fault { setback: Setback::Closed, is_silent }),
-                Err(setback) => return Err(Fault { setback, is_silent }),
+                Ok(false) => return Err(Fault { setback: Setback::Closed, heed }),
+                Err(setback) => return Err(Fault { setback, heed }),
             }
             while let Some(length) = end.find(&self.bytes)? {
                 let head = head::parse(&self.bytes[..length], &request.method)?;

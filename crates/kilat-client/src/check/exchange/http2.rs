@@ -1,7 +1,7 @@
 //! Many requests over one HTTP/2 connection, by hyper.
 
 use super::dial::{Slot, Stream};
-use super::http1::{Answered, Fault, host, is_ours};
+use super::http1::{Answered, Fault, Heed, host, is_ours};
 use super::room::Limits;
 use super::setback::Setback;
 use super::{HEAD_BYTES_MAX, Reply, Request, USER_AGENT};
@@ -17,7 +17,7 @@ use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Most requests at once over one connection, however many the server allows.
@@ -51,6 +51,8 @@ pub(super) struct Link {
 struct Load {
     streams: AtomicUsize,
     streams_max: AtomicUsize,
+    /// It left a request unheard: hyper learns that only from the next one.
+    is_over: AtomicBool,
 }
 
 /// One place on a connection, free again when dropped.
@@ -80,14 +82,14 @@ impl Link {
             .map_err(|e| setback(&e))?;
         let streams_max = settle(&mut driver).await?;
         let (streams, streams_max) = (AtomicUsize::new(0), AtomicUsize::new(streams_max));
-        let load = Arc::new(Load { streams, streams_max });
+        let load = Arc::new(Load { streams, streams_max, is_over: AtomicBool::new(false) });
         tokio::spawn(drive(driver, Arc::clone(&load), slot));
         Ok(Link { sender, load })
     }
 
     /// A place for one request, if there is a free one.
     pub(super) fn place(&self) -> Option<Place> {
-        let Load { streams, streams_max } = &*self.load;
+        let Load { streams, streams_max, .. } = &*self.load;
         if self.is_closed() || streams.load(Relaxed) >= streams_max.load(Relaxed) {
             return None;
         }
@@ -96,11 +98,20 @@ impl Link {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.is_closed() || self.load.is_over.load(Relaxed)
     }
 
     pub(super) fn is_idle(&self) -> bool {
         self.load.streams.load(Relaxed) == 0
+    }
+
+    /// What a request without a reply means, also for those to come.
+    fn fault(&self, error: &hyper::Error) -> Fault {
+        let heed = heed(error, self.is_closed());
+        if heed == Heed::Unheard {
+            self.load.is_over.store(true, Relaxed);
+        }
+        Fault { setback: setback(error), heed }
     }
 }
 
@@ -162,8 +173,8 @@ impl Place {
         for (name, value) in request.headers.iter().filter(|(name, _)| !is_ours(name)) {
             headers.insert(name, value.clone());
         }
-        let silent = |e: hyper::Error| Fault { setback: setback(&e), is_silent: is_unheard(&e) };
-        let response = self.link.sender.send_request(message).await.map_err(silent)?;
+        let response = self.link.sender.send_request(message).await;
+        let response = response.map_err(|e| self.link.fault(&e))?;
         let (head, body) = response.into_parts();
         let body = read(body, limits).await?;
         let reply = Reply { status: head.status.as_u16(), headers: head.headers, body };
@@ -197,14 +208,25 @@ async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, Setback> {
     if body.is_end_stream() { Ok(bytes.freeze()) } else { Err(Setback::Closed) }
 }
 
-/// Whether the request was not acted upon, for no reason that lies in the request: its connection
-/// was at its end, or the server says that it did not look at it. A server that breaks a request
-/// off for another reason has said what there is to say, and is not asked again at once.
-fn is_unheard(error: &hyper::Error) -> bool {
+/// How far the request got. A server that breaks it off for a reason of its own has said what
+/// there is to say, and is not asked again at once.
+fn heed(error: &hyper::Error, is_closed: bool) -> Heed {
     match protocol_error(error) {
-        Some(e) if e.is_reset() => e.reason() == Some(Reason::REFUSED_STREAM),
-        Some(e) => e.is_io() || e.reason() == Some(Reason::NO_ERROR),
-        None => setback(error) == Setback::Closed,
+        Some(e) if e.is_reset() => match e.reason() {
+            Some(Reason::REFUSED_STREAM) if is_closed => Heed::Unheard,
+            Some(Reason::REFUSED_STREAM) => Heed::Silent,
+            _ => Heed::Heeded,
+        },
+        // Said of requests behind the last that it looked at (RFC 9113, 6.8), and of no others.
+        Some(e) if e.is_go_away() && e.is_remote() => match e.reason() {
+            Some(Reason::NO_ERROR) => Heed::Unheard,
+            Some(Reason::ENHANCE_YOUR_CALM) => Heed::Heeded,
+            _ => Heed::Silent,
+        },
+        Some(e) => Heed::silent_if(e.is_io() || e.reason() == Some(Reason::NO_ERROR)),
+        // Never sent: the end of the connection was seen in time.
+        None if error.is_canceled() => Heed::Unheard,
+        None => Heed::silent_if(setback(error) == Setback::Closed),
     }
 }
 

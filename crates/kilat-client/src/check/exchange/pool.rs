@@ -7,7 +7,7 @@
 //! for, that order is lost: what its origin's used connections bring is refused from then on.
 
 use super::dial::{Dialer, Origin, Slot, Stream};
-use super::http1::{self, Answered, Fault, Line};
+use super::http1::{self, Answered, Fault, Heed, Line};
 use super::http2::{Link, Place};
 use super::room::Limits;
 use super::setback::Setback;
@@ -23,6 +23,8 @@ use tokio::sync::Semaphore;
 /// How long a connection may wait. Whatever lies between may have forgotten an older one
 /// without telling either end.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Most connections to which a request goes on that nobody looked at.
+const REPEATS_MAX: u32 = 16;
 /// From so many origins on, those without connections are forgotten.
 const SHELVES_MIN: usize = 64;
 
@@ -76,6 +78,10 @@ impl Carrier {
         let (Carrier::Own { is_used, .. } | Carrier::Shared { is_used, .. }) = self;
         *is_used
     }
+
+    const fn is_shared(&self) -> bool {
+        matches!(self, Carrier::Shared { .. })
+    }
 }
 
 impl Pool {
@@ -94,27 +100,30 @@ impl Pool {
     ///
     /// A connection may have been closed by the server while it waited. So when one that was
     /// used before ends without a byte, the request goes once more over a new one. That may
-    /// repeat a request that had arrived: each is declared safe to repeat.
+    /// repeat a request that had arrived: each is declared safe to repeat. What nobody looked
+    /// at goes on to the next connection: a server that retires them may end several around it.
+    /// But one that hears not even the first request of a connection hears nobody.
     /// What is sent so counts in [`Pool::extras`].
     pub(super) async fn ask(&self, request: &Request, uri: &Uri) -> Result<Reply, Setback> {
         let origin = Origin::of(uri, request.guarded)?;
-        let carrier = self.carrier(&origin).await?;
-        let (is_used, is_shared) = (carrier.is_used(), matches!(carrier, Carrier::Shared { .. }));
-        match self.call(&origin, carrier, request, uri).await {
-            Err(fault) if is_used && fault.is_silent => {
-                // Where one connection waited too long, so did the others; a shared one is
-                // known to be closed by now, or had no room.
-                let carrier = if is_shared {
-                    self.carrier(&origin).await?
-                } else {
-                    self.fresh(&origin).await?
-                };
-                self.extras.add_one();
-                self.call(&origin, carrier, request, uri).await
+        let mut carrier = self.carrier(&origin).await?;
+        let mut repeats = REPEATS_MAX;
+        loop {
+            let (is_used, is_shared) = (carrier.is_used(), carrier.is_shared());
+            match self.call(&origin, carrier, request, uri).await {
+                Err(fault) if repeats > 0 && fault.is_repeatable(is_used) => {
+                    repeats = if fault.heed == Heed::Unheard && is_used { repeats - 1 } else { 0 };
+                }
+                result => return result.map_err(|fault| fault.setback),
             }
-            result => result,
+            // Where one connection waited too long, so did the others; a shared one is known
+            // to be closed by now, or had no room.
+            carrier = match is_shared {
+                true => self.carrier(&origin).await?,
+                false => self.fresh(&origin).await?,
+            };
+            self.extras.add_one();
         }
-        .map_err(|fault| fault.setback)
     }
 
     async fn call(

@@ -5,6 +5,7 @@ mod broken_off;
 mod hostile;
 mod modern;
 mod noise;
+mod retired;
 mod reuse;
 mod server;
 
