@@ -53,6 +53,17 @@ pub(crate) enum Setback {
     NoTls,
     /// No secure connection: its certificate is signed by an authority that is not trusted.
     UnknownAuthority,
+    /// No secure connection: its certificate ended on this day.
+    Expired(String),
+    /// No secure connection: its certificate begins on this day only.
+    NotYetValid(String),
+    /// No secure connection: its certificate is for others.
+    OtherName {
+        /// Some of those that it names; empty when it names nobody.
+        names: String,
+        /// Who was asked.
+        host: String,
+    },
     /// No secure connection: the certificate is not one to trust, or no common version of TLS.
     Untrusted(String),
     /// The request can't be sent as it is.
@@ -104,6 +115,14 @@ impl Setback {
             Setback::NoHttp2 => lang.say("setback.no_http2", &[]),
             Setback::NoTls => lang.say("setback.no_tls", &[]),
             Setback::UnknownAuthority => lang.say("setback.unknown_authority", &[]),
+            Setback::Expired(day) => lang.say("setback.expired", &[("day", &quote(day))]),
+            Setback::NotYetValid(day) => lang.say("setback.not_yet_valid", &[("day", &quote(day))]),
+            Setback::OtherName { names, host } if names.is_empty() => {
+                lang.say("setback.no_name", &[("host", &quote(host))])
+            }
+            Setback::OtherName { names, host } => {
+                lang.say("setback.other_name", &[("names", &quote(names)), ("host", &quote(host))])
+            }
             Setback::Untrusted(why) => lang.say("setback.untrusted", &[("why", &quote(why))]),
             Setback::Unsendable(why) => lang.say("setback.unsendable", &[("why", &quote(why))]),
         }

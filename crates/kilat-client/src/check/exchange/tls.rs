@@ -3,8 +3,9 @@
 use super::setback::Setback;
 use super::{ExchangeOptions, Http2};
 use crate::{ClientError, Lang};
-use rustls::pki_types::CertificateDer;
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, ClientConfig, InvalidMessage, RootCertStore};
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,6 +14,8 @@ use std::sync::Arc;
 
 /// Largest file of authorities, in bytes; all that browsers trust take a quarter of a mebibyte.
 const CA_BYTES_MAX: u64 = 16 << 20;
+/// Most names of a certificate that are shown to a user whose host is none of them.
+const NAMES_SHOWN: usize = 3;
 
 /// The configuration of all secure connections.
 ///
@@ -67,11 +70,46 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// What a failed handshake means.
 pub(super) fn setback(error: &io::Error) -> Setback {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            Setback::UnknownAuthority
-        }
         Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Setback::NoTls,
-        Some(reason) => Setback::Untrusted(reason.to_string()),
+        Some(reason) => distrust(reason).unwrap_or_else(|| Setback::Untrusted(reason.to_string())),
         None => Setback::Closed,
     }
+}
+
+/// What is wrong with a certificate, where a user can do something about it.
+fn distrust(error: &rustls::Error) -> Option<Setback> {
+    use CertificateError as Wrong;
+    let rustls::Error::InvalidCertificate(wrong) = error else { return None };
+    match wrong {
+        // Signed by a namesake of an authority that is trusted, often an earlier one.
+        Wrong::UnknownIssuer | Wrong::BadSignature => Some(Setback::UnknownAuthority),
+        Wrong::ExpiredContext { not_after, .. } => Some(Setback::Expired(day(*not_after))),
+        Wrong::NotValidYetContext { not_before, .. } => {
+            Some(Setback::NotYetValid(day(*not_before)))
+        }
+        Wrong::NotValidForNameContext { expected, presented } => Some(Setback::OtherName {
+            names: names(presented),
+            host: expected.to_str().into_owned(),
+        }),
+        _ => None,
+    }
+}
+
+/// In UTC.
+fn day(at: UnixTime) -> String {
+    let at = i64::try_from(at.as_secs()).ok().and_then(|at| Timestamp::from_second(at).ok());
+    at.unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d").to_string()
+}
+
+/// Hosts and addresses among the names of a certificate, of many the first.
+fn names(presented: &[String]) -> String {
+    let hosts: Vec<&str> = presented.iter().filter_map(|name| plain(name)).collect();
+    let more = if hosts.len() > NAMES_SHOWN { ", …" } else { "" };
+    hosts[..hosts.len().min(NAMES_SHOWN)].join(", ") + more
+}
+
+/// The name in `DnsName("a.test")` or `IpAddress(10.0.0.1)`: rustls passes it on so only.
+fn plain(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("DnsName(").or_else(|| name.strip_prefix("IpAddress("))?;
+    Some(name.strip_suffix(')')?.trim_matches('"'))
 }

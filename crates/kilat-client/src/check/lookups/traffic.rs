@@ -203,6 +203,9 @@ const fn of_setback(setback: &Setback) -> Signal {
         | Setback::Garbled(_)
         | Setback::Astray
         | Setback::UnknownAuthority
+        | Setback::Expired(_)
+        | Setback::NotYetValid(_)
+        | Setback::OtherName { .. }
         | Setback::NoHttp2
         | Setback::NoTls
         | Setback::Untrusted(_) => Signal::Failed,

@@ -238,6 +238,10 @@ fn setbacks_are_sentences_in_both_languages_without_control_characters() {
         (Setback::NoHttp2, true),
         (Setback::NoTls, false),
         (Setback::UnknownAuthority, false),
+        (Setback::Expired(foreign.clone()), false),
+        (Setback::NotYetValid(foreign.clone()), false),
+        (Setback::OtherName { names: foreign.clone(), host: foreign.clone() }, false),
+        (Setback::OtherName { names: String::new(), host: foreign.clone() }, false),
         (Setback::Untrusted(foreign.clone()), false),
         (Setback::Unsendable(foreign.clone()), false),
     ] {
