@@ -8,10 +8,10 @@ use super::{HEAD_BYTES_MAX, Reply, Request, USER_AGENT};
 use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use http_body_util::{BodyExt, Full};
-use hyper::Uri;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
-use hyper::header::{HeaderValue, USER_AGENT as USER_AGENT_NAME};
+use hyper::header::{HeaderName, HeaderValue, USER_AGENT as USER_AGENT_NAME};
+use hyper::{HeaderMap, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -38,6 +38,12 @@ const STREAM_WINDOW_BYTES: u32 = 32 << 10;
 /// Bytes of all replies of one connection that may arrive before they are read: so many that
 /// those that wait for room never keep the others from going on.
 const CONNECTION_WINDOW_BYTES: u32 = STREAMS_MAX as u32 * STREAM_WINDOW_BYTES;
+
+/// Longest head that is taken at all: one between this and [`HEAD_BYTES_MAX`] is told as what it
+/// is, and not as a fault of the stream.
+const HEAD_BYTES_TAKEN: u32 = 4 * HEAD_BYTES_MAX as u32;
+/// What HTTP/2 counts for a header field beside its name and value (RFC 9113, 6.5.2).
+const FIELD_BYTES: usize = 32;
 
 type Driver = Connection<TokioIo<Stream>, Full<Bytes>, TokioExecutor>;
 
@@ -76,7 +82,7 @@ impl Link {
             .initial_max_send_streams(UNTOLD)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_header_list_size(HEAD_BYTES_MAX as u32)
+            .max_header_list_size(HEAD_BYTES_TAKEN)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|e| setback(&e))?;
@@ -176,7 +182,7 @@ impl Place {
         let response = self.link.sender.send_request(message).await;
         let response = response.map_err(|e| self.link.fault(&e))?;
         let (head, body) = response.into_parts();
-        let body = read(body, limits).await?;
+        let body = read(body, within(0, &head.headers)?, limits).await?;
         let reply = Reply { status: head.status.as_u16(), headers: head.headers, body };
         Ok(Answered { reply, keeps_alive: true })
     }
@@ -193,13 +199,26 @@ fn target(uri: &Uri) -> Result<Uri, Setback> {
     Uri::from_parts(parts).map_err(|e| Setback::Unsendable(e.to_string()))
 }
 
-async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, Setback> {
+/// The length of a head, or of it and its trailers, while that is within the limit.
+fn within(before: usize, fields: &HeaderMap) -> Result<usize, Setback> {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + FIELD_BYTES
+    };
+    let bytes = before + fields.iter().map(field).sum::<usize>();
+    if bytes > HEAD_BYTES_MAX { Err(Setback::HeadTooLarge(HEAD_BYTES_MAX)) } else { Ok(bytes) }
+}
+
+/// Reads the body behind a head of this many bytes.
+async fn read(mut body: Incoming, head_bytes: usize, limits: &Limits) -> Result<Bytes, Setback> {
     let mut room = limits.room();
     let length = body.size_hint().exact();
     room.take(length.unwrap_or(0)).await?;
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| setback(&e))?;
+        if let Some(trailers) = frame.trailers_ref() {
+            within(head_bytes, trailers)?;
+        }
         let Some(data) = frame.data_ref() else { continue };
         room.grow(bytes.len() + data.len()).await?;
         bytes.extend_from_slice(data);

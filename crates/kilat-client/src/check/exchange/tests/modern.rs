@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ClientError;
-use crate::check::exchange::Http2;
+use crate::check::exchange::{HEAD_BYTES_MAX, Http2};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
@@ -150,13 +150,25 @@ async fn answer(
     let length = request.uri().query().and_then(|query| query.parse().ok());
     let body = length.map_or(Bytes::from(said), |length: usize| Bytes::from(vec![b'x'; length]));
     let tells_length = request.uri().path() != "/untold";
-    Ok(hyper::Response::new(Said { body: Full::new(body), tells_length }))
+    let trailers = wide(request.uri().path(), "/trailers/");
+    let said = Said { body: Full::new(body), tells_length, trailers: Some(trailers) };
+    let mut response = hyper::Response::new(said);
+    response.headers_mut().extend(wide(request.uri().path(), "/head/"));
+    Ok(response)
+}
+
+/// A field of as many bytes as the path says behind its beginning, as HTTP/2 counts them.
+fn wide(path: &str, beginning: &str) -> HeaderMap {
+    let bytes = path.strip_prefix(beginning).map(|bytes| bytes.parse::<usize>().unwrap());
+    let field = |bytes| ("x-wide".parse().unwrap(), "x".repeat(bytes - 38).parse().unwrap());
+    bytes.map(field).into_iter().collect()
 }
 
 /// A body that may not tell how long it is.
 struct Said {
     body: Full<Bytes>,
     tells_length: bool,
+    trailers: Option<HeaderMap>,
 }
 
 impl Body for Said {
@@ -167,7 +179,9 @@ impl Body for Said {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let data = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let trailers = self.trailers.take_if(|fields| data.is_none() && !fields.is_empty());
+        Poll::Ready(data.or(trailers.map(|fields| Ok(Frame::trailers(fields)))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -313,6 +327,25 @@ fn http2_without_tls_is_spoken_by_those_who_know() {
     let old = Modern::start(None, false, 100);
     let told = ask(&knowing, &old.uri("http", "127.0.0.1", "/a"));
     assert!(matches!(told, Err(Setback::NoHttp2 | Setback::Closed)), "{told:?}");
+}
+
+/// As long as over HTTP/1, and told as there; trailers count with it.
+#[test]
+fn a_head_over_http2_has_a_limit() {
+    let server = Modern::start(None, true, 100);
+    let knowing = ExchangeOptions { http2: Http2::PriorKnowledge, ..options() };
+    let too_large = Err(Setback::HeadTooLarge(HEAD_BYTES_MAX));
+    for (bytes, expected) in [
+        (HEAD_BYTES_MAX - 1_024, &Ok(200)),
+        (HEAD_BYTES_MAX + 1, &too_large),
+        (3 * HEAD_BYTES_MAX, &too_large),
+    ] {
+        for place in ["head", "trailers"] {
+            let uri = server.uri("http", "127.0.0.1", &format!("/{place}/{bytes}"));
+            let told = ask(&knowing, &uri).map(|(status, _)| status);
+            assert_eq!(told, *expected, "{place} {bytes}");
+        }
+    }
 }
 
 /// Sends so many at once, each of which must get its answer; connections that it took.
