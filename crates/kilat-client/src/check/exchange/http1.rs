@@ -59,13 +59,6 @@ impl Heed {
     }
 }
 
-impl Fault {
-    /// Whether the same request may go over another connection at once.
-    pub(super) fn is_repeatable(&self, is_used: bool) -> bool {
-        self.heed == Heed::Unheard || (self.heed == Heed::Silent && is_used)
-    }
-}
-
 impl From<Setback> for Fault {
     fn from(setback: Setback) -> Self {
         Fault { setback, heed: Heed::Heeded }

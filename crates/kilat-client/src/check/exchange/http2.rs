@@ -113,7 +113,7 @@ impl Link {
 
     /// What a request without a reply means, also for those to come.
     fn fault(&self, error: &hyper::Error) -> Fault {
-        let heed = heed(error, self.is_closed());
+        let heed = heed(error);
         if heed == Heed::Unheard {
             self.load.is_over.store(true, Relaxed);
         }
@@ -229,13 +229,10 @@ async fn read(mut body: Incoming, head_bytes: usize, limits: &Limits) -> Result<
 
 /// How far the request got. A server that breaks it off for a reason of its own has said what
 /// there is to say, and is not asked again at once.
-fn heed(error: &hyper::Error, is_closed: bool) -> Heed {
+fn heed(error: &hyper::Error) -> Heed {
     match protocol_error(error) {
-        Some(e) if e.is_reset() => match e.reason() {
-            Some(Reason::REFUSED_STREAM) if is_closed => Heed::Unheard,
-            Some(Reason::REFUSED_STREAM) => Heed::Silent,
-            _ => Heed::Heeded,
-        },
+        // Too much for now, unless the connection ends by and by.
+        Some(e) if e.is_reset() => Heed::silent_if(e.reason() == Some(Reason::REFUSED_STREAM)),
         // Said of requests behind the last that it looked at (RFC 9113, 6.8), and of no others.
         Some(e) if e.is_go_away() && e.is_remote() => match e.reason() {
             Some(Reason::NO_ERROR) => Heed::Unheard,

@@ -84,6 +84,29 @@ impl Carrier {
     }
 }
 
+/// How often one request may go once more.
+struct Repeats {
+    /// After a connection that ended without a byte.
+    silent: u32,
+    /// After one on which nobody looked at it.
+    unheard: u32,
+}
+
+impl Repeats {
+    /// Whether it may after this, over a connection that carried requests before or did not.
+    fn take(&mut self, heed: Heed, is_used: bool) -> bool {
+        let left = match heed {
+            Heed::Silent if is_used => &mut self.silent,
+            Heed::Unheard => &mut self.unheard,
+            Heed::Silent | Heed::Heeded => return false,
+        };
+        let is_left = *left > 0;
+        // Who hears not even the first request of a connection hears nobody.
+        *left = if is_used { left.saturating_sub(1) } else { 0 };
+        is_left
+    }
+}
+
 impl Pool {
     pub(super) fn new(connections_max: usize, dialer: Dialer, limits: Limits) -> Pool {
         Pool {
@@ -102,18 +125,15 @@ impl Pool {
     /// used before ends without a byte, the request goes once more over a new one. That may
     /// repeat a request that had arrived: each is declared safe to repeat. What nobody looked
     /// at goes on to the next connection: a server that retires them may end several around it.
-    /// But one that hears not even the first request of a connection hears nobody.
     /// What is sent so counts in [`Pool::extras`].
     pub(super) async fn ask(&self, request: &Request, uri: &Uri) -> Result<Reply, Setback> {
         let origin = Origin::of(uri, request.guarded)?;
         let mut carrier = self.carrier(&origin).await?;
-        let mut repeats = REPEATS_MAX;
+        let mut repeats = Repeats { silent: 1, unheard: REPEATS_MAX };
         loop {
             let (is_used, is_shared) = (carrier.is_used(), carrier.is_shared());
             match self.call(&origin, carrier, request, uri).await {
-                Err(fault) if repeats > 0 && fault.is_repeatable(is_used) => {
-                    repeats = if fault.heed == Heed::Unheard && is_used { repeats - 1 } else { 0 };
-                }
+                Err(fault) if repeats.take(fault.heed, is_used) => {}
                 result => return result.map_err(|fault| fault.setback),
             }
             // Where one connection waited too long, so did the others; a shared one is known

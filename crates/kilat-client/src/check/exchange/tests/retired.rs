@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 /// SETTINGS_MAX_CONCURRENT_STREAMS is 100.
@@ -18,6 +19,7 @@ const HUNDRED_STREAMS: [u8; 6] = [0, 3, 0, 0, 0, 100];
 const PREFACE_BYTES: usize = 24;
 const NO_ERROR: u8 = 0;
 const INTERNAL_ERROR: u8 = 2;
+const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u8 = 11;
 
 /// When a connection ends, and what is said then.
@@ -28,6 +30,8 @@ struct Retirement {
     /// So many have arrived when the server says that this was all.
     arrived: usize,
     reason: u8,
+    /// It names no last request, and refuses each that it does not answer.
+    refuses: bool,
 }
 
 struct Retiring {
@@ -94,7 +98,11 @@ fn serve(
         }
         if kind == HEADERS && arrived == retirement.arrived {
             let why = u32::from(retirement.reason).to_be_bytes();
-            stream.write_all(&frame(GOAWAY, 0, 0, &[last.to_be_bytes(), why].concat()))?;
+            let named = if retirement.refuses { u32::MAX >> 1 } else { last };
+            stream.write_all(&frame(GOAWAY, 0, 0, &[named.to_be_bytes(), why].concat()))?;
+            for id in (last + 2..=id).step_by(2).filter(|_| retirement.refuses) {
+                stream.write_all(&frame(RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes()))?;
+            }
         }
     }
 }
@@ -117,7 +125,8 @@ fn next(mut stream: &TcpStream) -> std::io::Result<(u8, u8, u32)> {
 /// Each request is looked at once, however many connections end around it.
 #[test]
 fn a_server_that_retires_connections_answers_every_request() {
-    let server = Retiring::start(Retirement { answered: 40, arrived: 40, reason: NO_ERROR });
+    let server =
+        Retiring::start(Retirement { answered: 40, arrived: 40, reason: NO_ERROR, refuses: false });
     let (told, extras) = server.burst(400);
     assert_eq!(told, vec![Ok(200); 400]);
     assert_eq!(server.answered.load(SeqCst), 400);
@@ -129,7 +138,8 @@ fn a_server_that_retires_connections_answers_every_request() {
 #[test]
 fn what_a_failing_server_left_unheard_goes_once_more_unless_it_was_too_much() {
     for (reason, lost) in [(NO_ERROR, 0), (INTERNAL_ERROR, 0), (ENHANCE_YOUR_CALM, 10)] {
-        let server = Retiring::start(Retirement { answered: 40, arrived: 50, reason });
+        let server =
+            Retiring::start(Retirement { answered: 40, arrived: 50, reason, refuses: false });
         let (told, extras) = server.burst(50);
         let is_left_alone = |told: &Result<u16, Setback>| {
             matches!(told, Err(Setback::BrokenOff { is_overload: true, .. }))
@@ -140,10 +150,19 @@ fn what_a_failing_server_left_unheard_goes_once_more_unless_it_was_too_much() {
     }
 }
 
+#[test]
+fn what_a_retiring_server_refuses_is_answered_by_the_next_connection() {
+    let retirement = Retirement { answered: 40, arrived: 50, reason: NO_ERROR, refuses: true };
+    let server = Retiring::start(retirement);
+    assert_eq!(server.burst(50).0, vec![Ok(200); 50]);
+    assert_eq!(server.answered.load(SeqCst), 50);
+}
+
 /// A server that is going away for good is not asked again and again.
 #[test]
 fn a_server_that_hears_nobody_is_given_up() {
-    let server = Retiring::start(Retirement { answered: 0, arrived: 1, reason: NO_ERROR });
+    let server =
+        Retiring::start(Retirement { answered: 0, arrived: 1, reason: NO_ERROR, refuses: false });
     assert_eq!(server.burst(1), (vec![Err(Setback::Closed)], 1));
     assert_eq!(server.connections.load(SeqCst), 2);
 }
