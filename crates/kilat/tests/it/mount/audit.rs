@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 const MEGABYTES: u64 = 16;
+/// Cuts whose ids fill a megabyte more: a record has less than 500 bytes.
+const CUTS_A_MEGABYTE: u64 = 10;
 /// Ids for each cut: more than a check gets to before it, so that there is work left for all.
 const IDS_A_CUT: usize = 200;
 /// Most bytes that a log grows by before the power goes.
@@ -102,7 +104,8 @@ fn a_power_cut_takes_nothing_that_was_shown() {
     }
     let cuts = scaled("KILAT_POWER_CUTS", 20);
     let (mut random, server) = (Random::new(seed()), lookup(&["--delay=0..0.01", "--seed=1"]));
-    let mut disk = Disk::new(MEGABYTES, Sectors::Large);
+    let megabytes = MEGABYTES + cuts as u64 / CUTS_A_MEGABYTE;
+    let mut disk = Disk::new(megabytes, Sectors::Large);
     let place = Place::new(&server.url, &disk, cuts * IDS_A_CUT);
     let (mut shown, mut before, mut torn, mut lost) = (BTreeSet::new(), 0, 0, 0);
     for _ in 0..cuts {
