@@ -149,7 +149,7 @@ impl<'a> Rounds<'a> {
             on_durable: self.on_durable(),
         };
         if !options.resume {
-            let ids = self.open_ids(inputs, Seen::new(&std::env::temp_dir()))?;
+            let ids = self.open_ids(inputs, Seen::in_temp_dir())?;
             let (audit, _) = Audit::open(log)?;
             return Ok((ids, audit, Done::default()));
         }
@@ -194,7 +194,7 @@ impl<'a> Rounds<'a> {
         let is_file =
             |input: &&IdInput| matches!(input, IdInput::File { path, .. } if !is_read_once(path));
         let files = inputs.iter().filter(is_file).cloned().collect();
-        self.open_ids(files, Seen::new(&std::env::temp_dir())).map(drop)
+        self.open_ids(files, Seen::in_temp_dir()).map(drop)
     }
 
     /// Shows what is on disk, and ends the run when nobody reads it.

@@ -49,7 +49,7 @@ impl Rounds<'_> {
     /// All ids, in memory: each round asks all of them.
     fn collect(&self) -> Result<Vec<Id>, ClientError> {
         let lang = self.options.lang;
-        let seen = Seen::new(&std::env::temp_dir());
+        let seen = Seen::in_temp_dir();
         let began = Instant::now();
         let mut ids = self.open_ids(self.plan.inputs.clone(), seen)?;
         let left = self.plan.pace.after(began.elapsed()).deadline;

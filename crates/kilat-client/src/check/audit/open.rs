@@ -110,16 +110,14 @@ impl Opening<'_> {
         // Reading a long log takes seconds, in which others must be able to write.
         drop(guard);
         let file = medium.file();
-        // Not beside the log: there may be no right to make files there.
-        let spill = std::env::temp_dir();
-        let mut past = Past::read(file, size, self.run, &spill)?;
+        let mut past = Past::read(file, size, self.run)?;
         let _guard = file::lock(file)?;
         let (read, size) = (size, log.catch_up()?);
         match &mut past {
             Some(past) => past.read_on(file, size)?,
             // Who found nothing to go on with either may have been faster.
             None if begins(file, read, size)? => {
-                past = Past::read(file, size, self.run, &spill)?;
+                past = Past::read(file, size, self.run)?;
             }
             None => {}
         }
@@ -139,7 +137,7 @@ impl Opening<'_> {
         let (origin, resumed) = match past {
             Some(past) => past.into_origin(),
             None => {
-                let (seen, done) = (Seen::new(&std::env::temp_dir()), Counts::default());
+                let (seen, done) = (Seen::in_temp_dir(), Counts::default());
                 (None, Resumed { seen, root: None, done })
             }
         };

@@ -13,7 +13,6 @@ use super::{Resumed, RunFacts, RunId, Seen};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 /// What has been read of a log so far.
 pub(super) struct Past {
@@ -43,15 +42,10 @@ impl Past {
     ///
     /// # Errors
     /// [`Stop::Usage`] when the log can't be read or is damaged.
-    pub(super) fn read(
-        file: &File,
-        end: u64,
-        facts: &RunFacts,
-        directory: &Path,
-    ) -> Result<Option<Past>, Stop> {
+    pub(super) fn read(file: &File, end: u64, facts: &RunFacts) -> Result<Option<Past>, Stop> {
         let Some(root) = newest(file, end, facts)? else { return Ok(None) };
         let (runs, done) = (HashMap::new(), Counts::default());
-        let seen = Seen::new(directory);
+        let seen = Seen::in_temp_dir();
         let mut past = Past { root, runs, last: root, seen, done, end: 0, lines: 0 };
         past.read_on(file, end)?;
         Ok(Some(past))

@@ -49,6 +49,13 @@ impl Seen {
         Seen::with_memory(directory, MEMORY_PRINTS_MAX)
     }
 
+    /// The same, in the system's directory for such files. Not beside a log: there may be no right
+    /// to make files.
+    #[must_use]
+    pub fn in_temp_dir() -> Seen {
+        Seen::new(&std::env::temp_dir())
+    }
+
     fn with_memory(directory: &Path, recent_max: usize) -> Seen {
         let secret = secret();
         let directory = directory.to_owned();

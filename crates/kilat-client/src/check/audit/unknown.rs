@@ -47,7 +47,7 @@ fn read(path: &Path, facts: &RunFacts) -> Result<Vec<Id>, Stop> {
         return Err(damaged_behind(&file, end)?);
     }
     // What follows the chains of all runs finds damage.
-    Past::read(&file, end, facts, &std::env::temp_dir())?.ok_or_else(none)?;
+    Past::read(&file, end, facts)?.ok_or_else(none)?;
     collect(&file, end, facts)
 }
 

@@ -47,8 +47,7 @@ impl Runs {
     /// Checks all lines.
     pub(super) fn check(mut lines: Lines<'_>, seal: Option<Sum>) -> Result<Checked, Unverified> {
         let (runs, key) = (HashMap::new(), Vec::new());
-        // Not beside the log: it may be where nothing can be written.
-        let seen = Seen::new(&std::env::temp_dir());
+        let seen = Seen::in_temp_dir();
         let mut all = Runs { runs, seen, key, asked: None, checked: Checked::default() };
         while let Some(line) = lines.next()? {
             all.checked.lines += 1;
