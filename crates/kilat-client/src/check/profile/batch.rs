@@ -14,6 +14,8 @@ pub(super) struct Batch {
     pub(super) size: usize,
     /// Between two ids in the address.
     pub(super) join: String,
+    /// What would make several of one id: see [`splitting`].
+    pub(super) splitting: Vec<String>,
     /// Statuses under which a reply has items.
     pub(super) statuses: Vec<u16>,
     /// Where the items stand.
@@ -25,17 +27,22 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Whether this id would be taken for several, by a server that splits the address before it
-    /// decodes it or after.
+    /// Whether this id would be taken for several.
     pub(super) fn splits(&self, id: &str) -> bool {
-        // A mark such as `&id=` is told from the same characters in an id, which are encoded.
-        if self.join.starts_with('&') {
-            return false;
-        }
-        let plain = self.join.replace('+', " ");
-        let decoded = percent_decode_str(&plain).decode_utf8_lossy();
-        id.contains(&self.join) || id.contains(&*decoded)
+        self.splitting.iter().any(|mark| id.contains(mark))
     }
+}
+
+/// What stands between two ids, for a server that splits the address before it decodes it and for
+/// one that does so after.
+pub(super) fn splitting(join: &str) -> Vec<String> {
+    // A mark such as `&id=` is told from the same characters in an id, which are encoded.
+    if join.starts_with('&') {
+        return Vec::new();
+    }
+    let plain = join.replace('+', " ");
+    let decoded = percent_decode_str(&plain).decode_utf8_lossy().into_owned();
+    vec![join.to_owned(), decoded]
 }
 
 /// The case in which an API compares ids.

@@ -4,6 +4,7 @@
 //! names are guarded.
 
 use super::address;
+use super::json::BYTE_ORDER_MARK;
 use crate::{ClientError, Lang};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -14,8 +15,6 @@ use std::sync::Arc;
 
 /// Largest bootstrap file, in bytes.
 const BOOTSTRAP_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// What Windows' Notepad begins a file with; it means nothing in UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Longest domain name in text, in bytes (RFC 1035, section 2.3.4).
 const DOMAIN_BYTES_MAX: usize = 253;
 /// Longest label of a domain name, in bytes.

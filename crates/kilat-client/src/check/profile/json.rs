@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 64;
 /// Longest row that is kept, in bytes.
 pub(super) const ROW_BYTES_MAX: usize = 4 * 1024;
 /// What some servers put before UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What kind of value a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,6 +43,7 @@ use bootstrap::{Bootstrap, NoServer};
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use rule::{Rule, Texts};
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -96,6 +97,11 @@ impl Inner {
     fn bare<'a>(&self, id: &'a str) -> &'a str {
         let domain = self.asks_for_domains.then(|| id.strip_suffix('.')).flatten();
         domain.unwrap_or(id)
+    }
+
+    /// An id as the API reads it.
+    fn sent<'a>(&self, id: &'a Id) -> Cow<'a, str> {
+        self.fold.apply(self.bare(id.as_str()))
     }
 }
 
@@ -273,8 +279,7 @@ impl Profile {
             if at > 0 {
                 encoded.push_str(join);
             }
-            let bare = self.inner.bare(id.as_str());
-            address::push_encoded(&mut encoded, &self.inner.fold.apply(bare));
+            address::push_encoded(&mut encoded, &self.inner.sent(id));
         }
         encoded
     }
@@ -283,8 +288,7 @@ impl Profile {
         if self.inner.body.is_empty() {
             return Bytes::new();
         }
-        let bare = |id| self.inner.fold.apply(self.inner.bare(id));
-        let ids: Vec<_> = ids.iter().map(|id| bare(id.as_str())).collect();
+        let ids: Vec<_> = ids.iter().map(|id| self.inner.sent(id)).collect();
         Bytes::from(read::fill_body(&self.inner.body, &ids))
     }
 }

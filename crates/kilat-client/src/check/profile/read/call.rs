@@ -1,7 +1,7 @@
 //! The part of a profile that says what is sent.
 
 use super::super::address::{Address, AddressFault, Place};
-use super::super::batch::Batch;
+use super::super::batch::{Batch, splitting};
 use super::super::headers::{self, Headers, Secrets};
 use super::super::judge::is_transient;
 use super::super::pointer::Pointer;
@@ -138,10 +138,12 @@ fn batch(entry: &Entry<'_>) -> Result<Batch, ClientError> {
         entry.section("[batch]", &["size", "join", "status", "items", "key", "missing"])?;
     let size = section.need("size", "size = 50")?.whole(SIZES)?;
     let items = section.get("items").map_or(Ok(Pointer::WHOLE), |entry| pointer_of(&entry))?;
+    let join = join(&section)?;
     Ok(Batch {
         // The range is that of a usize.
         size: usize::try_from(size).unwrap_or(1),
-        join: join(&section)?,
+        splitting: splitting(&join),
+        join,
         statuses: match section.get("status") {
             Some(entry) => answering(&entry)?,
             None => vec![200],
